@@ -1,0 +1,244 @@
+"""Every option of every command, once: name, type, default, help and check.
+
+The command line, its help, ``config.yaml`` and the model folder derive from these dataclasses, so nothing heavy is imported
+here. Fields carry their help as the string below them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cyclopts import Parameter
+
+from aam.errors import InputError
+
+UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"]
+MaskStrategy = Literal["random", "span", "hybrid"]
+AsvSampling = Literal["abundant", "random"]
+PositionEncoding = Literal["rotary", "learned"]
+TransformName = Literal["none", "minmax", "zscore", "log-zscore"]
+LossType = Literal["mse", "mae", "huber"]
+BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "rmse", "r2", "accuracy", "auc"]
+Precision = Literal["no", "bf16", "fp16"]
+EmbedLevel = Literal["sample", "asv"]
+
+
+def _check(condition: bool, option: str, value: object, need: str) -> None:
+    if not condition:
+        raise InputError(f"--{option.replace('_', '-')} {value}: must be {need}")
+
+
+@Parameter(name="*", group="Input")
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    table: Path
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV."""
+    rep_seqs: Path | None = None
+    """Sequences of the ASVs (FASTA or .qza), for a table whose feature ids are hashes or names."""
+    ignore_missing: bool = False
+    """Leave out samples that cannot be used (no metadata, no target, too few reads) instead of stopping."""
+
+
+@Parameter(name="*", group="Input")
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What the model sees of a sample. Kept in the model folder, so that predict does as train did."""
+
+    max_bp: int = 150
+    """Nucleotides of each ASV that are read; longer sequences are cut, with a warning."""
+    sampling_depth: int | None = None
+    """Rarefy every sample to this many reads. Default: all reads."""
+    rarefy_each_epoch: bool = False
+    """Draw the rarefied reads afresh in every epoch (augmentation) instead of once."""
+    token_limit: int | None = None
+    """Most ASVs of a sample that the model sees. Default: all of them."""
+    asv_sampling: AsvSampling = "abundant"
+    """Which ASVs --token-limit keeps: the most abundant, or a random draw weighted by abundance."""
+
+    def __post_init__(self) -> None:
+        _check(self.max_bp >= 1, "max_bp", self.max_bp, "at least 1")
+        _check(self.sampling_depth is None or self.sampling_depth >= 1, "sampling_depth", self.sampling_depth, "at least 1")
+        _check(self.token_limit is None or self.token_limit >= 1, "token_limit", self.token_limit, "at least 1")
+        if self.rarefy_each_epoch and self.sampling_depth is None:
+            raise InputError("--rarefy-each-epoch needs --sampling-depth: how many reads to draw")
+
+
+@Parameter(name="*", group="Tree and distances")
+@dataclass(frozen=True, kw_only=True)
+class TreeOptions:
+    tree: Path | None = None
+    """Phylogeny of the ASVs (newick or .qza). Default: one is built from the sequences and kept in the output folder."""
+    unifrac_matrix: Path | None = None
+    """Precomputed distances (HDF5, .npy or LSMat TSV) to learn from, instead of UniFrac computed on each batch."""
+    unifrac_metric: UniFracMetric = "unweighted"
+    """UniFrac variant that the sample embeddings learn."""
+    alpha: float = 0.5
+    """Exponent of generalized UniFrac: 0 weighs branches alike, 1 by abundance."""
+
+    def __post_init__(self) -> None:
+        _check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
+        if self.tree and self.unifrac_matrix:
+            raise InputError("--tree and --unifrac-matrix both given: choose one source of distances")
+
+
+@Parameter(name="*", group="Metadata")
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """Which samples, and how they are kept apart."""
+
+    metadata: Path | None = None
+    """Sample metadata, TSV as QIIME 2 reads it."""
+    where: str | None = None
+    """Keep the samples for which this SQLite condition on the metadata holds, as --p-where in QIIME 2: "[mom_child]='C'"."""
+    group_column: str | None = None
+    """Metadata column whose groups (subject, study) stay on one side of every split."""
+    val_fraction: float = 0.1
+    """Share of the samples held out to choose the best epoch."""
+    test_fraction: float = 0.2
+    """Share of the samples held out of everything, for the final score."""
+
+    def __post_init__(self) -> None:
+        _check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
+        _check(0.0 <= self.test_fraction < 1.0, "test_fraction", self.test_fraction, "0 or more and below 1")
+        total = self.val_fraction + self.test_fraction
+        _check(total < 1.0, "val_fraction + --test_fraction", round(total, 3), "below 1")
+        for option in ("where", "group_column"):
+            if getattr(self, option) is not None and self.metadata is None:
+                raise InputError(f"--{option.replace('_', '-')} needs --metadata")
+
+
+@Parameter(name="*", group="Metadata")
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    metadata_column: str
+    """Metadata column to predict."""
+    classifier: bool = False
+    """Predict classes; without it a number is predicted."""
+    categorical_columns: tuple[str, ...] = field(default=())
+    """Metadata columns given to the model beside the microbes (sex, site); predict needs them too."""
+    target_transform: TransformName = "zscore"
+    """Scale of the target while training, fitted on the training samples; scores are in original units."""
+    loss_type: LossType = "mae"
+    """Loss of a regression target. Classes use cross-entropy with balanced class weights."""
+
+
+@Parameter(name="*", group="Model")
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    embedding_dim: int = 64
+    """Width D of ASV and sample embeddings."""
+    attention_heads: int = 4
+    """Attention heads of every layer."""
+    attention_layers: int = 2
+    """Transformer layers at each level: nucleotides, samples."""
+    ffn_ratio: float = 4.0
+    """Width of the feed-forward layers, as a multiple of --embedding-dim."""
+    position_encoding: PositionEncoding = "rotary"
+    """Positions of nucleotides in an ASV. ASVs in a sample have none: a sample is a set."""
+    dropout: float = 0.1
+    """Dropout at the sample level and in the head; the nucleotide level has none."""
+    asv_chunk_size: int = 256
+    """Distinct ASVs encoded at a time; a smaller number saves memory and changes nothing else."""
+    gradient_checkpointing: bool = False
+    """Keep no activations of the nucleotide level and compute them again in the backward pass: less memory, slower."""
+
+    def __post_init__(self) -> None:
+        for option in ("embedding_dim", "attention_heads", "attention_layers", "asv_chunk_size"):
+            _check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        divisor = 2 * self.attention_heads
+        _check(self.embedding_dim % divisor == 0, "embedding_dim", self.embedding_dim, f"a multiple of {divisor} (2 x --attention-heads)")
+        _check(self.ffn_ratio > 0, "ffn_ratio", self.ffn_ratio, "above 0")
+        _check(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "0 or more and below 1")
+
+
+@Parameter(name="*", group="Objectives")
+@dataclass(frozen=True, kw_only=True)
+class PretrainObjectives:
+    penalty: float = 1.0
+    """Weight of the UniFrac loss."""
+    nuc_penalty: float = 0.1
+    """Weight of the masked-nucleotide loss."""
+    count_penalty: float = 0.0
+    """Weight of the masked-abundance loss."""
+    nuc_mask_ratio: float = 0.15
+    """Share of an ASV's nucleotides that are hidden and predicted."""
+    nuc_mask_strategy: MaskStrategy = "random"
+    """Hide single nucleotides, spans of 3-5, or half of each."""
+
+    def __post_init__(self) -> None:
+        for option in ("penalty", "nuc_penalty", "count_penalty"):
+            _check(getattr(self, option) >= 0, option, getattr(self, option), "0 or more")
+        _check(0.0 < self.nuc_mask_ratio < 1.0, "nuc_mask_ratio", self.nuc_mask_ratio, "between 0 and 1")
+
+
+@Parameter(name="*", group="Objectives")
+@dataclass(frozen=True, kw_only=True)
+class TrainObjectives(PretrainObjectives):
+    penalty: float = 0.0
+    """Weight of the UniFrac loss beside the target (above 0 needs distances: a tree or a matrix)."""
+    nuc_penalty: float = 0.0
+    """Weight of the masked-nucleotide loss."""
+    target_penalty: float = 1.0
+    """Weight of the target's loss."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.target_penalty > 0, "target_penalty", self.target_penalty, "above 0")
+
+
+@Parameter(name="*", group="Training")
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    batch_size: int = 32
+    """Samples per step."""
+    epochs: int = 50
+    """Most passes over the training samples."""
+    max_steps: int | None = None
+    """Most optimiser steps; the run ends at this or at --epochs, whichever comes first."""
+    lr: float = 1e-3
+    """Peak learning rate (AdamW)."""
+    weight_decay: float = 0.01
+    """Weight decay of matrices; vectors have none."""
+    warmup_fraction: float = 0.05
+    """Share of the run in which the learning rate rises; then it falls as a cosine."""
+    gradient_clip: float = 1.0
+    """Largest norm of a step's gradient."""
+    accumulate: int = 1
+    """Batches added up for one optimiser step."""
+    patience: int = 10
+    """Epochs without a better --best-metric before the run stops."""
+    best_metric: BestMetric = "auto"
+    """Validation metric that picks the best epoch. auto: unifrac_mse or loss in pretrain; mae, or loss of classes, in train."""
+    mixed_precision: Precision = "no"
+    """Arithmetic of the network; distances and losses stay in fp32."""
+    seed: int = 0
+    """Seed of everything random: same seed, same result."""
+    deterministic: bool = False
+    """Refuse operations that may differ from run to run on a GPU."""
+
+    def __post_init__(self) -> None:
+        for option in ("batch_size", "epochs", "accumulate", "patience"):
+            _check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        _check(self.max_steps is None or self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
+        for option in ("lr", "gradient_clip"):
+            _check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
+        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _check(0.0 <= self.warmup_fraction <= 1.0, "warmup_fraction", self.warmup_fraction, "between 0 and 1")
+        _check(self.seed >= 0, "seed", self.seed, "0 or more")
+
+
+@Parameter(name="*", group="Output")
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    output_dir: Path
+    """Folder for everything the run writes."""
+    overwrite: bool = False
+    """Replace an output folder that holds an earlier run."""
+    resume: bool = False
+    """Go on from the last checkpoint in the output folder."""
+
+    def __post_init__(self) -> None:
+        if self.overwrite and self.resume:
+            raise InputError("--overwrite and --resume both given: choose one")
