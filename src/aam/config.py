@@ -6,11 +6,11 @@ here. Fields carry their help as the string below them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from aam.errors import InputError
 
@@ -24,13 +24,23 @@ BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "
 Precision = Literal["no", "bf16", "fp16"]
 EmbedLevel = Literal["sample", "asv"]
 
+# Sections of the help, in this order.
+INPUT = Group("Input", sort_key=1)
+DISTANCES = Group("Tree and distances", sort_key=2)
+METADATA = Group("Metadata", sort_key=3)
+MODEL = Group("Model", sort_key=4)
+OBJECTIVES = Group("Objectives", sort_key=5)
+TRAINING = Group("Training", sort_key=6)
+OUTPUT = Group("Output", sort_key=7)
 
-def _check(condition: bool, option: str, value: object, need: str) -> None:
+
+def check(condition: bool, option: str, value: object, need: str) -> None:
+    """Raise the one-line error about an option's value unless the condition holds."""
     if not condition:
         raise InputError(f"--{option.replace('_', '-')} {value}: must be {need}")
 
 
-@Parameter(name="*", group="Input")
+@Parameter(name="*", group=INPUT)
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
     table: Path
@@ -41,7 +51,7 @@ class TableOptions:
     """Leave out samples that cannot be used (no metadata, no target, too few reads) instead of stopping."""
 
 
-@Parameter(name="*", group="Input")
+@Parameter(name="*", group=INPUT)
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
     """What the model sees of a sample. Kept in the model folder, so that predict does as train did."""
@@ -58,14 +68,14 @@ class ReadOptions:
     """Which ASVs --token-limit keeps: the most abundant, or a random draw weighted by abundance."""
 
     def __post_init__(self) -> None:
-        _check(self.max_bp >= 1, "max_bp", self.max_bp, "at least 1")
-        _check(self.sampling_depth is None or self.sampling_depth >= 1, "sampling_depth", self.sampling_depth, "at least 1")
-        _check(self.token_limit is None or self.token_limit >= 1, "token_limit", self.token_limit, "at least 1")
+        check(self.max_bp >= 1, "max_bp", self.max_bp, "at least 1")
+        check(self.sampling_depth is None or self.sampling_depth >= 1, "sampling_depth", self.sampling_depth, "at least 1")
+        check(self.token_limit is None or self.token_limit >= 1, "token_limit", self.token_limit, "at least 1")
         if self.rarefy_each_epoch and self.sampling_depth is None:
             raise InputError("--rarefy-each-epoch needs --sampling-depth: how many reads to draw")
 
 
-@Parameter(name="*", group="Tree and distances")
+@Parameter(name="*", group=DISTANCES)
 @dataclass(frozen=True, kw_only=True)
 class TreeOptions:
     tree: Path | None = None
@@ -78,12 +88,12 @@ class TreeOptions:
     """Exponent of generalized UniFrac: 0 weighs branches alike, 1 by abundance."""
 
     def __post_init__(self) -> None:
-        _check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
+        check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
         if self.tree and self.unifrac_matrix:
             raise InputError("--tree and --unifrac-matrix both given: choose one source of distances")
 
 
-@Parameter(name="*", group="Metadata")
+@Parameter(name="*", group=METADATA)
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions:
     """Which samples, and how they are kept apart."""
@@ -100,23 +110,23 @@ class SampleOptions:
     """Share of the samples held out of everything, for the final score."""
 
     def __post_init__(self) -> None:
-        _check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
-        _check(0.0 <= self.test_fraction < 1.0, "test_fraction", self.test_fraction, "0 or more and below 1")
+        check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
+        check(0.0 <= self.test_fraction < 1.0, "test_fraction", self.test_fraction, "0 or more and below 1")
         total = self.val_fraction + self.test_fraction
-        _check(total < 1.0, "val_fraction + --test_fraction", round(total, 3), "below 1")
+        check(total < 1.0, "val_fraction + --test_fraction", round(total, 3), "below 1")
         for option in ("where", "group_column"):
             if getattr(self, option) is not None and self.metadata is None:
                 raise InputError(f"--{option.replace('_', '-')} needs --metadata")
 
 
-@Parameter(name="*", group="Metadata")
+@Parameter(name="*", group=METADATA)
 @dataclass(frozen=True, kw_only=True)
 class TargetOptions:
     metadata_column: str
     """Metadata column to predict."""
     classifier: bool = False
     """Predict classes; without it a number is predicted."""
-    categorical_columns: tuple[str, ...] = field(default=())
+    categorical_columns: tuple[str, ...] = ()
     """Metadata columns given to the model beside the microbes (sex, site); predict needs them too."""
     target_transform: TransformName = "zscore"
     """Scale of the target while training, fitted on the training samples; scores are in original units."""
@@ -124,7 +134,7 @@ class TargetOptions:
     """Loss of a regression target. Classes use cross-entropy with balanced class weights."""
 
 
-@Parameter(name="*", group="Model")
+@Parameter(name="*", group=MODEL)
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     embedding_dim: int = 64
@@ -146,14 +156,15 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         for option in ("embedding_dim", "attention_heads", "attention_layers", "asv_chunk_size"):
-            _check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+            check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         divisor = 2 * self.attention_heads
-        _check(self.embedding_dim % divisor == 0, "embedding_dim", self.embedding_dim, f"a multiple of {divisor} (2 x --attention-heads)")
-        _check(self.ffn_ratio > 0, "ffn_ratio", self.ffn_ratio, "above 0")
-        _check(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "0 or more and below 1")
+        need = f"a multiple of {divisor} (2 x --attention-heads)"
+        check(self.embedding_dim % divisor == 0, "embedding_dim", self.embedding_dim, need)
+        check(self.ffn_ratio > 0, "ffn_ratio", self.ffn_ratio, "above 0")
+        check(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "0 or more and below 1")
 
 
-@Parameter(name="*", group="Objectives")
+@Parameter(name="*", group=OBJECTIVES)
 @dataclass(frozen=True, kw_only=True)
 class PretrainObjectives:
     penalty: float = 1.0
@@ -169,11 +180,11 @@ class PretrainObjectives:
 
     def __post_init__(self) -> None:
         for option in ("penalty", "nuc_penalty", "count_penalty"):
-            _check(getattr(self, option) >= 0, option, getattr(self, option), "0 or more")
-        _check(0.0 < self.nuc_mask_ratio < 1.0, "nuc_mask_ratio", self.nuc_mask_ratio, "between 0 and 1")
+            check(getattr(self, option) >= 0, option, getattr(self, option), "0 or more")
+        check(0.0 < self.nuc_mask_ratio < 1.0, "nuc_mask_ratio", self.nuc_mask_ratio, "between 0 and 1")
 
 
-@Parameter(name="*", group="Objectives")
+@Parameter(name="*", group=OBJECTIVES)
 @dataclass(frozen=True, kw_only=True)
 class TrainObjectives(PretrainObjectives):
     penalty: float = 0.0
@@ -185,10 +196,10 @@ class TrainObjectives(PretrainObjectives):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self.target_penalty > 0, "target_penalty", self.target_penalty, "above 0")
+        check(self.target_penalty > 0, "target_penalty", self.target_penalty, "above 0")
 
 
-@Parameter(name="*", group="Training")
+@Parameter(name="*", group=TRAINING)
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
     batch_size: int = 32
@@ -220,16 +231,16 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         for option in ("batch_size", "epochs", "accumulate", "patience"):
-            _check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
-        _check(self.max_steps is None or self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
+            check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        check(self.max_steps is None or self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
         for option in ("lr", "gradient_clip"):
-            _check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
-        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
-        _check(0.0 <= self.warmup_fraction <= 1.0, "warmup_fraction", self.warmup_fraction, "between 0 and 1")
-        _check(self.seed >= 0, "seed", self.seed, "0 or more")
+            check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
+        check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        check(0.0 <= self.warmup_fraction <= 1.0, "warmup_fraction", self.warmup_fraction, "between 0 and 1")
+        check(self.seed >= 0, "seed", self.seed, "0 or more")
 
 
-@Parameter(name="*", group="Output")
+@Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     output_dir: Path
@@ -242,3 +253,78 @@ class OutputOptions:
     def __post_init__(self) -> None:
         if self.overwrite and self.resume:
             raise InputError("--overwrite and --resume both given: choose one")
+
+
+@Parameter(name="*", group=METADATA)
+@dataclass(frozen=True, kw_only=True)
+class PretrainSampleOptions(SampleOptions):
+    test_fraction: float = 0.0
+    """Share of the samples held out of everything, for the final score."""
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """Where training starts from."""
+
+    pretrained_encoder: Path | None = None
+    """Output folder of pretrain (or its model folder): start from its weights and shape instead of from scratch."""
+    freeze_base: bool = False
+    """Train the head only; the pretrained encoder stays as it is."""
+
+    def __post_init__(self) -> None:
+        if self.freeze_base and self.pretrained_encoder is None:
+            raise InputError("--freeze-base needs --pretrained-encoder: an encoder worth keeping")
+
+
+@Parameter(name="*", group=INPUT)
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
+    """The option of every command that :func:`aam.cli.config_file.read_config` acts on."""
+
+    config: Path | None = None
+    """YAML file of options by name (rep_seqs: seqs.fasta). The command line wins over it; --no-FLAG undoes a flag."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(ConfigFile):
+    data: TableOptions
+    reads: ReadOptions = ReadOptions()
+    distances: TreeOptions = TreeOptions()
+    samples: PretrainSampleOptions = PretrainSampleOptions()
+    model: ModelOptions = ModelOptions()
+    objectives: PretrainObjectives = PretrainObjectives()
+    fit: FitOptions = FitOptions()
+    output: OutputOptions
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(ConfigFile):
+    data: TableOptions
+    reads: ReadOptions = ReadOptions()
+    distances: TreeOptions = TreeOptions()
+    samples: SampleOptions = SampleOptions()
+    target: TargetOptions
+    encoder: EncoderOptions = EncoderOptions()
+    model: ModelOptions = ModelOptions()
+    objectives: TrainObjectives = TrainObjectives()
+    fit: FitOptions = FitOptions()
+    output: OutputOptions
+
+    def __post_init__(self) -> None:
+        if self.samples.metadata is None:
+            raise InputError("--metadata is missing: the table that holds --metadata-column")
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True, kw_only=True)
+class TrainedModelOptions:
+    model: Path
+    """Output folder of train or pretrain, or the model folder in it. Nothing else of that run is needed."""
+    batch_size: int = 64
+    """Samples at a time; changes memory and speed only."""
+
+    def __post_init__(self) -> None:
+        check(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")

@@ -1,0 +1,176 @@
+"""The model folder: config.json + model.safetensors + README.md + samples.txt. It alone is enough to predict on a new table.
+
+Nothing in it is executed when it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from aam import __version__
+from aam.config import ModelOptions, ReadOptions
+from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
+from aam.errors import InputError
+from aam.models import SequenceEncoder, SequencePredictor
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """What a `SequencePredictor` predicts and takes beside the microbes."""
+
+    metadata_column: str
+    target: RegressionTarget | ClassTarget
+    categoricals: Categoricals
+
+    @property
+    def outputs(self) -> int:
+        return 1 if isinstance(self.target, RegressionTarget) else len(self.target.classes)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Everything about a model but its weights.
+
+    `target` is None for an encoder. `learned_from` are the ids of every sample that the weights or the choice of the best epoch
+    have seen, pretraining included. `scores` are its held-out scores, for the model card.
+    """
+
+    options: ModelOptions
+    reads: ReadOptions
+    unifrac_metric: str | None
+    target: TargetInfo | None
+    learned_from: tuple[str, ...]
+    scores: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in inference mode and what is known about it; `predictor` is None when only an encoder was saved."""
+
+    encoder: SequenceEncoder
+    predictor: SequencePredictor | None
+    info: ModelInfo
+
+
+def build_predictor(
+    encoder: SequenceEncoder, options: ModelOptions, target: TargetInfo, freeze_base: bool = False
+) -> SequencePredictor:
+    """A predictor on top of `encoder`, with a fresh head for the target."""
+    return SequencePredictor(encoder, options, target.outputs, target.categoricals.sizes, freeze_base)
+
+
+def save_model(folder: Path, model: SequenceEncoder | SequencePredictor, info: ModelInfo) -> None:
+    """Write the model folder; each file under a temporary name first, then renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"format_version": FORMAT_VERSION, "aam_version": __version__, **asdict(info)}
+    config.pop("learned_from")
+    if info.target is not None:
+        config["target"]["kind"] = "regression" if isinstance(info.target.target, RegressionTarget) else "classification"
+    weights = folder / "model.safetensors.tmp"
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, weights)
+    weights.replace(folder / "model.safetensors")
+    _write(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    _write(folder / "samples.txt", "".join(f"{sample_id}\n" for sample_id in info.learned_from))
+    _write(folder / "README.md", _model_card(info))
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Read a model folder, or the one in a run's output folder, on the CPU in inference mode.
+
+    InputError for a folder that is no model, or whose weights do not fit its config.
+    """
+    if (folder / "model" / "config.json").is_file():
+        folder = folder / "model"
+    config = _read_config(folder)
+    try:
+        info = _parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
+        weights = load_file(folder / "model.safetensors")
+    except (KeyError, TypeError, OSError, SafetensorError) as error:
+        raise InputError(f"--model {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
+    encoder = SequenceEncoder(info.options, info.reads.max_bp)
+    predictor = build_predictor(encoder, info.options, info.target) if info.target else None
+    model = predictor or encoder
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"--model {folder}: model.safetensors does not fit config.json") from error
+    model.eval()
+    return LoadedModel(encoder, predictor, info)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"--model {folder}: no model here, config.json is missing; give the output folder of pretrain or train")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"--model {path}: not JSON ({error})") from error
+    if not isinstance(config, dict) or config.get("format_version") != FORMAT_VERSION:
+        found = config.get("format_version") if isinstance(config, dict) else None
+        raise InputError(
+            f"--model {folder}: format version {found}, this AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
+        )
+    return config
+
+
+def _parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
+    target = config["target"]
+    return ModelInfo(
+        options=ModelOptions(**config["options"]),
+        reads=ReadOptions(**config["reads"]),
+        unifrac_metric=config["unifrac_metric"],
+        target=None if target is None else _parse_target(target),
+        learned_from=tuple(learned_from),
+        scores=config["scores"],
+    )
+
+
+def _parse_target(config: dict[str, Any]) -> TargetInfo:
+    target = RegressionTarget(**config["target"]) if config["kind"] == "regression" else ClassTarget(**config["target"])
+    return TargetInfo(config["metadata_column"], target, Categoricals(**config["categoricals"]))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _model_card(info: ModelInfo) -> str:
+    reads = info.reads
+    depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
+    if info.target is None:
+        purpose, command = (
+            f"Sample embeddings whose distances are {info.unifrac_metric} UniFrac.",
+            "aam embed --model . --table TABLE --output F.tsv",
+        )
+    else:
+        purpose, command = (
+            f"Predicts `{info.target.metadata_column}`.",
+            "aam predict --model . --table TABLE --output predictions.tsv",
+        )
+    scores = "".join(f"| {name} | {_shown(value)} |\n" for name, value in info.scores.items() if not isinstance(value, dict))
+    return f"""# An AAM model
+
+{purpose}
+
+- Learned from {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
+- Width {info.options.embedding_dim}, {info.options.attention_heads} heads, {info.options.attention_layers} layers at each level.
+- Written by AAM {__version__}. Use it with `{command}`.
+
+| held-out score | value |
+|---|---|
+{scores}"""
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

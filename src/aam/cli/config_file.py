@@ -1,0 +1,65 @@
+"""``--config``: options from a YAML file, and the file that a run writes so that it can be run again."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts.config import Dict
+
+from aam.errors import InputError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+    from cyclopts.argument import ArgumentCollection
+
+# They say what to do with the folder and where options come from, not what the run is.
+NOT_RECORDED = ("config", "overwrite", "resume")
+
+
+def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take the options that the command line does not give from the file named by --config, if any."""
+    given = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
+    if not given:
+        return
+    path = Path(given[-1])
+    Dict(_load(path), source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        # BaseLoader leaves every value the text that it is, for the command line to read as its own: `no` stays a word.
+        options = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"--config {path}: cannot be read as YAML: {error}") from error
+    if not isinstance(options, dict):
+        raise InputError(f"--config {path}: must hold one 'option: value' a line")
+    return options
+
+
+def write_config(path: Path, options: object) -> None:
+    """Write every option of a command as flat YAML, which ``--config`` reads back to the same run."""
+    import yaml
+
+    path.write_text(yaml.safe_dump(dict(_flat(options)), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _flat(options: Any) -> list[tuple[str, Any]]:
+    """List name and value of each option, in the order of the dataclasses; None is left out, as if not given."""
+    pairs: list[tuple[str, Any]] = []
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if is_dataclass(value):
+            pairs.extend(_flat(value))
+        elif value is not None and field.name not in NOT_RECORDED:
+            pairs.append((field.name, _plain(value)))
+    return pairs
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value.absolute())  # the file must work from any folder
+    return list(value) if isinstance(value, tuple) else value

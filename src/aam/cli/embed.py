@@ -1,0 +1,68 @@
+"""``aam embed``: write embeddings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from aam.config import OUTPUT, ConfigFile, EmbedLevel, TableOptions, TrainedModelOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+
+log = logging.getLogger(__name__)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig(ConfigFile):
+    data: TableOptions
+    trained: TrainedModelOptions
+    level: Annotated[EmbedLevel, Parameter(group=OUTPUT)] = "sample"
+    """One vector per sample, or one per ASV of the table."""
+    output: Annotated[Path, Parameter(group=OUTPUT)]
+    """Embeddings: .tsv with ids, or .npy with the ids in a .txt beside it."""
+    overwrite: Annotated[bool, Parameter(group=OUTPUT)] = False
+    """Replace an existing output."""
+
+
+def embed(config: EmbedConfig) -> None:
+    """Write the embeddings of the samples or ASVs of a table."""
+    import numpy as np
+
+    from aam.artifact import load_model
+    from aam.cli.output import check_output_file
+    from aam.cli.study import SEED, read_model_input
+    from aam.data.dataset import SampleDataset
+    from aam.inference import TableSamples, default_device, embed_asvs, embed_samples
+
+    check_output_file(config.output, config.overwrite, (".tsv", ".npy"))
+    loaded = load_model(config.trained.model)
+    table, tokens = read_model_input(config.data, loaded.info.reads)
+    encoder = loaded.encoder.to(default_device())
+    if config.level == "asv":
+        ids, embeddings = table.feature_ids, embed_asvs(encoder.asv_encoder, tokens).cpu().numpy()
+    else:
+        samples = TableSamples(SampleDataset(table, loaded.info.reads, SEED), tokens, np.arange(len(table.sample_ids)))
+        ids, embeddings = table.sample_ids, embed_samples(encoder, samples, config.trained.batch_size)
+    write_embeddings(config.output, ids, embeddings)
+    log.info("wrote %d embeddings of width %d to %s", *embeddings.shape, config.output)
+
+
+def write_embeddings(path: Path, ids: Sequence[str], embeddings: np.ndarray) -> None:
+    """TSV with ids in the first column, as QIIME 2 metadata, or .npy float32 [N, D] with the ids in `<name>.ids.txt`."""
+    if path.suffix == ".npy":
+        import numpy as np
+
+        np.save(path, embeddings)
+        path.with_suffix(".ids.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+        return
+    import pandas as pd
+
+    columns = [f"dim_{dimension}" for dimension in range(1, embeddings.shape[1] + 1)]
+    pd.DataFrame(embeddings, index=pd.Index(ids, name="id"), columns=columns).to_csv(path, sep="\t")

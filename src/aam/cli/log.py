@@ -1,0 +1,34 @@
+"""Messages of a run: plain lines on standard error, and the same with times in the run's ``aam.log``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+LOGGER = logging.getLogger("aam")
+
+
+class _Plain(logging.Formatter):
+    """The message alone; the level only where it matters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
+
+
+def set_up_logging() -> None:
+    """Send the package's messages to standard error, and end what an earlier call in this process set up."""
+    for handler in list(LOGGER.handlers):
+        LOGGER.removeHandler(handler)
+        handler.close()
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain())
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+
+
+def log_to_file(path: Path) -> None:
+    """Write the package's messages to a file as well, after what it already holds."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOGGER.addHandler(handler)

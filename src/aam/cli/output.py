@@ -1,0 +1,82 @@
+"""Where a command may write: checked before it computes anything."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from aam.config import OutputOptions
+from aam.errors import InputError, first_few
+
+LOG = "aam.log"
+# Everything that pretrain and train write. --overwrite removes these and nothing else.
+WRITTEN = (
+    LOG,
+    "config.yaml",
+    "model",
+    "metrics.json",
+    "predictions.tsv",
+    "predictions_probabilities.tsv",
+    "train_samples.txt",
+    "val_samples.txt",
+    "test_samples.txt",
+    "plots",
+    "tensorboard",
+    "checkpoints",
+    "tree.nwk",
+)
+
+
+def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -> Path:
+    """Make the output folder ready and return it, with an ``aam.log`` in it that marks it as a run's.
+
+    `inputs` are the files that the run is going to read: --overwrite must not remove one of them.
+    """
+    folder = options.output_dir
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output-dir {folder}: is a file, not a folder")
+    held = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if options.resume:
+        if not any((folder / "checkpoints").glob("*.ckpt")):
+            raise InputError(f"--resume: no checkpoint in {folder / 'checkpoints'}; leave out --resume to start afresh")
+    elif options.overwrite:
+        _clear(folder, held, inputs)
+    elif held and not (LOG in held and held <= {LOG, "config.yaml"}):  # a run that stopped at its input left no more than these
+        raise InputError(f"--output-dir {folder}: is not empty; choose another, or --overwrite, or --resume")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOG).touch()
+    except OSError as error:
+        raise InputError(f"--output-dir {folder}: cannot write there ({error.strerror})") from error
+    return folder
+
+
+def _clear(folder: Path, held: set[str], inputs: Iterable[Path | None]) -> None:
+    """Remove what an earlier run wrote; files of others stay."""
+    if held and LOG not in held:
+        found = first_few(sorted(held))
+        raise InputError(f"--overwrite: {folder} holds no earlier run (no {LOG}) but {found}; choose another folder")
+    doomed = [folder / name for name in WRITTEN if name in held]
+    for path in inputs:
+        if path and any(path.resolve().is_relative_to(entry.resolve()) for entry in doomed):
+            raise InputError(f"--overwrite would remove {path}, which this run reads; choose another --output-dir")
+    for entry in doomed:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def check_output_file(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> None:
+    """Refuse an output of unknown kind, one that exists (unless `overwrite`), or one in a place that cannot be written."""
+    if path.suffix not in suffixes:
+        raise InputError(f"--output {path}: must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise InputError(f"--output {path}: is a folder")
+    if path.exists() and not overwrite:
+        raise InputError(f"--output {path}: exists; choose another name or --overwrite")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {path}: cannot write there ({error.strerror})") from error

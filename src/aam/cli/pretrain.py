@@ -1,0 +1,108 @@
+"""``aam pretrain``: learn from a table without labels."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aam.config import BestMetric, PretrainConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from aam.cli.study import Study
+    from aam.data.dataset import SampleDataset
+    from aam.models import SequenceEncoder
+
+log = logging.getLogger(__name__)
+
+# Held-out samples of which all pairs are scored; more add nothing to a correlation and cost their square.
+_SCORED_SAMPLES = 1_000
+_SHOWN_PAIRS = 5_000
+
+
+def pretrain(config: PretrainConfig) -> None:
+    """Learn from a table without labels: UniFrac between samples, and masked nucleotides.
+
+    The output folder serves train (--pretrained-encoder) and embed.
+    """
+    import lightning as L
+    import numpy as np
+
+    from aam.artifact import ModelInfo, save_model
+    from aam.cli.config_file import write_config
+    from aam.cli.log import log_to_file
+    from aam.cli.output import prepare_output
+    from aam.cli.results import score_table, write_metrics
+    from aam.cli.study import read_distances_of, read_study, write_split
+    from aam.data.dataset import Collate, SampleDataset, make_loader
+    from aam.models import SequenceEncoder
+    from aam.models.summary import summarise
+    from aam.training.fit import fit, monitor_of
+    from aam.training.module import PretrainModule
+
+    folder = prepare_output(config.output, (config.data.table, config.distances.tree, config.samples.metadata))
+    log_to_file(folder / "aam.log")
+    write_config(folder / "config.yaml", config)
+    options = config.fit
+    L.seed_everything(options.seed, verbose=False)
+
+    study = read_study(config.data, config.reads, config.samples)
+    split = study.split(config.samples, options.seed)
+    write_split(study, split, folder)
+    distance = read_distances_of(study, config.distances, folder)
+
+    encoder = SequenceEncoder(config.model, config.reads.max_bp)
+    log.info("%s", summarise(encoder))
+    dataset = SampleDataset(study.table, config.reads, options.seed)
+    collate = Collate(study.asv_tokens)
+    train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True)
+    val = make_loader(dataset, collate, split.val, options.batch_size, shuffle=False)
+    module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe=next(iter(train)))
+    measured: list[BestMetric] = ["unifrac_mse", "unifrac_spearman", "loss"] if config.objectives.penalty > 0 else ["loss"]
+    monitor = monitor_of(options.best_metric, measured)
+    result = fit(module, train, val, options, folder, monitor, config.output.resume)
+
+    held_out = split.test if len(split.test) else split.val
+    scores = score_distances(encoder, distance, study, dataset, held_out, folder) if config.objectives.penalty > 0 else {}
+    learned_from = study.ids(np.concatenate([split.train, split.val]))
+    save_model(folder / "model", encoder, ModelInfo(config.model, config.reads, metric_name(config), None, learned_from, scores))
+    write_metrics(folder, result, {"held_out_samples": len(held_out), "held_out": scores})
+    log.info("%s", score_table(f"UniFrac of {len(held_out)} held-out samples", scores))
+    log.info("wrote %s", folder)
+
+
+def metric_name(config: PretrainConfig) -> str | None:
+    """What the embedding's distances are, None when they were not trained."""
+    if config.objectives.penalty == 0:
+        return None
+    return "precomputed" if config.distances.unifrac_matrix else config.distances.unifrac_metric
+
+
+def score_distances(
+    encoder: SequenceEncoder, distance: nn.Module, study: Study, dataset: SampleDataset, rows: np.ndarray, folder: Path
+) -> dict[str, float]:
+    """Score all pairs of the held-out samples (of a thousand, when there are more), with a plot."""
+    import numpy as np
+    import torch
+
+    from aam.data.dataset import Collate
+    from aam.evaluation.scores import distance_scores
+    from aam.inference import TableSamples, embed_samples
+    from aam.training.objectives import sample_pairs
+    from aam.training.plots import save, scatter
+
+    if len(rows) > _SCORED_SAMPLES:
+        rows = np.sort(np.random.default_rng(dataset.seed).choice(rows, _SCORED_SAMPLES, replace=False))
+    embeddings = torch.from_numpy(embed_samples(encoder, TableSamples(dataset, study.asv_tokens, rows), 64))
+    batch = Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows])
+    pairs = sample_pairs(embeddings, distance.cpu()(batch.columns, batch.counts, batch.sample_index))
+    predicted, true = pairs.predicted.numpy(), pairs.true.numpy()
+    shown = np.random.default_rng(0).permutation(len(true))[:_SHOWN_PAIRS]
+    figure = scatter(
+        np.stack([predicted, true], axis=1)[shown], "UniFrac", "distance between embeddings", "pairs of held-out samples"
+    )
+    save(figure, folder / "plots" / "unifrac.png")
+    return distance_scores(predicted, true)

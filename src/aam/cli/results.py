@@ -1,0 +1,51 @@
+"""What pretrain and train write at the end besides the model: metrics.json, curves, and a table of scores."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aam.training.fit import FitResult
+
+
+def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> None:
+    """metrics.json: held-out scores, metrics of the best epoch, and of every epoch; plots/loss.png: the loss of every epoch."""
+    from aam.training.plots import curves, save
+
+    content = {
+        **more,
+        "best_metric": result.monitor,
+        "best_value": result.best_value,
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "best": result.best,
+        "history": result.history,
+    }
+    text = json.dumps(_finite_or_null(content), indent=2) + "\n"
+    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    lines = {
+        split: [
+            (epoch, values[f"{split}/loss"]) for epoch, values in enumerate(result.history, start=1) if f"{split}/loss" in values
+        ]
+        for split in ("train", "val")
+    }
+    save(curves(lines, "loss", "Loss by epoch"), folder / "plots" / "loss.png")
+
+
+def _finite_or_null(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _finite_or_null(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite_or_null(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def score_table(title: str, scores: Mapping[str, float]) -> str:
+    """Scores, one a line."""
+    width = max([len(name) for name in scores], default=0) + 2
+    return "\n".join([title, *(f"  {name:<{width}}{value:.4g}" for name, value in scores.items())])

@@ -1,0 +1,197 @@
+"""``aam train``: learn to predict a metadata column."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from aam.config import BestMetric, TrainConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch.utils.data import DataLoader
+
+    from aam.artifact import LoadedModel, TargetInfo
+    from aam.cli.study import Study
+    from aam.data.dataset import SampleDataset
+    from aam.data.splits import Split
+    from aam.models import SequencePredictor
+    from aam.training.module import TrainModule
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig) -> None:
+    """Learn to predict a metadata column, from scratch or from a pretrained encoder.
+
+    A number is predicted, or a class with --classifier. The output folder serves predict and embed.
+    """
+    import lightning as L
+    import numpy as np
+
+    from aam.artifact import ModelInfo, build_predictor, load_model, save_model
+    from aam.cli.config_file import write_config
+    from aam.cli.log import log_to_file
+    from aam.cli.output import prepare_output
+    from aam.cli.results import score_table, write_metrics
+    from aam.cli.study import read_study, write_split
+    from aam.data.dataset import SampleDataset
+    from aam.models import SequenceEncoder
+    from aam.models.summary import summarise
+    from aam.training.fit import fit, monitor_of
+
+    pretrained = config.encoder.pretrained_encoder
+    folder = prepare_output(config.output, (config.data.table, config.distances.tree, config.samples.metadata, pretrained))
+    log_to_file(folder / "aam.log")
+    write_config(folder / "config.yaml", config)
+    L.seed_everything(config.fit.seed, verbose=False)
+
+    loaded = load_model(pretrained) if pretrained else None
+    if loaded is not None:
+        config = with_shape_of(loaded, config)
+    study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
+    problem = pose_problem(study, config)
+    write_split(study, problem.split, folder)
+
+    encoder = loaded.encoder if loaded else SequenceEncoder(config.model, config.reads.max_bp)
+    model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
+    log.info("%s", summarise(model))
+    dataset = SampleDataset(study.table, config.reads, config.fit.seed)
+    module, loaders = build_module(problem, model, dataset, config, folder)
+    measured: list[BestMetric] = ["loss", "accuracy", "auc"] if config.target.classifier else ["mae", "rmse", "r2", "loss"]
+    monitor = monitor_of(config.fit.best_metric, measured)
+    result = fit(module, *loaders, config.fit, folder, monitor, config.output.resume)
+
+    held_out = problem.split.test if len(problem.split.test) else problem.split.val
+    scores = score(problem, model, dataset, held_out, folder)
+    before = loaded.info.learned_from if loaded else ()
+    known = len(set(before).intersection(study.ids(held_out)))
+    if known:
+        log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
+    learned_from = tuple(dict.fromkeys([*before, *study.ids(np.concatenate([problem.split.train, problem.split.val]))]))
+    metric = loaded.info.unifrac_metric if loaded else None
+    save_model(folder / "model", model, ModelInfo(config.model, config.reads, metric, problem.info, learned_from, scores))
+    write_metrics(folder, result, {"held_out_samples": len(held_out), "held_out_seen_in_pretraining": known, "held_out": scores})
+    log.info("%s", score_table(f"{config.target.metadata_column} of {len(held_out)} held-out samples", scores))
+    log.info("wrote %s", folder)
+
+
+def with_shape_of(loaded: LoadedModel, config: TrainConfig) -> TrainConfig:
+    """The run's options with the width, layers and sequence length of the pretrained encoder."""
+    own = config.model
+    model = replace(
+        loaded.info.options,
+        dropout=own.dropout,
+        asv_chunk_size=own.asv_chunk_size,
+        gradient_checkpointing=own.gradient_checkpointing,
+    )
+    log.info(
+        "from %s: width %d, %d layers, %d nt",
+        config.encoder.pretrained_encoder,
+        model.embedding_dim,
+        model.attention_layers,
+        loaded.info.reads.max_bp,
+    )
+    return replace(config, model=model, reads=replace(config.reads, max_bp=loaded.info.reads.max_bp))
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A study and what to predict in it. Everything fitted is fitted on the training samples.
+
+    truth: [N], numbers in original units or class ids; target: [N], what the model learns, float32 (transformed) or int64;
+    categoricals: int64 [N, C] or None.
+    """
+
+    study: Study
+    split: Split
+    info: TargetInfo
+    truth: np.ndarray
+    target: np.ndarray
+    categoricals: np.ndarray | None
+
+
+def pose_problem(study: Study, config: TrainConfig) -> Problem:
+    """Read the target, split the samples and fit the transforms."""
+    import numpy as np
+
+    from aam.artifact import TargetInfo
+    from aam.data.metadata import categorical_column, numeric_column
+    from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
+
+    metadata = cast("pd.DataFrame", study.metadata)  # TrainConfig does not exist without
+    column, ids = config.target.metadata_column, study.table.sample_ids
+    target: RegressionTarget | ClassTarget
+    if config.target.classifier:
+        labels = categorical_column(metadata, column, ids)
+        split = study.split(config.samples, config.fit.seed, labels)
+        target = ClassTarget.fit(labels[split.train])
+        truth = learned = target.encode(labels)
+    else:
+        truth = numeric_column(metadata, column, ids)
+        split = study.split(config.samples, config.fit.seed)
+        target = RegressionTarget.fit(truth[split.train], config.target.target_transform)
+        learned = target.forward(truth).astype(np.float32)
+    columns = config.target.categorical_columns
+    categoricals = Categoricals.fit(metadata.iloc[split.train], columns)
+    codes = categoricals.encode(metadata) if columns else None
+    return Problem(study, split, TargetInfo(column, target, categoricals), truth, learned, codes)
+
+
+def build_module(
+    problem: Problem, model: SequencePredictor, dataset: SampleDataset, config: TrainConfig, folder: Path
+) -> tuple[TrainModule, tuple[DataLoader, DataLoader]]:
+    """The module to fit, and its training and validation batches. A frozen base runs once, here."""
+    from aam.cli.study import read_distances_of
+    from aam.data.dataset import Collate, make_loader
+    from aam.inference import TableSamples, embed_samples
+    from aam.training.module import HeadModule, TrainModule, make_embedded_loader
+
+    split, study = problem.split, problem.study
+    shared = (config.objectives, config.fit, problem.info.target, config.target.loss_type, study.majority(split.train))
+    options = config.fit
+    if model.freeze_base:
+        import numpy as np
+
+        rows = np.concatenate([split.train, split.val])
+        embeddings = np.zeros((len(problem.truth), config.model.embedding_dim), dtype=np.float32)
+        embeddings[rows] = embed_samples(model.base_model, TableSamples(dataset, study.asv_tokens, rows), 64)
+        parts = (embeddings, problem.target, problem.categoricals)
+        return HeadModule(model, None, *shared), (
+            make_embedded_loader(*parts, split.train, options.batch_size, shuffle=True),
+            make_embedded_loader(*parts, split.val, options.batch_size, shuffle=False),
+        )
+    distance = read_distances_of(study, config.distances, folder) if config.objectives.penalty > 0 else None
+    collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
+    return TrainModule(model, distance, *shared), (
+        make_loader(dataset, collate, split.train, options.batch_size, shuffle=True),
+        make_loader(dataset, collate, split.val, options.batch_size, shuffle=False),
+    )
+
+
+def score(problem: Problem, model: SequencePredictor, dataset: SampleDataset, rows: np.ndarray, folder: Path) -> dict[str, float]:
+    """Predict held-out samples, write the predictions and their plot, and score them beside the trivial prediction."""
+    from aam.cli.predict import decode, write_predictions
+    from aam.data.targets import RegressionTarget
+    from aam.evaluation.scores import class_scores, regression_scores
+    from aam.inference import TableSamples, predict_samples
+    from aam.training.plots import confusion, save, scatter
+
+    samples = TableSamples(dataset, problem.study.asv_tokens, rows, problem.categoricals)
+    decoded = decode(predict_samples(model, samples, 64), problem.info.target)
+    write_predictions(folder / "predictions.tsv", problem.study.ids(rows), decoded, problem.info.target)
+    true, train_true = problem.truth[rows], problem.truth[problem.split.train]
+    column, title = problem.info.metadata_column, f"{len(rows)} held-out samples"
+    if isinstance(problem.info.target, RegressionTarget):
+        import numpy as np
+
+        figure = scatter(np.stack([decoded, true], axis=1), f"true {column}", f"predicted {column}", title)
+        scores = regression_scores(true, decoded, train_true)
+    else:
+        figure = confusion(true, decoded.argmax(axis=1), problem.info.target.classes, f"{column}, {title}")
+        scores = class_scores(true, decoded, train_true)
+    save(figure, folder / "plots" / "predictions.png")
+    return scores

@@ -1,0 +1,146 @@
+"""Samples -> batches that carry each distinct ASV once."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from aam.config import ReadOptions
+from aam.data.table import FeatureTable, rarefy
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples of at most S ASVs each, U distinct ASVs between them.
+
+    asv_tokens: uint8 [U, 1 + L]; asv_columns: int64 [U], their columns in the table; asv_index: int64 [B, S] into both;
+    counts: float32 [B, S], 0 = padding; sample_index: int64 [B], rows of the table; target: [B], float32 (transformed number) or
+    int64 (class), or None; categoricals: int64 [B, C] or None.
+    """
+
+    asv_tokens: Tensor
+    asv_columns: Tensor
+    asv_index: Tensor
+    counts: Tensor
+    sample_index: Tensor
+    target: Tensor | None = None
+    categoricals: Tensor | None = None
+
+    @property
+    def columns(self) -> Tensor:
+        """Table column of every ASV of every sample, int64 [B, S]."""
+        return self.asv_columns[self.asv_index]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: None if value is None else value.to(device, non_blocking=non_blocking) for name, value in values.items()}
+        return Batch(**moved)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The ASVs (table columns) and counts of one sample as the model sees them in one epoch, and its row in the table."""
+
+    columns: np.ndarray
+    counts: np.ndarray
+    row: int
+
+
+class SampleDataset(Dataset[Draw]):
+    """Samples by (epoch, row): rarefied and limited as `reads` says, the same draw for the same (seed, epoch, sample id).
+
+    Without `rarefy_each_epoch` every epoch has the draw of epoch 0.
+    """
+
+    def __init__(self, table: FeatureTable, reads: ReadOptions, seed: int) -> None:
+        self.counts, self.reads, self.seed = table.counts, reads, seed
+        # By id and not by row, so that the order of the samples in a table changes nothing.
+        self.sample_keys = [zlib.crc32(sample_id.encode()) for sample_id in table.sample_ids]
+
+    def __getitem__(self, key: tuple[int, int]) -> Draw:
+        epoch, row = key
+        rng = np.random.default_rng((self.seed, epoch if self.reads.rarefy_each_epoch else 0, self.sample_keys[row]))
+        sample = self.counts[[row], :]
+        if self.reads.sampling_depth is not None:
+            sample = rarefy(sample, self.reads.sampling_depth, rng)
+        columns, counts = sample.indices, sample.data
+        limit = self.reads.token_limit
+        if limit is not None and len(columns) > limit:
+            keep = np.sort(_limit(counts, limit, self.reads.asv_sampling == "random", rng))
+            columns, counts = columns[keep], counts[keep]
+        return Draw(columns, counts, row)
+
+
+def _limit(counts: np.ndarray, limit: int, at_random: bool, rng: np.random.Generator) -> np.ndarray:
+    if at_random:
+        return rng.choice(len(counts), limit, replace=False, p=counts / counts.sum())
+    return np.argsort(-counts, kind="stable")[:limit]
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, row) keys of every given row once; shuffled by (seed, epoch) alone, or in the order given.
+
+    Lightning calls `set_epoch`.
+    """
+
+    def __init__(self, rows: np.ndarray, seed: int, shuffle: bool) -> None:
+        self.rows, self.seed, self.shuffle = rows, seed, shuffle
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch if self.shuffle else 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        rows = self.rows
+        if self.shuffle:
+            rows = np.random.default_rng((self.seed, self.epoch)).permutation(rows)
+        return iter([(self.epoch, int(row)) for row in rows])
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Draws -> Batch.
+
+    asv_tokens: uint8 [M, 1 + L] of the table; target [N] and categoricals int64 [N, C] by row of the table, or None.
+    """
+
+    asv_tokens: np.ndarray
+    target: np.ndarray | None = None
+    categoricals: np.ndarray | None = None
+
+    def __call__(self, draws: Sequence[Draw]) -> Batch:
+        lengths = np.array([len(draw.columns) for draw in draws])
+        distinct, occurrence = np.unique(np.concatenate([draw.columns for draw in draws]), return_inverse=True)
+        real = np.arange(lengths.max()) < lengths[:, None]
+        asv_index = np.zeros(real.shape, dtype=np.int64)
+        asv_index[real] = occurrence
+        counts = np.zeros(real.shape, dtype=np.float32)
+        counts[real] = np.concatenate([draw.counts for draw in draws])
+        rows = np.array([draw.row for draw in draws])
+        tokens = self.asv_tokens[distinct]
+        longest = int(np.count_nonzero(tokens, axis=1).max())
+        return Batch(
+            asv_tokens=torch.from_numpy(tokens[:, :longest]),
+            asv_columns=torch.from_numpy(distinct.astype(np.int64)),
+            asv_index=torch.from_numpy(asv_index),
+            counts=torch.from_numpy(counts),
+            sample_index=torch.from_numpy(rows),
+            target=None if self.target is None else torch.from_numpy(self.target[rows]),
+            categoricals=None if self.categoricals is None else torch.from_numpy(self.categoricals[rows]),
+        )
+
+
+def make_loader(dataset: SampleDataset, collate: Collate, rows: np.ndarray, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
+    """Batches of the given rows of the table; every row in every epoch, the last batch may be smaller."""
+    sampler = EpochSampler(rows, dataset.seed, shuffle)
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]

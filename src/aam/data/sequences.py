@@ -1,0 +1,116 @@
+"""Sequences of the ASVs, and their tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections import Counter
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from aam.data.table import ZIP_SIGNATURE, FeatureTable, read_file, read_qza
+from aam.errors import InputError, first_few
+
+log = logging.getLogger(__name__)
+
+
+class Nucleotide(IntEnum):
+    """The vocabulary of the model."""
+
+    PAD = 0
+    A = 1
+    C = 2
+    G = 3
+    T = 4
+    START = 5
+    MASK = 6
+
+
+AMBIGUOUS = "RYSWKMBDHVN"
+# ASCII: upper() would turn some other letters into nucleotides.
+NOT_NUCLEOTIDE = re.compile(f"[^ACGTU{AMBIGUOUS}]", re.ASCII | re.IGNORECASE)
+MD5 = re.compile("[0-9a-fA-F]{32}")
+
+TOKEN_OF_BYTE = np.full(256, Nucleotide.PAD, dtype=np.uint8)
+TOKEN_OF_BYTE[list(AMBIGUOUS.encode())] = Nucleotide.MASK
+for letter in "ACGT":
+    TOKEN_OF_BYTE[ord(letter)] = Nucleotide[letter]
+
+
+def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[str, ...]:
+    """Sequence of every feature, M of them in table order: upper case, U read as T, IUPAC ambiguity letters kept.
+
+    They come from `rep_seqs` (FASTA or a QIIME 2 .qza) or else are the feature ids themselves. InputError for a feature without a
+    sequence, for a letter that is not a nucleotide, and for an id that looks like an MD5 but is not that of its sequence.
+    """
+    if rep_seqs is None:
+        advice = "its id is not a sequence; pass the sequences with --rep-seqs (FASTA or .qza)"
+        return tuple(_fold(name, name, advice) for name in table.feature_ids)
+    written = _read_fasta(rep_seqs)
+    if missing := [name for name in table.feature_ids if name not in written]:
+        count = f"{len(missing)} of {len(table.feature_ids)} features"
+        raise InputError(f"{rep_seqs}: lacks the sequences of {count}: {first_few(missing)}; add them")
+    for name in table.feature_ids:
+        if MD5.fullmatch(name) and not _is_md5(name, written[name]):
+            raise InputError(
+                f"{rep_seqs}: feature {name} looks like an MD5 but is not that of its sequence; are these the table's sequences?"
+            )
+    return tuple(_fold(name, written[name], f"correct its sequence in {rep_seqs}") for name in table.feature_ids)
+
+
+def _is_md5(name: str, sequence: str) -> bool:
+    candidates = (sequence, sequence.upper())
+    return name.lower() in (hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in candidates)
+
+
+def _fold(name: str, sequence: str, advice: str) -> str:
+    if not sequence:
+        raise InputError(f"feature {name}: empty sequence; {advice}")
+    if wrong := NOT_NUCLEOTIDE.search(sequence):
+        raise InputError(f"feature {name}: {wrong[0]!r} at position {wrong.start() + 1} is not a nucleotide letter; {advice}")
+    return sequence.upper().replace("U", "T")
+
+
+def _read_fasta(path: Path) -> dict[str, str]:
+    """Sequences as written, by the first word of their header."""
+    content = read_file(path)
+    if content.startswith(ZIP_SIGNATURE):
+        content = read_qza(content, path, "FeatureData[Sequence", "dna-sequences.fasta")
+    try:
+        text = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: neither FASTA nor a QIIME 2 .qza") from error
+    if not text.startswith(">"):
+        raise InputError(f"{path}: not FASTA: the first line must be '>' and a feature id")
+    sequences: dict[str, str] = {}
+    for record in ("\n" + text).split("\n>")[1:]:
+        header, _, lines = record.partition("\n")
+        name = (header.split() or [""])[0]
+        if name in sequences:
+            raise InputError(f"{path}: feature {name} is there twice; keep one sequence for each feature")
+        sequences[name] = "".join(lines.split())
+    return sequences
+
+
+def tokenize(sequences: Sequence[str], feature_ids: Sequence[str], max_bp: int) -> np.ndarray:
+    """Tokens of M sequences, uint8 [M, 1 + L] with L = min(max_bp, longest): START, nucleotides, PAD; ambiguous letters are MASK.
+
+    Sequences are as `read_sequences` returns them. Longer ones are cut, with one warning that says how many and which distinct ASVs
+    became equal.
+    """
+    cut = [sequence[:max_bp] for sequence in sequences]
+    length = max(map(len, cut))
+    letters = "".join(sequence.ljust(length, "\0") for sequence in cut).encode("ascii")
+    tokens = np.full((len(cut), 1 + length), Nucleotide.START, dtype=np.uint8)
+    tokens[:, 1:] = TOKEN_OF_BYTE[np.frombuffer(letters, dtype=np.uint8)].reshape(len(cut), length)
+    truncated = sum(len(sequence) > max_bp for sequence in sequences)
+    if truncated:
+        sharing = Counter(sequence[:max_bp] for sequence in set(sequences))
+        merged = [name for name, short in zip(feature_ids, cut, strict=True) if sharing[short] > 1]
+        outcome = f"{len(merged)} became equal to another: {first_few(merged, 2)}" if merged else "none became equal to another"
+        log.warning("%d of %d ASVs are longer than --max-bp %d and were cut; %s", truncated, len(cut), max_bp, outcome)
+    return tokens

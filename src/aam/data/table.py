@@ -1,0 +1,219 @@
+"""Feature tables: reading them, checking them once, rarefying."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+from biom import Table
+from biom.err import errstate
+from biom.exception import BiomException
+from scipy import sparse
+
+from aam.errors import InputError, first_few
+
+log = logging.getLogger(__name__)
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+ZIP_SIGNATURE = b"PK\x03\x04"
+NOT_A_TABLE = "not a feature table: give BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV as `biom convert --to-tsv` writes it"
+TSV_ANNOTATIONS = frozenset({"taxonomy", "consensus lineage", "confidence"})
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """Reads of each ASV in each sample.
+
+    counts: CSR int64 [N samples, M ASVs], indices sorted, no stored zeros; sample_ids: N, feature_ids: M, both unique.
+    """
+
+    counts: sparse.csr_array
+    sample_ids: tuple[str, ...]
+    feature_ids: tuple[str, ...]
+
+    @cached_property
+    def depths(self) -> np.ndarray:
+        """Reads of every sample, int64 [N]."""
+        return np.asarray(self.counts.sum(axis=1), dtype=np.int64)
+
+    def select_samples(self, ids: Sequence[str]) -> FeatureTable:
+        """Take the samples named, in the order given, with all ASVs. InputError for an id that the table lacks."""
+        rows = {sample_id: row for row, sample_id in enumerate(self.sample_ids)}
+        if unknown := [sample_id for sample_id in ids if sample_id not in rows]:
+            raise InputError(f"{len(unknown)} samples are not in the table: {first_few(unknown)}")
+        chosen = np.array([rows[sample_id] for sample_id in ids], dtype=np.int64)
+        return FeatureTable(self.counts[chosen], tuple(ids), self.feature_ids)
+
+
+def read_file(path: Path) -> bytes:
+    """Content of an input file; InputError when there is none."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def read_qza(content: bytes, path: Path, semantic_type: str, member: str) -> bytes:
+    """One data file of a QIIME 2 artifact, which is a zip with everything below one folder named by a UUID.
+
+    `semantic_type` is how its type must start, such as ``FeatureTable[``; `member` is relative to the artifact's ``data/``.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            root = archive.namelist()[0].partition("/")[0]
+            metadata = yaml.safe_load(archive.read(f"{root}/metadata.yaml"))
+            found = str(metadata["type"])
+            if not found.startswith(semantic_type):
+                raise InputError(f"{path}: a QIIME 2 artifact of type {found}, where {semantic_type}...] is needed")
+            return archive.read(f"{root}/data/{member}")
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, IndexError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a QIIME 2 artifact, or a broken one ({one_line(error)}); is the file complete?") from error
+
+
+def one_line(error: Exception) -> str:
+    """Write an exception's message without line breaks, for use inside an InputError."""
+    return " ".join(str(error).split())
+
+
+def read_table(path: Path, ignore_missing: bool = False) -> FeatureTable:
+    """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza or TSV, told apart by content, and check them.
+
+    TSV is the classic one of ``biom convert --to-tsv``: optional comment lines, a header that starts with ``#OTU ID`` and names the
+    samples, then one row for each feature. Features without reads are kept. Samples without reads are an error or, with
+    `ignore_missing`, left out with a warning.
+
+    Raises InputError for a file that is missing, broken or no table, for an empty table, for duplicate ids, and for a value that
+    is not a count.
+    """
+    matrix, feature_ids, sample_ids = _read_matrix(path)
+    for kind, ids in (("sample", sample_ids), ("feature", feature_ids)):
+        if not ids:
+            raise InputError(f"{path}: the table has no {kind}s")
+        if duplicates := [name for name, times in Counter(ids).items() if times > 1]:
+            raise InputError(f"{path}: duplicate {kind} ids: {first_few(duplicates)}; every {kind} needs an id of its own")
+    _check_values(sparse.coo_array(matrix), path, feature_ids, sample_ids)
+    counts = sparse.csr_array(matrix.T).astype(np.int64)
+    counts.eliminate_zeros()
+    counts.sort_indices()
+    table = FeatureTable(counts, sample_ids, feature_ids)
+    return _keep(table, table.depths > 0, "have no reads", ignore_missing)
+
+
+def _read_matrix(path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    """Sparse float [M, N] as the file has it, feature ids, sample ids."""
+    content = read_file(path)
+    if content.startswith(ZIP_SIGNATURE):
+        content = read_qza(content, path, "FeatureTable[", "feature-table.biom")
+    if content.startswith(HDF5_SIGNATURE):
+        return _read_biom(content, path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: {NOT_A_TABLE}") from error
+    return _read_biom(content, path) if text.lstrip().startswith("{") else _read_tsv(text, path)
+
+
+def _read_biom(content: bytes, path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    try:
+        # biom would refuse duplicate ids without naming them; they are checked, with names, in read_table.
+        with errstate(obsdup="ignore", sampdup="ignore"):
+            if content.startswith(HDF5_SIGNATURE):
+                with h5py.File(io.BytesIO(content)) as handle:
+                    table = Table.from_hdf5(handle)
+            else:
+                # Left at "int", biom would cut relative abundances down to 0 instead of showing them.
+                table = Table.from_json({**json.loads(content), "matrix_element_type": "float"})
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, BiomException) as error:
+        raise InputError(f"{path}: broken BIOM table ({one_line(error)}); is the file complete?") from error
+    return table.matrix_data, tuple(map(str, table.ids("observation"))), tuple(map(str, table.ids()))
+
+
+def _read_tsv(text: str, path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    lines = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
+    first_row = next((position for position, cells in enumerate(lines) if not cells[0].startswith("#")), len(lines))
+    if first_row == 0 or len(lines[first_row - 1]) < 2:
+        raise InputError(f"{path}: {NOT_A_TABLE}: tab-separated, a '#OTU ID' header with the sample ids, one row for each feature")
+    header = [cell.strip() for cell in lines[first_row - 1]]
+    width = len(header) - (header[-1].lower() in TSV_ANNOTATIONS)
+    feature_ids, columns, values = [], [np.empty(0, np.int64)], [np.empty(0)]
+    for cells in lines[first_row:]:
+        feature_ids.append(cells[0].strip())
+        if len(cells) != len(header):
+            raise InputError(f"{path}: feature {feature_ids[-1]} has {len(cells)} cells, the header {len(header)}")
+        try:
+            row = np.array(cells[1:width], dtype=np.float64)
+        except ValueError as error:
+            raise InputError(f"{path}: feature {feature_ids[-1]}: {one_line(error)}; every cell must be a count") from error
+        columns.append(np.flatnonzero(row))
+        values.append(row[columns[-1]])
+    indptr = np.cumsum([len(column) for column in columns])
+    shape = (len(feature_ids), width - 1)
+    matrix = sparse.csr_array((np.concatenate(values), np.concatenate(columns), indptr), shape=shape)
+    return matrix, tuple(feature_ids), tuple(header[1:width])
+
+
+def _check_values(matrix: Any, path: Path, feature_ids: Sequence[str], sample_ids: Sequence[str]) -> None:
+    values = matrix.data
+    problems = (
+        (~np.isfinite(values), "is not a number: every value must be a count of reads"),
+        (values < 0, "is negative: every value must be a count of reads"),
+        (values != np.rint(values), "is not a whole number: AAM needs counts of reads, not relative abundances"),
+        (values >= 2**53, "is too large for a count of reads"),
+    )
+    for wrong, problem in problems:
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            where = f"sample {sample_ids[matrix.col[first]]}, feature {feature_ids[matrix.row[first]]}"
+            raise InputError(f"{path}: {where}: {values[first]:g} {problem} ({int(wrong.sum())} such values)")
+
+
+def _keep(table: FeatureTable, kept: np.ndarray, problem: str, ignore_missing: bool) -> FeatureTable:
+    """Keep the rows of the mask `kept` [N]; the others are an InputError, or a warning with `ignore_missing`."""
+    if kept.all():
+        return table
+    dropped = [sample_id for sample_id, keep in zip(table.sample_ids, kept, strict=True) if not keep]
+    message = f"{len(dropped)} of {len(kept)} samples {problem}: {first_few(dropped)}"
+    if not kept.any():
+        raise InputError(f"{message}; no sample is left")
+    if not ignore_missing:
+        raise InputError(f"{message}; remove them, or pass --ignore-missing to leave them out")
+    log.warning("%s; left out", message)
+    return table.select_samples([sample_id for sample_id, keep in zip(table.sample_ids, kept, strict=True) if keep])
+
+
+def drop_shallow(table: FeatureTable, depth: int, ignore_missing: bool) -> FeatureTable:
+    """Keep the samples with at least `depth` reads; shallower ones are an InputError, or a warning with `ignore_missing`."""
+    return _keep(table, table.depths >= depth, f"have fewer reads than --sampling-depth {depth}", ignore_missing)
+
+
+def rarefy(counts: sparse.csr_array, depth: int, rng: np.random.Generator) -> sparse.csr_array:
+    """Draw `depth` reads of every row without replacement.
+
+    counts: CSR int64 [N, M] with fewer than 1e9 reads in a row. Returns the same shape, every row summing to `depth`, indices
+    sorted if they were, no stored zeros. InputError when a row has fewer reads than `depth`.
+    """
+    drawn = np.empty_like(counts.data)
+    for row, (start, end) in enumerate(zip(counts.indptr[:-1], counts.indptr[1:], strict=True)):
+        reads = counts.data[start:end]
+        total = int(reads.sum())
+        if total < depth:
+            raise InputError(f"row {row} of the table has {total} reads, fewer than --sampling-depth {depth}")
+        if total >= 10**9:
+            raise InputError(f"row {row} of the table has {total} reads: rarefaction takes fewer than 1e9")
+        # "marginals" costs by the ASVs of the row, "count" by its reads.
+        drawn[start:end] = rng.multivariate_hypergeometric(reads, depth, method="marginals")
+    rarefied = sparse.csr_array((drawn, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape)
+    rarefied.eliminate_zeros()
+    return rarefied

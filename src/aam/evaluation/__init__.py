@@ -1,0 +1,1 @@
+"""How good predictions are, beside the trivial ones."""

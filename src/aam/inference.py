@@ -1,0 +1,77 @@
+"""Use a model on a whole table: each distinct ASV is encoded once, for all samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
+from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
+from aam.progress import track
+
+_ASVS_PER_STEP = 256
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@torch.inference_mode()
+def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
+    """Tokens uint8 [M, 1 + L] -> ASV vectors float32 [M, D], on the encoder's device."""
+    device = encoder.token_embedding.weight.device
+    lengths = np.count_nonzero(asv_tokens, axis=1)
+    # By length, so that few positions are padding.
+    order = np.argsort(lengths, kind="stable")
+    vectors = torch.zeros(len(asv_tokens), encoder.options.embedding_dim, device=device)
+    steps = range(0, len(order), _ASVS_PER_STEP)
+    for start in track(steps, "Encoding ASVs", len(steps)):
+        rows = order[start : start + _ASVS_PER_STEP]
+        tokens = torch.from_numpy(asv_tokens[rows, : lengths[rows[-1]]]).to(device)
+        vectors[torch.from_numpy(rows).to(device)] = encoder(tokens)
+    return vectors
+
+
+@dataclass(frozen=True)
+class TableSamples:
+    """Samples to run a model on: the rows of a dataset, with the table's tokens uint8 [M, 1 + L] and categoricals int64 [N, C]."""
+
+    dataset: SampleDataset
+    asv_tokens: np.ndarray
+    rows: np.ndarray
+    categoricals: np.ndarray | None = None
+
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        collate = Collate(self.asv_tokens, categoricals=self.categoricals)
+        loader = make_loader(self.dataset, collate, self.rows, batch_size, shuffle=False)
+        yield from track(loader, "Encoding samples", len(loader))
+
+
+@torch.inference_mode()
+def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: int) -> np.ndarray:
+    """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded."""
+    device = encoder.richness.weight.device
+    used = np.unique(samples.dataset.counts[samples.rows].indices)
+    vectors = torch.zeros(len(samples.asv_tokens), encoder.richness.out_features, device=device)
+    vectors[torch.from_numpy(used).long().to(device)] = embed_asvs(encoder.asv_encoder, samples.asv_tokens[used])
+    embeddings = []
+    for batch in samples.batches(batch_size):
+        moved = batch.to(device)
+        embeddings.append(encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts).cpu())
+    return torch.cat(embeddings).numpy()
+
+
+@torch.inference_mode()
+def predict_samples(model: SequencePredictor, samples: TableSamples, batch_size: int) -> np.ndarray:
+    """Head outputs float32 [rows, outputs]: transformed numbers, or class logits."""
+    embeddings = torch.from_numpy(embed_samples(model.base_model, samples, batch_size))
+    device = model.base_model.richness.weight.device
+    categoricals = None
+    if samples.categoricals is not None:
+        categoricals = torch.from_numpy(samples.categoricals[samples.rows]).to(device)
+    return model.head(embeddings.to(device), categoricals).cpu().numpy()

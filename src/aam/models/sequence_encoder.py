@@ -1,0 +1,37 @@
+"""Samples -> one embedding each, whose Euclidean distances are UniFrac."""
+
+import torch
+from torch import Tensor, nn
+
+from aam.config import ModelOptions
+from aam.models.asv_encoder import ASVEncoder
+from aam.models.pooling import AttentionPooling
+from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
+
+
+class SequenceEncoder(nn.Module):
+    """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
+
+    Pooling averages, so the number of ASVs is added back: UniFrac and diversity depend on it.
+    """
+
+    def __init__(self, options: ModelOptions, max_bp: int) -> None:
+        super().__init__()
+        width, heads = options.embedding_dim, options.attention_heads
+        self.asv_encoder = ASVEncoder(options, max_bp)
+        self.sample_encoder = SampleSequenceEncoder(options)
+        self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads))
+        self.pooling = AttentionPooling(width, heads)
+        self.richness = nn.Linear(1, width)
+
+    def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+        """asv_tokens uint8 [U, 1 + L], asv_index int64 [B, S] into them, counts [B, S] (0 = padding) -> [B, D]."""
+        return self.encode_samples(self.asv_encoder(asv_tokens), asv_index, counts)
+
+    def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+        """The same from ASV vectors [U, D], which inference computes once for a whole table -> [B, D]."""
+        x = self.sample_encoder(asv_vectors, asv_index, counts)
+        present = counts > 0
+        key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)
+        richness = present.sum(dim=1, keepdim=True).clamp(min=1).to(counts.dtype).log()
+        return self.pooling(x, present, key_bias) + self.richness(richness)

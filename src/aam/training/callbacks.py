@@ -1,0 +1,58 @@
+"""What happens at the end of an epoch beside the metrics: a line in the log, and plots."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from aam.data.targets import RegressionTarget
+from aam.training.logger import OverlayLogger
+from aam.training.module import LearningModule, PretrainModule, TrainModule
+from aam.training.plots import scatter
+
+log = logging.getLogger(__name__)
+
+
+class EpochLine(Callback):
+    """One line per epoch in the log: the parts of the loss and the scores, training | validation. Keeps them as a history."""
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = state_dict["history"]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.history.append(values)
+        shown = [
+            f"{name.removeprefix('val/')} {values.get(name.replace('val/', 'train/'), float('nan')):.4g} | {value:.4g}"
+            for name, value in sorted(values.items())
+            if name.startswith("val/") and not name.endswith(("_mse", "_rmse", "majority_accuracy", "gap"))
+        ]
+        log.info("epoch %d/%s  %s", trainer.current_epoch + 1, trainer.max_epochs, "  ".join(shown))
+
+
+class ValidationPlots(Callback):
+    """Predicted against true, of the points kept in the reservoirs, in TensorBoard after each validation epoch."""
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Callbacks run before the module's own hook, which starts the metrics afresh.
+        if trainer.sanity_checking or not isinstance(trainer.logger, OverlayLogger):
+            return
+        assert isinstance(pl_module, LearningModule)
+        if isinstance(pl_module, (PretrainModule, TrainModule)):
+            points = pl_module.val_metrics.reservoir.points
+            if len(points):
+                figure = scatter(points.cpu().numpy(), "UniFrac between samples", "distance between embeddings", "validation pairs")
+                trainer.logger.log_figure("val/unifrac", figure, trainer.global_step)
+        if isinstance(pl_module, TrainModule) and isinstance(pl_module.target, RegressionTarget):
+            points = pl_module.val_scores.reservoir.points
+            figure = scatter(points.cpu().numpy(), "true", "predicted", "validation samples")
+            trainer.logger.log_figure("val/target", figure, trainer.global_step)

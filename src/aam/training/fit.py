@@ -1,0 +1,118 @@
+"""Run a module with Lightning: callbacks, checkpoints, early stopping, resuming; return it with its best weights."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from torch.utils.data import DataLoader
+
+from aam.config import BestMetric, FitOptions
+from aam.errors import InputError
+from aam.training.callbacks import EpochLine, ValidationPlots
+from aam.training.logger import OverlayLogger
+from aam.training.module import LearningModule
+
+log = logging.getLogger(__name__)
+
+_PRECISION = {"no": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_HIGHER_IS_BETTER = ("spearman", "r2", "accuracy", "auc")
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit reached: the monitored metric, its best value and epoch (from 1), and all metrics of every epoch."""
+
+    monitor: str
+    best_value: float
+    best_epoch: int
+    history: list[dict[str, float]]
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Metrics of the best epoch."""
+        return self.history[self.best_epoch - 1]
+
+
+_MONITORS = {
+    "loss": "val/loss",
+    "unifrac_mse": "val/unifrac_mse",
+    "unifrac_spearman": "val/unifrac_spearman",
+    "mae": "val/target_mae",
+    "rmse": "val/target_rmse",
+    "r2": "val/target_r2",
+    "accuracy": "val/target_accuracy",
+    "auc": "val/target_auc",
+}
+
+
+def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
+    """Logged name of --best-metric; auto is the first of those `measured` in this kind of run. InputError for one that is not."""
+    chosen = measured[0] if best_metric == "auto" else best_metric
+    if chosen not in measured:
+        raise InputError(f"--best-metric {chosen}: not measured in this run; choose one of {', '.join(measured)}")
+    return _MONITORS[chosen]
+
+
+def _trainer(options: FitOptions, folder: Path, monitor: str) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
+    mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
+    best = ModelCheckpoint(
+        folder / "checkpoints", filename="best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
+    )
+    lines = EpochLine()
+    callbacks: list[Callback] = [
+        best,
+        EarlyStopping(monitor, mode=mode, patience=options.patience, check_finite=True),
+        LearningRateMonitor("step"),
+        lines,
+        ValidationPlots(),
+        RichProgressBar(leave=False),
+    ]
+    trainer = L.Trainer(
+        max_epochs=options.epochs,
+        max_steps=options.max_steps or -1,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.gradient_clip,
+        precision=_PRECISION[options.mixed_precision],  # type: ignore[arg-type]
+        deterministic=options.deterministic,
+        logger=OverlayLogger(folder / "tensorboard"),
+        callbacks=callbacks,
+        devices=1,
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    return trainer, best, lines
+
+
+def fit(
+    module: LearningModule, train: DataLoader, val: DataLoader, options: FitOptions, folder: Path, monitor: str, resume: bool
+) -> FitResult:
+    """Fit `module` in place and leave it with the weights of the epoch at which `monitor` was best.
+
+    Raises InputError where the device cannot do what the options ask, or where no epoch gave a finite `monitor`.
+    """
+    if options.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise InputError("--mixed-precision fp16 needs a GPU; use bf16 on a CPU")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*number of training batches.*")
+    trainer, best, lines = _trainer(options, folder, monitor)
+    trainer.fit(module, train, val, ckpt_path=folder / "checkpoints" / "last.ckpt" if resume else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not best.best_model_path or best.best_model_score is None:
+        raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
+    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.eval()
+    result = FitResult(monitor, float(best.best_model_score), int(checkpoint["epoch"]) + 1, lines.history)
+    log.info("best %s %.4g at epoch %d of %d", result.monitor, result.best_value, result.best_epoch, len(result.history))
+    return result

