@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam.data.metadata import categorical_column, read_metadata, reconcile
@@ -18,6 +18,7 @@ def assert_partition(split, n):
     np.testing.assert_array_equal(np.sort(np.concatenate(parts(split))), np.arange(n))
 
 
+@settings(max_examples=40)
 @given(n=st.integers(3, 120), val=st.floats(0.05, 0.4), test=st.one_of(st.just(0.0), st.floats(0.05, 0.4)), seed=st.integers(0, 99))
 def test_single_samples_split_by_the_fractions(n, val, test, seed):
     split = split_samples(n, val, test, seed)
@@ -52,6 +53,16 @@ def test_groups_of_any_size_end_near_the_fractions():
         np.testing.assert_allclose(sizes / len(groups), [0.7, 0.1, 0.2], atol=0.02)
 
 
+def test_large_groups_are_not_all_in_train():
+    sizes = np.random.default_rng(1).geometric(0.05, 200)
+    groups = np.repeat(np.arange(200), sizes)
+    splits = [split_samples(len(groups), 0.1, 0.2, seed, groups=groups) for seed in range(8)]
+    train = np.mean([sizes[np.unique(groups[split.train])].mean() for split in splits])
+    test = np.mean([sizes[np.unique(groups[split.test])].mean() for split in splits])
+    assert 0.75 < test / train < 1.35
+
+
+@settings(max_examples=30)
 @given(members=st.lists(st.integers(10, 40), min_size=2, max_size=4), seed=st.integers(0, 99))
 def test_classes_are_spread_by_the_fractions(members, seed):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(members)).astype(str), members))

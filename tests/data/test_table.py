@@ -89,6 +89,13 @@ def test_real_tables_equal_what_biom_reads(real_table):
     np.testing.assert_array_equal(table.depths, expected.sum("sample"))
 
 
+def test_stored_zeros_are_dropped(tmp_path):
+    path = write(tmp_path, FORMATS["hdf5"])
+    with h5py.File(path, "r+") as handle:
+        handle["sample/matrix/data"][0] = 0
+    assert (read_table(path).counts.data > 0).all()
+
+
 def changed(value):
     values = VALUES.copy()
     values[1, 1] = value

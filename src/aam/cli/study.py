@@ -80,12 +80,13 @@ def read_study(data: TableOptions, reads: ReadOptions, samples: SampleOptions, m
 
 def read_distances_of(study: Study, options: TreeOptions, folder: Path) -> nn.Module:
     """The batch distance: a given matrix, or UniFrac on the given tree, or on one built now and kept in `folder`."""
+    if options.unifrac_matrix is not None:
+        from aam.distances.precomputed import PrecomputedDistances, read_distances
+
+        return PrecomputedDistances(read_distances(options.unifrac_matrix, study.table.sample_ids))
     from aam.data.phylogeny import Phylogeny, build_tree, read_tree, write_tree
-    from aam.distances.precomputed import PrecomputedDistances, read_distances
     from aam.distances.unifrac import UniFrac, require_reads_on_tree
 
-    if options.unifrac_matrix is not None:
-        return PrecomputedDistances(read_distances(options.unifrac_matrix, study.table.sample_ids))
     built = folder / "tree.nwk"
     if options.tree is not None:
         tree = read_tree(options.tree)

@@ -49,8 +49,8 @@ class Phylogeny:
         """Shear `tree` to `feature_ids` (unique, in table order); any shape is fine, and a missing branch length is 0.
 
         Nodes that span the same tips hold the same reads in every sample, so they become one whose length is their sum: every
-        metric stays exact. Missing features are one logged warning. InputError when no feature is a tip, when one is there twice, and
-        for a branch length that is negative or not a number, on the part of the tree that the table needs.
+        metric stays exact. Missing features are one logged warning. InputError when no feature is a tip, when one is there twice,
+        and for a branch length that is negative or not a number, on the part of the tree that the table needs.
         """
         columns = {feature_id: column for column, feature_id in enumerate(feature_ids)}
         tip_columns: list[int] = []
@@ -72,7 +72,9 @@ class Phylogeny:
                 lengths.append(0.0 if node.length is None else float(node.length))
         missing = _check_tips(tree, tip_columns, feature_ids)
         if wrong := [length for length in lengths if not 0.0 <= length < np.inf]:
-            raise InputError(f"the tree has {len(wrong)} branch lengths that are negative or not a number: {first_few(wrong)}; correct them")
+            raise InputError(
+                f"the tree has {len(wrong)} branch lengths that are negative or no number: {first_few(wrong)}; correct them"
+            )
         distinct, node = np.unique(np.array(spans, dtype=np.int64), axis=0, return_inverse=True)
         branch_length = np.bincount(node.ravel(), weights=lengths)
         return cls(np.array(tip_columns, dtype=np.int64), distinct[:, 0].copy(), distinct[:, 1].copy(), branch_length, missing)
@@ -87,18 +89,20 @@ def _check_tips(tree: TreeNode, tip_columns: list[int], feature_ids: Sequence[st
             f"no ASV of the table is a tip of the tree: the table has {', '.join(feature_ids[:3])}, the tree {', '.join(tips)}; "
             "are they of the same data?"
         )
-    if (found > 1).any():
-        raise InputError(f"the tree has several tips of one name: {first_few(feature_ids[column] for column in np.flatnonzero(found > 1))}")
-    missing = tuple(feature_ids[column] for column in np.flatnonzero(found == 0))
+    if repeated := [feature_ids[column] for column in np.flatnonzero(found > 1).tolist()]:
+        raise InputError(f"the tree has several tips of one name: {first_few(repeated)}; names must be unique")
+    missing = tuple(feature_ids[column] for column in np.flatnonzero(found == 0).tolist())
     if missing:
-        log.warning("%d of %d ASVs are not in the tree, distances leave them out: %s", len(missing), len(feature_ids), first_few(missing))
+        log.warning(
+            "%d of %d ASVs are not in the tree and count in no distance: %s", len(missing), len(feature_ids), first_few(missing)
+        )
     return missing
 
 
 def read_tree(path: Path) -> TreeNode:
     """Read newick or a QIIME 2 .qza of a phylogeny, told apart by content. Labels are kept as written: ``_`` is no space.
 
-    InputError for a file that is missing, broken or no tree. A root with more than two children is used as the root, with a warning.
+    InputError for a file that is missing, broken or no tree. A root with more than two children is used as it is, with a warning.
     """
     # Takes seconds to import, and only trees need it.
     from skbio import TreeNode
@@ -185,7 +189,9 @@ def _infer(sequences: list[str], threads: int) -> str:
         import pyfamsa
         import veryfasttree
     except ImportError as error:
-        raise InputError("no tree given, and none can be built: pip install 'attention-all-microbes[tree]' or give --tree") from error
+        raise InputError(
+            "no tree given and none can be built: pip install 'attention-all-microbes[tree]' or give --tree"
+        ) from error
     log.info("Building a tree of %d ASVs (about 20 s for 5,000)", len(sequences))
     entries = [pyfamsa.Sequence(str(index).encode(), sequence.encode()) for index, sequence in enumerate(sequences)]
     aligned = pyfamsa.Aligner(threads=threads).align(entries)

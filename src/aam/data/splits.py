@@ -44,14 +44,14 @@ def split_samples(
         noun = "samples" if groups is None else "groups"
         raise InputError(f"{units} {noun} cannot be split into {len(parts)} parts; more {noun} are needed")
     counts = _count(unit, units, labels)
-    goal = np.maximum(np.outer(fractions, counts.sum(axis=0)), 1e-9)
+    goal = np.outer(fractions, counts.sum(axis=0))
 
     best, best_cost = None, np.inf
     rng = np.random.default_rng(seed)
     for _ in range(TRIES if units <= FEW_UNITS else 1):
         part_of_unit = _assign(counts, goal, parts, rng)
         sizes = np.stack([counts[part_of_unit == part].sum(axis=0) for part in range(3)])
-        cost = float(((sizes - goal) ** 2 / goal)[parts].sum())
+        cost = float(((sizes - goal) ** 2).sum())
         if cost < best_cost and (sizes[0] > 0).all():
             best, best_cost = part_of_unit, cost
     if best is None:
@@ -74,15 +74,18 @@ def _count(unit: np.ndarray, units: int, labels: np.ndarray | None) -> np.ndarra
 
 
 def _assign(counts: np.ndarray, goal: np.ndarray, parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Part of each unit, int64 [units]: in random order, each to where it lowers sum((size - goal)^2 / goal) most."""
+    """Part of each unit, int64 [units]: in random order, each to where it lowers sum((size - goal)^2) most.
+
+    Dividing by the goal would send all large groups to train, and then scores would be of small groups only.
+    """
     sizes = np.zeros_like(goal)
     assigned = np.empty(len(counts), dtype=np.int64)
     for left, unit in zip(range(len(counts), 0, -1), rng.permutation(len(counts)), strict=True):
-        gain = (counts[unit] * (2 * (goal - sizes) - counts[unit]) / goal).sum(axis=1)
+        need = (goal - sizes) @ counts[unit]
         empty = parts[sizes[parts, 0] == 0]
         # The last units go to the parts that would otherwise stay empty.
         candidates = empty if left <= len(empty) else parts
-        part = candidates[np.argmax(gain[candidates])]
+        part = candidates[np.argmax(need[candidates])]
         assigned[unit] = part
         sizes[part] += counts[unit]
     return assigned

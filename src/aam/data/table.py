@@ -133,8 +133,7 @@ def _read_biom(content: bytes, path: Path) -> tuple[Any, tuple[str, ...], tuple[
                 with h5py.File(io.BytesIO(content)) as handle:
                     table = Table.from_hdf5(handle)
             else:
-                # Left at "int", biom would cut relative abundances down to 0 instead of showing them.
-                table = Table.from_json({**json.loads(content), "matrix_element_type": "float"})
+                table = Table.from_json(json.loads(content))
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, BiomException) as error:
         raise InputError(f"{path}: broken BIOM table ({one_line(error)}); is the file complete?") from error
     return table.matrix_data, tuple(map(str, table.ids("observation"))), tuple(map(str, table.ids()))

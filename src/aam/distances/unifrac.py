@@ -75,7 +75,7 @@ class UniFrac(nn.Module):
 
     @torch.no_grad()
     def faith_pd(self, columns: Tensor, counts: Tensor) -> Tensor:
-        """Faith's phylogenetic diversity [B], in the tree's unit: length of the paths from a sample's ASVs to the root (Faith 1992).
+        """Faith PD [B], in the tree's unit: length of the paths from a sample's ASVs to the root (Faith 1992).
 
         Arguments as for `forward`.
         """
@@ -84,7 +84,7 @@ class UniFrac(nn.Module):
             return present.to(self.branch_length.dtype) @ self.branch_length
 
     def node_values(self, tip_reads: Tensor) -> Tensor:
-        """What the metric compares, [B, K]: presence (0 or 1) below each node when unweighted, else the share of the sample's reads."""
+        """What the metric compares below each node, [B, K]: presence (0 or 1) if unweighted, else the share of the reads."""
         reads = node_reads(tip_reads, self.node_start, self.node_end)
         dtype = self.branch_length.dtype
         if self.metric == "unweighted":
@@ -92,7 +92,7 @@ class UniFrac(nn.Module):
         return reads.to(dtype) / tip_reads.sum(dim=1, keepdim=True).clamp_min(1).to(dtype)
 
     def tip_reads(self, rows: Tensor, columns: Tensor, counts: Tensor, n_samples: int) -> Tensor:
-        """Reads at each tip, int64 [n_samples, T], from entries (row, table column, reads), each int64 [E]; repeated ones add up."""
+        """Reads at each tip, int64 [n_samples, T], from entries (row, table column, reads), int64 [E]; repeated ones add up."""
         width = self.n_tips + 1
         table = torch.zeros(n_samples * width, dtype=torch.int64, device=counts.device)
         # Flat, because only a one-dimensional scatter is allowed in deterministic mode on a GPU.
@@ -173,14 +173,13 @@ def _mirror(distances: Tensor) -> Tensor:
 
 
 def require_reads_on_tree(counts: sparse.csr_array, phylogeny: Phylogeny, sample_ids: Sequence[str] | None = None) -> None:
-    """InputError that names the samples (ids, or rows from 0) of counts [N, M] without a read on the tree: they have no distance."""
+    """InputError that names the samples (ids, or rows from 0) of counts [N, M] without reads on the tree: they have no distance."""
     on_tree = np.zeros(counts.shape[1], dtype=np.int64)
     on_tree[phylogeny.tip_columns] = 1
     if len(empty := np.flatnonzero(counts @ on_tree == 0)):
-        names = [sample_ids[row] if sample_ids else f"row {row}" for row in empty]
-        raise InputError(
-            f"{len(empty)} of {counts.shape[0]} samples have no ASV in the tree: {first_few(names)}; remove them or give a tree with their ASVs"
-        )
+        names = [sample_ids[row] if sample_ids else f"row {row}" for row in empty.tolist()]
+        advice = "remove them or give a tree that has their ASVs"
+        raise InputError(f"{len(empty)} of {counts.shape[0]} samples have no ASV in the tree: {first_few(names)}; {advice}")
 
 
 @torch.no_grad()
@@ -210,8 +209,8 @@ def unifrac_matrix(
     def values_of(start: int) -> Tensor:
         block = counts[start : start + size]
         rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-        entries = (torch.from_numpy(np.asarray(part, dtype=np.int64)).to(device) for part in (rows, block.indices, block.data))
-        return unifrac.node_values(unifrac.tip_reads(*entries, n_samples=block.shape[0]))
+        entries = [torch.from_numpy(part.astype(np.int64)).to(device) for part in (rows, block.indices, block.data)]
+        return unifrac.node_values(unifrac.tip_reads(entries[0], entries[1], entries[2], block.shape[0]))
 
     result = torch.zeros(n_samples, n_samples, dtype=dtype)
     second, second_start = torch.empty(0), -1

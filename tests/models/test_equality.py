@@ -1,0 +1,82 @@
+"""The fast path equals the slow, obvious model: outputs and gradients, whatever the batch."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aam.config import ModelOptions
+from aam.data.sequences import Nucleotide
+from aam.models import SequenceEncoder
+from tests import reference
+
+
+def make_encoder(**options) -> SequenceEncoder:
+    torch.manual_seed(0)
+    defaults = {"embedding_dim": 16, "attention_heads": 2, "dropout": 0.0, "asv_chunk_size": 3}
+    encoder = SequenceEncoder(ModelOptions(**{**defaults, **options}), max_bp=20)
+    with torch.no_grad():
+        for parameter in encoder.parameters():  # biases and multiples start at special values that would hide mistakes
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return encoder.double()
+
+
+def make_batch(seed: int, distinct: int, samples: int, asvs: int, mixed_lengths: bool):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(1, 5, (distinct, 13), generator=generator, dtype=torch.uint8)
+    tokens[:, 0] = Nucleotide.START
+    if mixed_lengths:
+        for row in range(distinct):
+            tokens[row, 2 + int(torch.randint(0, 12, (1,), generator=generator)) :] = Nucleotide.PAD
+    index = torch.randint(0, distinct, (samples, asvs), generator=generator)
+    counts = torch.randint(0, 50, (samples, asvs), generator=generator).double()
+    counts[:, 0] += 1
+    return tokens, index, counts
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    distinct=st.integers(1, 9),
+    samples=st.integers(1, 5),
+    asvs=st.integers(1, 7),
+    mixed_lengths=st.booleans(),
+    position_encoding=st.sampled_from(["rotary", "learned"]),
+    gradient_checkpointing=st.booleans(),
+)
+def test_outputs_and_gradients_equal_the_reference(
+    seed, distinct, samples, asvs, mixed_lengths, position_encoding, gradient_checkpointing
+):
+    encoder = make_encoder(position_encoding=position_encoding, gradient_checkpointing=gradient_checkpointing)
+    batch = make_batch(seed, distinct, samples, asvs, mixed_lengths)
+    direction = torch.randn(samples, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+    def run(function):
+        encoder.zero_grad(set_to_none=True)
+        output = function()
+        (output * direction).sum().backward()
+        gradients = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
+        return output.detach(), gradients
+
+    fast, fast_gradients = run(lambda: encoder(*batch))
+    slow, slow_gradients = run(lambda: reference.encode(encoder, *batch))
+    torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-8)
+    for name, gradient in slow_gradients.items():
+        torch.testing.assert_close(fast_gradients[name], gradient, rtol=1e-5, atol=1e-7, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 100])
+def test_chunks_change_nothing(chunk):
+    batch = make_batch(1, 9, 4, 6, mixed_lengths=True)
+    whole, parts = make_encoder(asv_chunk_size=9), make_encoder(asv_chunk_size=chunk)
+    torch.testing.assert_close(parts(*batch), whole(*batch), rtol=1e-12, atol=1e-12)
+
+
+def test_mixed_precision_stays_near_full_precision():
+    encoder = make_encoder(embedding_dim=32, attention_heads=4).float()
+    tokens, index, counts = make_batch(2, 9, 4, 6, mixed_lengths=True)
+    full = encoder(tokens, index, counts.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        half = encoder(tokens, index, counts.float())
+    assert half.isfinite().all()
+    assert (half.float() - full).norm() / full.norm() < 0.05
