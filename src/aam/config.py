@@ -148,7 +148,7 @@ class ModelOptions:
     position_encoding: PositionEncoding = "rotary"
     """Positions of nucleotides in an ASV. ASVs in a sample have none: a sample is a set."""
     dropout: float = 0.1
-    """Dropout at the sample level and in the head; the nucleotide level has none."""
+    """Dropout in the head of the target. The encoder has none: its noise would add to every distance."""
     asv_chunk_size: int = 256
     """Distinct ASVs encoded at a time; a smaller number saves memory and changes nothing else."""
     gradient_checkpointing: bool = False

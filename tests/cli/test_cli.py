@@ -165,8 +165,9 @@ def test_overwrite_spares_folders_of_others_and_inputs(tmp_path):
         prepare_output(OutputOptions(output_dir=tmp_path / "mine", overwrite=True))
     folder = earlier_run(tmp_path / "run")
     (folder / "tree.nwk").touch()
-    with pytest.raises(InputError, match="would remove"):
-        prepare_output(OutputOptions(output_dir=folder, overwrite=True), inputs=[None, folder / "tree.nwk"])
+    for read in (folder / "tree.nwk", folder / "checkpoints" / "last.ckpt", folder):
+        with pytest.raises(InputError, match="would remove"):
+            prepare_output(OutputOptions(output_dir=folder, overwrite=True), inputs=[None, read])
     assert (folder / "tree.nwk").exists()
 
 
@@ -244,10 +245,14 @@ def test_unifrac_leaves_out_shallow_samples_only_when_asked(community, capsys):
     assert Path("d.tsv").read_text().split("\n")[0].split("\t")[1:] == ["b", "c"]
 
 
+@pytest.mark.timeout(60)
 def test_ctrl_c_is_exit_code_130_without_traceback(community):
     os.mkfifo("slow.tsv")
     arguments = [sys.executable, "-m", "aam", "unifrac", "--table", "slow.tsv", "--tree", "tree.nwk", "--output", "d.tsv"]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as run, Path("slow.tsv").open("w"):  # opens once the command reads
+    with (
+        subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as run,
+        Path("slow.tsv").open("w"),  # waits until the command reads it
+    ):
         run.send_signal(signal.SIGINT)
         assert run.communicate(timeout=60)[1] == "interrupted\n"
     assert run.returncode == 130

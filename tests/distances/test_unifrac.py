@@ -91,7 +91,7 @@ def communities(draw):
     return nodes[0], features, np.array(draw(st.lists(row, min_size=2, max_size=7)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(communities())
 def test_any_tree_equals_scikit_bio(community):
     tree, features, counts = community
@@ -103,7 +103,7 @@ def test_any_tree_equals_scikit_bio(community):
     np.testing.assert_allclose(faith, skbio_faith_pd(counts, features, tree), rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(communities(), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_generalized_equals_the_definition(community, alpha):
     tree, features, counts = community

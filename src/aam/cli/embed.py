@@ -26,7 +26,7 @@ class EmbedConfig(ConfigFile):
     level: Annotated[EmbedLevel, Parameter(group=OUTPUT)] = "sample"
     """One vector per sample, or one per ASV of the table."""
     output: Annotated[Path, Parameter(group=OUTPUT)]
-    """Embeddings: .tsv with ids, or .npy with the ids in a .txt beside it."""
+    """Embeddings: .tsv with ids, or .npy with the ids in .ids.txt beside it."""
     overwrite: Annotated[bool, Parameter(group=OUTPUT)] = False
     """Replace an existing output."""
 

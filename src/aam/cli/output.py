@@ -59,13 +59,17 @@ def _clear(folder: Path, held: set[str], inputs: Iterable[Path | None]) -> None:
         raise InputError(f"--overwrite: {folder} holds no earlier run (no {LOG}) but {found}; choose another folder")
     doomed = [folder / name for name in WRITTEN if name in held]
     for path in inputs:
-        if path and any(path.resolve().is_relative_to(entry.resolve()) for entry in doomed):
+        if path and any(_one_holds_the_other(path.resolve(), entry.resolve()) for entry in doomed):
             raise InputError(f"--overwrite would remove {path}, which this run reads; choose another --output-dir")
     for entry in doomed:
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def _one_holds_the_other(first: Path, second: Path) -> bool:
+    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def check_output_file(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> None:

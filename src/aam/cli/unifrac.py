@@ -33,7 +33,7 @@ class UniFracConfig(ConfigFile):
     seed: Annotated[int, Parameter(group=DISTANCES)] = 0
     """Seed of the rarefaction."""
     output: Annotated[Path, Parameter(group=OUTPUT)]
-    """Distances: .h5 (as unifrac-binaries writes it), .npy (ids in a .txt beside it) or .tsv (LSMat)."""
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (ids in .ids.txt beside it) or .tsv (LSMat)."""
     overwrite: Annotated[bool, Parameter(group=OUTPUT)] = False
     """Replace an existing output."""
 
@@ -60,6 +60,6 @@ def unifrac(config: UniFracConfig) -> None:
         counts = rarefy(table.counts, config.sampling_depth, np.random.default_rng(config.seed))
     LOGGER.info("%s: %d samples, %d ASVs", config.table, len(table.sample_ids), len(table.feature_ids))
     phylogeny = Phylogeny.from_tree(read_tree(config.tree), table.feature_ids)
-    matrix = unifrac_matrix(counts, phylogeny, config.metric, config.alpha)
+    matrix = unifrac_matrix(counts, phylogeny, config.metric, config.alpha, sample_ids=table.sample_ids)
     write_distances(config.output, matrix, table.sample_ids)
     LOGGER.info("%s UniFrac written to %s", config.metric, config.output)

@@ -52,13 +52,18 @@ class Simulation:
 
 
 def simulate(
-    seed: int, n_samples: int = 200, n_asvs: int = 300, n_subjects: int | None = None, n_studies: int = 4, length: int = 150
+    seed: int,
+    n_samples: int = 200,
+    n_asvs: int = 300,
+    n_subjects: int | None = None,
+    n_studies: int | None = None,
+    length: int = 150,
 ) -> Simulation:
     """Simulate a community; the same arguments give the same one.
 
     A tree grows by a birth process, 16S-like sequences of `length` nucleotides evolve along it (K80 with conserved regions and
-    gamma rates), and every subject (default: one per 4 samples) carries some ASVs at log-normal abundances, with effects of clades
-    by subject, study and sample. A subject's `age` is a line in the log-ratio of clades A and B in its mean community, plus noise;
+    gamma rates), and every subject (default: one per 4 samples, in 4 studies) carries some ASVs at log-normal abundances, with
+    effects of clades by subject, study and sample. A subject's `age` is a line in the log-ratio of clades A and B in its mean community, plus noise;
     its `disease` is a threshold on that of C and D. `sex` is noise. Reads are multinomial.
     ValueError for sizes that make no community.
     """
@@ -66,6 +71,7 @@ def simulate(
     import pandas as pd
 
     n_subjects = max(1, n_samples // 4) if n_subjects is None else n_subjects
+    n_studies = min(4, n_subjects) if n_studies is None else n_studies
     if n_asvs < 8 or length < 3 * REGION or not 1 <= n_studies <= n_subjects <= n_samples:
         raise ValueError("need 8 ASVs, 30 nucleotides, and studies <= subjects <= samples")
     rng = np.random.default_rng(seed)

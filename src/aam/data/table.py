@@ -56,6 +56,11 @@ class FeatureTable:
         chosen = np.array([rows[sample_id] for sample_id in ids], dtype=np.int64)
         return FeatureTable(self.counts[chosen], tuple(ids), self.feature_ids)
 
+    def drop_empty_features(self) -> FeatureTable:
+        """Leave out ASVs without reads."""
+        kept = np.unique(self.counts.indices)
+        return FeatureTable(self.counts[:, kept], self.sample_ids, tuple(self.feature_ids[column] for column in kept))
+
 
 def read_file(path: Path) -> bytes:
     """Content of an input file; InputError when there is none."""

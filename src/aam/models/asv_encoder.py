@@ -27,9 +27,7 @@ class ASVEncoder(nn.Module):
         rotary = options.position_encoding == "rotary"
         self.rotary = RotaryPositions(width, heads, 1 + max_bp) if rotary else None
         self.position_embedding = None if rotary else nn.Parameter(0.02 * torch.randn(1 + max_bp, width))
-        self.layers = nn.ModuleList(
-            TransformerLayer(width, heads, options.ffn_ratio, dropout=0.0) for _ in range(options.attention_layers)
-        )
+        self.layers = nn.ModuleList(TransformerLayer(width, heads, options.ffn_ratio) for _ in range(options.attention_layers))
         self.pooling = AttentionPooling(width, heads)
         self.nucleotide_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KNOWN_NUCLEOTIDES))
 

@@ -27,7 +27,7 @@ class SampleSequenceEncoder(nn.Module):
         self.abundance_embedding = nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
         self.hidden_abundance = nn.Parameter(torch.zeros(width))
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads).repeat(layers, 1))
-        self.layers = nn.ModuleList(TransformerLayer(width, heads, options.ffn_ratio, options.dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(TransformerLayer(width, heads, options.ffn_ratio) for _ in range(layers))
         self.abundance_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
 
     def forward(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ class SequenceEncoder(nn.Module):
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads))
         self.pooling = AttentionPooling(width, heads)
         self.richness = nn.Linear(1, width)
+        # Distances start at the size of UniFrac's, below 1, instead of several times that.
+        with torch.no_grad():
+            self.richness.weight.mul_(0.05)
 
     def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
         """asv_tokens uint8 [U, 1 + L], asv_index int64 [B, S] into them, counts [B, S] (0 = padding) -> [B, D]."""

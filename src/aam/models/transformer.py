@@ -81,17 +81,19 @@ class Attention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Pre-norm block: x + attention(norm(x)), then x + feed_forward(norm(x))."""
+    """Pre-norm block: x + attention(norm(x)), then x + feed_forward(norm(x)).
 
-    def __init__(self, width: int, heads: int, ffn_ratio: float, dropout: float) -> None:
+    Without dropout: its noise adds to every distance between embeddings in training and is gone in inference.
+    """
+
+    def __init__(self, width: int, heads: int, ffn_ratio: float) -> None:
         super().__init__()
         hidden = round(width * ffn_ratio)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
         self.ffn_norm = nn.LayerNorm(width)
         self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None) -> Tensor:
-        x = x + self.dropout(self.attention(self.attention_norm(x), key_bias, rotary))
-        return x + self.dropout(self.ffn(self.ffn_norm(x)))
+        x = x + self.attention(self.attention_norm(x), key_bias, rotary)
+        return x + self.ffn(self.ffn_norm(x))

@@ -32,9 +32,9 @@ class EpochLine(Callback):
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.history.append(values)
         shown = [
-            f"{name.removeprefix('val/')} {values.get(name.replace('val/', 'train/'), float('nan')):.4g} | {value:.4g}"
+            f"{name.removeprefix('val/')} {_number(values.get(name.replace('val/', 'train/')))} | {value:.4g}"
             for name, value in sorted(values.items())
-            if name.startswith("val/") and not name.endswith(("_mse", "_rmse", "majority_accuracy", "gap"))
+            if name.startswith("val/") and not name.endswith(("_mse", "_rmse", "majority_accuracy"))
         ]
         log.info("epoch %d/%s  %s", trainer.current_epoch + 1, trainer.max_epochs, "  ".join(shown))
 
@@ -56,3 +56,7 @@ class ValidationPlots(Callback):
             points = pl_module.val_scores.reservoir.points
             figure = scatter(points.cpu().numpy(), "true", "predicted", "validation samples")
             trainer.logger.log_figure("val/target", figure, trainer.global_step)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -279,7 +279,10 @@ class TrainModule(LearningModule):
 
     def on_validation_epoch_end(self) -> None:
         # As in PretrainModule.
-        for split, scores, metrics in (("train", self.train_scores, self.train_metrics), ("val", self.val_scores, self.val_metrics)):
+        for split, scores, metrics in (
+            ("train", self.train_scores, self.train_metrics),
+            ("val", self.val_scores, self.val_metrics),
+        ):
             self.log_metrics(split, "target", scores.scores)
             scores.reservoir.reset()
             metrics.log(self, split)

@@ -1,0 +1,205 @@
+"""Every command as a user runs it, in a process of its own, on a small simulated community."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from skbio import DistanceMatrix
+
+from aam.data.simulate import simulate, write_simulation
+
+SMALL = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--batch-size", "16", "--lr", "0.003"]
+
+
+def aam(*arguments, code=0):
+    run = subprocess.run([sys.executable, "-m", "aam", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def community(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("community")
+    write_simulation(simulate(0, n_samples=60, n_asvs=60, length=40), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pretrained(community):
+    folder = community / "pretrained"
+    options = ["--epochs", 4, "--count-penalty", 0.1, "--nuc-mask-strategy", "hybrid", "--test-fraction", 0.2]
+    groups = ["--metadata", community / "metadata.tsv", "--group-column", "subject"]
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]
+    aam("pretrain", *tables, *groups, *options, *SMALL, "--output-dir", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def regressor(community, pretrained):
+    folder = community / "age"
+    data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
+    groups = ["--group-column", "subject", "--categorical-columns", "sex", "study"]
+    aam("train", *data, *groups, "--pretrained-encoder", pretrained, "--epochs", 4, *SMALL, "--output-dir", folder)
+    return folder
+
+
+def ids(path):
+    return path.read_text().splitlines()
+
+
+def test_pretrain_writes_what_it_promises(pretrained):
+    for name in ("config.yaml", "aam.log", "plots/unifrac.png", "plots/loss.png", "checkpoints/last.ckpt", "tensorboard/train"):
+        assert (pretrained / name).exists(), name
+    for name in ("config.json", "model.safetensors", "README.md", "samples.txt"):
+        assert (pretrained / "model" / name).stat().st_size > 0
+    metrics = json.loads((pretrained / "metrics.json").read_text())
+    assert metrics["held_out_samples"] == len(ids(pretrained / "test_samples.txt"))
+    assert len(metrics["history"]) == metrics["epochs"] == 4
+    assert metrics["best"]["val/unifrac_mse"] == min(epoch["val/unifrac_mse"] for epoch in metrics["history"])
+    for name in ("unifrac_loss", "nucleotide_loss", "count_loss", "nucleotide_accuracy", "nucleotide_majority_accuracy"):
+        assert {f"train/{name}", f"val/{name}"} <= metrics["best"].keys(), name
+    assert metrics["best"]["val/train_eval_gap"] == pytest.approx(1, abs=1e-3)
+    assert set(metrics["held_out"]) == {"spearman", "r2", "stress", "mse", "mean_mse"}
+
+
+def test_the_same_groups_are_held_out_in_pretrain_and_train(community, pretrained, regressor):
+    metadata = pd.read_csv(community / "metadata.tsv", sep="\t", index_col=0, dtype=str)
+    subjects = {name: set(metadata.loc[ids(regressor / f"{name}_samples.txt"), "subject"]) for name in ("train", "val", "test")}
+    assert not subjects["train"] & subjects["val"]
+    assert not (subjects["train"] | subjects["val"]) & subjects["test"]
+    assert len(set().union(*subjects.values())) == metadata["subject"].nunique()
+
+
+def test_train_scores_are_those_of_its_predictions(community, regressor):
+    metrics = json.loads((regressor / "metrics.json").read_text())
+    metadata = pd.read_csv(community / "metadata.tsv", sep="\t", index_col=0)
+    predictions = pd.read_csv(regressor / "predictions.tsv", sep="\t", index_col=0)["prediction"]
+    assert list(predictions.index) == ids(regressor / "test_samples.txt")
+    true = metadata.loc[predictions.index, "age"]
+    assert metrics["held_out"]["mae"] == pytest.approx((predictions - true).abs().mean(), rel=1e-5)
+    median = metadata.loc[ids(regressor / "train_samples.txt"), "age"].median()
+    assert metrics["held_out"]["median_mae"] == pytest.approx((true - median).abs().mean(), rel=1e-5)
+    assert (regressor / "plots" / "predictions.png").stat().st_size > 5_000
+
+
+def test_predict_needs_the_model_folder_alone(community, regressor, tmp_path):
+    """Same table, other order of samples, model folder moved: the same predictions as train wrote."""
+    (regressor / "model").rename(tmp_path / "moved")
+    try:
+        arguments = ["--model", tmp_path / "moved", "--table", community / "table.biom", "--output", tmp_path / "p.tsv"]
+        missing = aam("predict", *arguments, code=2)
+        assert missing.stderr.splitlines()[-1].startswith("error: --metadata is missing")
+        aam("predict", *arguments, "--metadata", community / "metadata.tsv")
+    finally:
+        (tmp_path / "moved").rename(regressor / "model")
+    predicted = pd.read_csv(tmp_path / "p.tsv", sep="\t", index_col=0)
+    assert predicted.index.name == "SampleID"
+    assert list(predicted.columns) == ["prediction"]
+    assert len(predicted) == 60
+    before = pd.read_csv(regressor / "predictions.tsv", sep="\t", index_col=0)
+    np.testing.assert_allclose(predicted.loc[before.index, "prediction"], before["prediction"], rtol=1e-4)
+
+
+def test_predict_on_a_new_table_with_new_asvs(community, regressor, tmp_path):
+    write_simulation(simulate(1, n_samples=12, n_asvs=40, length=60), tmp_path)
+    tables = ["--table", tmp_path / "table.biom", "--metadata", tmp_path / "metadata.tsv"]
+    aam("predict", "--model", regressor, *tables, "--output", tmp_path / "p.tsv")
+    predicted = pd.read_csv(tmp_path / "p.tsv", sep="\t", index_col=0)["prediction"]
+    assert predicted.notna().all()
+    assert predicted.nunique() > 1
+    again = aam("predict", "--model", regressor, *tables, "--output", tmp_path / "p.tsv", code=2)
+    assert "--overwrite" in again.stderr
+
+
+@pytest.fixture(scope="module")
+def classifier(community, pretrained):
+    """On a frozen base."""
+    folder = community / "disease"
+    data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "disease"]
+    frozen = ["--pretrained-encoder", pretrained, "--freeze-base"]
+    aam("train", *data, "--classifier", *frozen, "--epochs", 8, *SMALL, "--output-dir", folder)
+    return folder
+
+
+def test_a_frozen_base_stays_as_it_was(pretrained, classifier):
+    from safetensors.numpy import load_file
+
+    base, trained = (load_file(folder / "model" / "model.safetensors") for folder in (pretrained, classifier))
+    for name, weights in base.items():
+        np.testing.assert_array_equal(trained[f"base_model.{name}"], weights)
+
+
+def test_classes_and_their_probabilities(classifier):
+    predictions = pd.read_csv(classifier / "predictions.tsv", sep="\t", index_col=0)["prediction"]
+    probabilities = pd.read_csv(classifier / "predictions_probabilities.tsv", sep="\t", index_col=0)
+    assert list(probabilities.columns) == ["case", "control"]
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert (probabilities.idxmax(axis=1) == predictions).all()
+    scores = json.loads((classifier / "metrics.json").read_text())["held_out"]
+    assert set(scores) == {"accuracy", "balanced_accuracy", "auc", "log_loss", "majority_accuracy"}
+
+
+def test_embed_samples_and_asvs(community, pretrained, tmp_path):
+    shared = ["--model", pretrained, "--table", community / "table.biom"]
+    aam("embed", *shared, "--output", tmp_path / "samples.tsv")
+    samples = pd.read_csv(tmp_path / "samples.tsv", sep="\t", index_col="id")
+    assert samples.shape == (60, 16)
+    aam("embed", *shared, "--level", "asv", "--output", tmp_path / "asvs.npy")
+    asvs = np.load(tmp_path / "asvs.npy")
+    assert asvs.shape == (len(ids(tmp_path / "asvs.ids.txt")), 16)
+    aam("embed", *shared, "--output", tmp_path / "samples.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "samples.npy"), samples, rtol=1e-5, atol=1e-6)
+    assert ids(tmp_path / "samples.ids.txt") == list(samples.index)
+
+
+def test_unifrac_and_pretraining_on_its_matrix(community, tmp_path):
+    inputs = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]
+    for suffix in (".h5", ".npy", ".tsv"):
+        aam("unifrac", *inputs, "--metric", "weighted_normalized", "--output", tmp_path / f"d{suffix}")
+    hdf5 = DistanceMatrix.read(str(tmp_path / "d.h5"), format="binary_dm")
+    text = DistanceMatrix.read(str(tmp_path / "d.tsv"), format="lsmat")
+    np.testing.assert_allclose(hdf5.data, text.data, atol=1e-12)
+    np.testing.assert_allclose(hdf5.data, np.load(tmp_path / "d.npy"), atol=1e-12)
+    matrix = ["--unifrac-matrix", tmp_path / "d.tsv", "--epochs", 1, *SMALL]
+    aam("pretrain", "--table", community / "table.biom", *matrix, "--output-dir", tmp_path / "on_matrix")
+    on_tree = ["--tree", community / "tree.nwk", "--unifrac-metric", "weighted_normalized", "--epochs", 1, *SMALL]
+    aam("pretrain", "--table", community / "table.biom", *on_tree, "--output-dir", tmp_path / "on_tree")
+    losses = [json.loads((tmp_path / name / "metrics.json").read_text())["best"]["val/loss"] for name in ("on_matrix", "on_tree")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_without_a_tree_one_is_built_and_kept(community, tmp_path):
+    pytest.importorskip("pyfamsa")
+    pytest.importorskip("veryfasttree")
+    aam("pretrain", "--table", community / "table.biom", "--epochs", 1, *SMALL, "--output-dir", tmp_path / "run")
+    assert (tmp_path / "run" / "tree.nwk").stat().st_size > 0
+
+
+def test_same_seed_same_result_and_resume_goes_on(community, tmp_path):
+    data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
+    options = [*data, *SMALL, "--sampling-depth", 500, "--ignore-missing", "--rarefy-each-epoch"]
+    for name in ("first", "second"):
+        aam("train", *options, "--epochs", 2, "--output-dir", tmp_path / name)
+    first, second = ((tmp_path / name / "predictions.tsv").read_text() for name in ("first", "second"))
+    assert first == second
+    aam("train", *options, "--epochs", 4, "--output-dir", tmp_path / "first", "--resume")
+    metrics = json.loads((tmp_path / "first" / "metrics.json").read_text())
+    assert metrics["epochs"] == 4
+
+
+def test_config_file_repeats_the_run(community, regressor, pretrained, tmp_path):
+    aam("train", "--config", regressor / "config.yaml", "--output-dir", tmp_path / "again")
+    assert (tmp_path / "again" / "predictions.tsv").read_text() == (regressor / "predictions.tsv").read_text()
+
+
+@pytest.mark.slow
+def test_demo(tmp_path):
+    run = aam("demo", "--output-dir", tmp_path / "demo")
+    assert "UniFrac, held-out samples" in run.stdout
+    for name in ("new_age.tsv", "new_disease.tsv", "age/plots/predictions.png", "disease/plots/predictions.png"):
+        assert str(tmp_path / "demo" / name.split("/")[0]) in run.stdout
+        assert (tmp_path / "demo" / name).is_file()
