@@ -20,6 +20,15 @@ SKBIO = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """The tensors are small, and on a busy machine threads spend their time waiting for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def skbio_distances(metric, counts, feature_ids, tree):
     name, options = SKBIO[metric]
     # Not validated, because scikit-bio refuses missing lengths and a root with three children.

@@ -63,8 +63,8 @@ def simulate(
 
     A tree grows by a birth process, 16S-like sequences of `length` nucleotides evolve along it (K80 with conserved regions and
     gamma rates), and every subject (default: one per 4 samples, in 4 studies) carries some ASVs at log-normal abundances, with
-    effects of clades by subject, study and sample. A subject's `age` is a line in the log-ratio of clades A and B in its mean community, plus noise;
-    its `disease` is a threshold on that of C and D. `sex` is noise. Reads are multinomial.
+    effects of clades by subject, study and sample. A subject's `age` is a line in the log-ratio of clades A and B in its mean
+    community, plus noise; its `disease` is a threshold on that of C and D. `sex` is noise. Reads are multinomial.
     ValueError for sizes that make no community.
     """
     # Imported here because it is slow.

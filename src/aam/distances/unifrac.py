@@ -13,8 +13,9 @@ Shares are of the reads that are on the tree: ASVs that the tree lacks are left 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import get_args
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, get_args
 
 import numpy as np
 import torch
@@ -26,10 +27,12 @@ from aam.data.phylogeny import Phylogeny
 from aam.errors import InputError, first_few
 from aam.progress import track
 
-# Memory for the tables of samples x nodes of 8 bytes, TABLES of which live at once while two blocks of samples meet.
-BLOCK_BYTES = 2**29
+# Memory for the tables of samples x nodes of 8 bytes: TABLES of them live at once in each thread, where two blocks of samples meet.
+BLOCK_BYTES = 2**31
 TABLES = 8
 MOST_SAMPLES = 512
+
+Item = TypeVar("Item")
 
 
 class UniFrac(nn.Module):
@@ -182,7 +185,6 @@ def require_reads_on_tree(counts: sparse.csr_array, phylogeny: Phylogeny, sample
         raise InputError(f"{len(empty)} of {counts.shape[0]} samples have no ASV in the tree: {first_few(names)}; {advice}")
 
 
-@torch.no_grad()
 def unifrac_matrix(
     counts: sparse.csr_array,
     phylogeny: Phylogeny,
@@ -196,15 +198,16 @@ def unifrac_matrix(
 ) -> np.ndarray:
     """Distances [N, N] between all samples of a table, float64 or float32 as `dtype` says, with a progress bar.
 
-    counts: CSR int64 [N, M], columns as the phylogeny was made for. Memory beside the result: about BLOCK_BYTES, or what
-    `block_samples` at a time take (TABLES x block_samples x nodes x 8 bytes). InputError for samples without reads on the tree.
+    counts: CSR int64 [N, M], columns as the phylogeny was made for. Blocks of samples are compared in as many threads as torch has.
+    Memory beside the result: at most about BLOCK_BYTES, or what `block_samples` at a time take in each thread (TABLES x
+    block_samples x nodes x 8 bytes). InputError for samples without reads on the tree.
     """
     require_reads_on_tree(counts, phylogeny, sample_ids)
     unifrac = UniFrac(phylogeny, metric, alpha, dtype).to(device)
     n_samples = counts.shape[0]
-    affordable = BLOCK_BYTES // (8 * TABLES * len(phylogeny.branch_length))
+    threads = torch.get_num_threads() if device == "cpu" else 1
+    affordable = BLOCK_BYTES // (8 * TABLES * len(phylogeny.branch_length) * threads)
     size = block_samples or int(np.clip(affordable, 1, MOST_SAMPLES))
-    starts = range(0, n_samples, size)
 
     def values_of(start: int) -> Tensor:
         block = counts[start : start + size]
@@ -212,15 +215,29 @@ def unifrac_matrix(
         entries = [torch.from_numpy(part.astype(np.int64)).to(device) for part in (rows, block.indices, block.data)]
         return unifrac.node_values(unifrac.tip_reads(entries[0], entries[1], entries[2], block.shape[0]))
 
-    result = torch.zeros(n_samples, n_samples, dtype=dtype)
-    second, second_start = torch.empty(0), -1
-    pairs = [(first_start, second_start) for second_start in starts for first_start in range(0, second_start + 1, size)]
-    for first_start, start in track(pairs, "UniFrac", len(pairs)):
-        if start != second_start:
-            second, second_start = values_of(start), start
-        first = second if first_start == start else values_of(first_start)
-        block = pair_distances(first, second, unifrac.branch_length, unifrac.metric, alpha).cpu()
-        block = _mirror(block) if first_start == start else block
-        result[first_start : first_start + len(first), start : start + len(second)] = block
-        result[start : start + len(second), first_start : first_start + len(first)] = block.T
-    return result.numpy()
+    @torch.no_grad()
+    def block_of(starts: tuple[int, int]) -> Tensor:
+        first = values_of(starts[0])
+        second = first if starts[0] == starts[1] else values_of(starts[1])
+        distances = pair_distances(first, second, unifrac.branch_length, unifrac.metric, alpha).cpu()
+        return _mirror(distances) if starts[0] == starts[1] else distances
+
+    result = np.zeros((n_samples, n_samples), dtype=np.float32 if dtype == torch.float32 else np.float64)
+    pairs = [(first, second) for second in range(0, n_samples, size) for first in range(0, second + 1, size)]
+    for (first, second), block in zip(pairs, track(_in_threads(block_of, pairs, threads), "UniFrac", len(pairs)), strict=True):
+        result[first : first + size, second : second + size] = block
+        result[second : second + size, first : first + size] = block.T
+    return result
+
+
+def _in_threads(work: Callable[[Item], Tensor], items: list[Item], threads: int) -> Iterator[Tensor]:
+    """Results in order, from threads that share no operation: inside one, they would wait for each other thousands of times."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield from pool.map(work, items)
+    finally:
+        # Not to wait for the rest after an interrupt.
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
