@@ -55,6 +55,17 @@ def encode_asv(model: SequenceEncoder, tokens: Tensor) -> Tensor:
     encoder = model.asv_encoder
     visible = tokens != Nucleotide.PAD
     x = encoder.token_embedding(tokens.long())
+    letters = [Nucleotide.PAD] * 3 + tokens.tolist() + [Nucleotide.PAD] * 3
+    around = []
+    for position in range(3, len(letters) - 3):
+        before, after = letters[position - 3 : position], letters[position + 1 : position + 4]
+        words = [first * 49 + second * 7 + third for first, second, third in (before, after)]
+        around.append(
+            encoder.context.before.weight[words[0]]
+            + encoder.context.centre.weight[letters[position]]
+            + encoder.context.after.weight[words[1]]
+        )
+    x = x + torch.nn.functional.gelu(torch.stack(around))
     angles = None
     if encoder.position_embedding is not None:
         x = x + encoder.position_embedding[: len(tokens)]

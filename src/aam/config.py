@@ -208,7 +208,7 @@ class FitOptions:
     """Most passes over the training samples."""
     max_steps: int | None = None
     """Most optimiser steps; the run ends at this or at --epochs, whichever comes first."""
-    lr: float = 1e-3
+    lr: float = 2e-3
     """Peak learning rate (AdamW)."""
     weight_decay: float = 0.01
     """Weight decay of matrices; vectors have none."""

@@ -106,3 +106,20 @@ def test_attention_is_safe_where_nothing_is_visible():
     encoder = make_encoder()
     tokens = torch.full((2, 5), Nucleotide.PAD, dtype=torch.uint8)
     assert encoder.asv_encoder(tokens).isfinite().all()
+
+
+def test_calibration_makes_asvs_differ_and_distances_typical():
+    encoder = make_encoder()
+    tokens, index, counts = make_batch(0, 40, 12, 10, mixed_lengths=True)
+    encoder.calibrate(tokens, index, counts)
+    vectors = encoder.asv_encoder(tokens)
+    close(vectors.mean(dim=0), torch.zeros(16, dtype=torch.float64))
+    close(vectors.std(dim=0, correction=0), torch.ones(16, dtype=torch.float64))
+    close(torch.pdist(encoder(tokens, index, counts)).mean(), torch.tensor(0.6, dtype=torch.float64))
+
+
+def test_calibration_to_one_sample_of_one_asv_is_harmless():
+    encoder = make_encoder()
+    tokens, index, counts = make_batch(0, 1, 1, 1, mixed_lengths=False)
+    encoder.calibrate(tokens, index, counts)
+    assert encoder(tokens, index, counts).isfinite().all()

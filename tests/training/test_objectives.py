@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from aam.config import PretrainObjectives
-from aam.data.dataset import Collate, SampleDataset, ReadOptions
+from aam.data.dataset import Collate, ReadOptions, SampleDataset
 from aam.training.objectives import (
     paired_loss,
     regression_loss,

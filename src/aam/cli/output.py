@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from aam.config import OutputOptions
+from aam.config import OutputOptions, PretrainConfig, TrainConfig
 from aam.errors import InputError, first_few
 
 LOG = "aam.log"
@@ -26,6 +26,17 @@ WRITTEN = (
     "checkpoints",
     "tree.nwk",
 )
+
+
+def input_paths(config: PretrainConfig | TrainConfig) -> tuple[Path | None, ...]:
+    """Every file that the options name as input."""
+    return (
+        config.data.table,
+        config.data.rep_seqs,
+        config.distances.tree,
+        config.distances.unifrac_matrix,
+        config.samples.metadata,
+    )
 
 
 def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -> Path:

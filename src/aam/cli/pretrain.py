@@ -34,16 +34,16 @@ def pretrain(config: PretrainConfig) -> None:
     from aam.artifact import ModelInfo, save_model
     from aam.cli.config_file import write_config
     from aam.cli.log import log_to_file
-    from aam.cli.output import prepare_output
+    from aam.cli.output import input_paths, prepare_output
     from aam.cli.results import score_table, write_metrics
-    from aam.cli.study import read_distances_of, read_study, write_split
+    from aam.cli.study import first_draws, read_distances_of, read_study, write_split
     from aam.data.dataset import Collate, SampleDataset, make_loader
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
     from aam.training.fit import fit, monitor_of
     from aam.training.module import PretrainModule
 
-    folder = prepare_output(config.output, (config.data.table, config.distances.tree, config.samples.metadata))
+    folder = prepare_output(config.output, input_paths(config))
     log_to_file(folder / "aam.log")
     write_config(folder / "config.yaml", config)
     options = config.fit
@@ -60,7 +60,9 @@ def pretrain(config: PretrainConfig) -> None:
     collate = Collate(study.asv_tokens)
     train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True)
     val = make_loader(dataset, collate, split.val, options.batch_size, shuffle=False)
-    module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe=next(iter(train)))
+    probe = first_draws(dataset, study, split.train)
+    encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
+    module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe)
     measured: list[BestMetric] = ["unifrac_mse", "unifrac_spearman", "loss"] if config.objectives.penalty > 0 else ["loss"]
     monitor = monitor_of(options.best_metric, measured)
     result = fit(module, train, val, options, folder, monitor, config.output.resume)

@@ -19,10 +19,14 @@ from aam.data.table import FeatureTable, drop_shallow, read_table
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from aam.data.dataset import Batch, SampleDataset
+
 log = logging.getLogger(__name__)
 
 # Of the rarefaction in predict and embed: the same table gives the same output.
 SEED = 0
+
+_FIRST_DRAWS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +102,13 @@ def read_distances_of(study: Study, options: TreeOptions, folder: Path) -> nn.Mo
     phylogeny = Phylogeny.from_tree(tree, study.table.feature_ids)
     require_reads_on_tree(study.table.counts, phylogeny, study.table.sample_ids)
     return UniFrac(phylogeny, options.unifrac_metric, options.alpha)
+
+
+def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch:
+    """Some of the samples `rows` as one batch: what a fresh model is scaled to, and what its train-eval gap is measured on."""
+    from aam.data.dataset import Collate
+
+    return Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]])
 
 
 def write_split(study: Study, split: Split, folder: Path) -> None:

@@ -35,16 +35,16 @@ def train(config: TrainConfig) -> None:
     from aam.artifact import ModelInfo, build_predictor, load_model, save_model
     from aam.cli.config_file import write_config
     from aam.cli.log import log_to_file
-    from aam.cli.output import prepare_output
+    from aam.cli.output import input_paths, prepare_output
     from aam.cli.results import score_table, write_metrics
-    from aam.cli.study import read_study, write_split
+    from aam.cli.study import first_draws, read_study, write_split
     from aam.data.dataset import SampleDataset
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
     from aam.training.fit import fit, monitor_of
 
     pretrained = config.encoder.pretrained_encoder
-    folder = prepare_output(config.output, (config.data.table, config.distances.tree, config.samples.metadata, pretrained))
+    folder = prepare_output(config.output, (*input_paths(config), pretrained))
     log_to_file(folder / "aam.log")
     write_config(folder / "config.yaml", config)
     L.seed_everything(config.fit.seed, verbose=False)
@@ -56,10 +56,13 @@ def train(config: TrainConfig) -> None:
     problem = pose_problem(study, config)
     write_split(study, problem.split, folder)
 
+    dataset = SampleDataset(study.table, config.reads, config.fit.seed)
     encoder = loaded.encoder if loaded else SequenceEncoder(config.model, config.reads.max_bp)
+    if loaded is None:
+        first = first_draws(dataset, study, problem.split.train)
+        encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
     model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
     log.info("%s", summarise(model))
-    dataset = SampleDataset(study.table, config.reads, config.fit.seed)
     module, loaders = build_module(problem, model, dataset, config, folder)
     measured: list[BestMetric] = ["loss", "accuracy", "auc"] if config.target.classifier else ["mae", "rmse", "r2", "loss"]
     monitor = monitor_of(config.fit.best_metric, measured)

@@ -1,6 +1,7 @@
 """Nucleotides -> one vector per distinct ASV."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -11,6 +12,26 @@ from aam.models.transformer import RotaryPositions, TransformerLayer, hide_paddi
 
 # The nucleotide head tells four letters apart: A, C, G, T.
 KNOWN_NUCLEOTIDES = 4
+
+
+class NucleotideContext(nn.Module):
+    """What surrounds each position: the three letters before it, the letter and the three after it, tokens -> [U, T, D].
+
+    Words of seven letters are what alignment-free sequence comparison counts; from single letters the layers would first have to
+    discover them. Two look-ups of words of three stand for a convolution, at a fraction of its cost.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        words = len(Nucleotide) ** 3
+        self.before, self.after = nn.Embedding(words, width), nn.Embedding(words, width)
+        self.centre = nn.Embedding(len(Nucleotide), width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        letters = F.pad(tokens.int(), (3, 3), value=Nucleotide.PAD)
+        base = len(Nucleotide)
+        words = (letters[:, :-2] * base + letters[:, 1:-1]) * base + letters[:, 2:]
+        return F.gelu(self.before(words[:, :-4]) + self.centre(tokens.int()) + self.after(words[:, 4:]))
 
 
 class ASVEncoder(nn.Module):
@@ -26,7 +47,9 @@ class ASVEncoder(nn.Module):
         self.token_embedding = nn.Embedding(len(Nucleotide), width, padding_idx=Nucleotide.PAD)
         rotary = options.position_encoding == "rotary"
         self.rotary = RotaryPositions(width, heads, 1 + max_bp) if rotary else None
-        self.position_embedding = None if rotary else nn.Parameter(0.02 * torch.randn(1 + max_bp, width))
+        # As large as the tokens', so that the first layers already tell the same letter at two positions apart.
+        self.position_embedding = None if rotary else nn.Parameter(torch.randn(1 + max_bp, width))
+        self.context = NucleotideContext(width)
         self.layers = nn.ModuleList(TransformerLayer(width, heads, options.ffn_ratio) for _ in range(options.attention_layers))
         self.pooling = AttentionPooling(width, heads)
         self.nucleotide_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KNOWN_NUCLEOTIDES))
@@ -37,6 +60,19 @@ class ASVEncoder(nn.Module):
         if self.options.gradient_checkpointing and torch.is_grad_enabled():
             return torch.cat([checkpoint(self._vectors, chunk, use_reentrant=False) for chunk in chunks])
         return torch.cat([self._vectors(chunk) for chunk in chunks])
+
+    @torch.no_grad()
+    def calibrate(self, asv_tokens: Tensor) -> None:
+        """Scale and shift the output layer so that the vectors of these ASVs have mean 0 and standard deviation 1 in each channel.
+
+        Once, before training: at first the pooled vectors of all ASVs are nearly the same one, and what tells them apart would be
+        lost beside it. Data-dependent initialisation (Kingma & Dhariwal 2018, arXiv 1807.03039).
+        """
+        vectors = self(asv_tokens)
+        deviation = vectors.std(dim=0, correction=0)
+        scale = torch.where(deviation > 1e-6, 1 / deviation, 1.0)
+        self.pooling.out.bias.sub_(vectors.mean(dim=0)).mul_(scale)
+        self.pooling.out.weight.mul_(scale.unsqueeze(1))
 
     def nucleotide_logits(self, asv_tokens: Tensor, masked_positions: Tensor) -> Tensor:
         """Logits over A, C, G, T [P, 4] at the P masked positions (bool [U, 1 + L], row by row), which the model does not see."""
@@ -56,7 +92,7 @@ class ASVEncoder(nn.Module):
         real = tokens != Nucleotide.PAD
         # Sequences of one length need no mask, and the fused attention is faster without.
         key_bias = None if bool(real.all()) else hide_padding(real)
-        x = self.token_embedding(tokens.int())
+        x = self.token_embedding(tokens.int()) + self.context(tokens)
         if self.position_embedding is not None:
             x = x + self.position_embedding[: tokens.shape[1]]
         for layer in self.layers:

@@ -8,6 +8,9 @@ from aam.models.asv_encoder import ASVEncoder
 from aam.models.pooling import AttentionPooling
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
 
+# UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
+_TYPICAL_DISTANCE = 0.6
+
 
 class SequenceEncoder(nn.Module):
     """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
@@ -23,9 +26,20 @@ class SequenceEncoder(nn.Module):
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads))
         self.pooling = AttentionPooling(width, heads)
         self.richness = nn.Linear(1, width)
-        # Distances start at the size of UniFrac's, below 1, instead of several times that.
-        with torch.no_grad():
-            self.richness.weight.mul_(0.05)
+
+    @torch.no_grad()
+    def calibrate(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> None:
+        """Scale a fresh model to a batch: ASV vectors that differ, distances between samples as large as UniFrac's.
+
+        Once, before training; arguments as for `forward`. See `ASVEncoder.calibrate`.
+        """
+        self.asv_encoder.calibrate(asv_tokens)
+        self.richness.weight.mul_(0.1)
+        embedding = self(asv_tokens, asv_index, counts)
+        distance = float(torch.pdist(embedding).mean())
+        scale = _TYPICAL_DISTANCE / distance if distance > 1e-6 else 1.0
+        for layer in (self.pooling.out, self.richness):
+            layer.weight.mul_(scale)
 
     def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
         """asv_tokens uint8 [U, 1 + L], asv_index int64 [B, S] into them, counts [B, S] (0 = padding) -> [B, D]."""
