@@ -316,6 +316,11 @@ class TrainConfig(ConfigFile):
     def __post_init__(self) -> None:
         if self.samples.metadata is None:
             raise InputError("--metadata is missing: the table that holds --metadata-column")
+        if self.encoder.freeze_base:
+            for option in ("penalty", "nuc_penalty", "count_penalty"):
+                check(getattr(self.objectives, option) == 0, option, getattr(self.objectives, option), "0 with --freeze-base")
+            if self.reads.rarefy_each_epoch:
+                raise InputError("--rarefy-each-epoch with --freeze-base: a frozen encoder runs once, on one draw; leave one out")
 
 
 @Parameter(name="*", group=MODEL)

@@ -53,7 +53,7 @@ def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -
             raise InputError(f"--resume: no checkpoint in {folder / 'checkpoints'}; leave out --resume to start afresh")
     elif options.overwrite:
         _clear(folder, held, inputs)
-    elif held and not (LOG in held and held <= {LOG, "config.yaml"}):  # a run that stopped at its input left no more than these
+    elif held and not (LOG in held and held <= {LOG, "config.yaml", "tree.nwk"}):  # a run that stopped at its input left no more than these
         raise InputError(f"--output-dir {folder}: is not empty; choose another, or --overwrite, or --resume")
     try:
         folder.mkdir(parents=True, exist_ok=True)

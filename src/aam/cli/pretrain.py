@@ -51,8 +51,8 @@ def pretrain(config: PretrainConfig) -> None:
 
     study = read_study(config.data, config.reads, config.samples)
     split = study.split(config.samples, options.seed)
-    write_split(study, split, folder)
     distance = read_distances_of(study, config.distances, folder)
+    write_split(study, split, folder)
 
     encoder = SequenceEncoder(config.model, config.reads.max_bp)
     log.info("%s", summarise(encoder))

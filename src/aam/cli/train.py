@@ -54,7 +54,6 @@ def train(config: TrainConfig) -> None:
         config = with_shape_of(loaded, config)
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     problem = pose_problem(study, config)
-    write_split(study, problem.split, folder)
 
     dataset = SampleDataset(study.table, config.reads, config.fit.seed)
     encoder = loaded.encoder if loaded else SequenceEncoder(config.model, config.reads.max_bp)
@@ -66,6 +65,7 @@ def train(config: TrainConfig) -> None:
     module, loaders = build_module(problem, model, dataset, config, folder)
     measured: list[BestMetric] = ["loss", "accuracy", "auc"] if config.target.classifier else ["mae", "rmse", "r2", "loss"]
     monitor = monitor_of(config.fit.best_metric, measured)
+    write_split(study, problem.split, folder)
     result = fit(module, *loaders, config.fit, folder, monitor, config.output.resume)
 
     held_out = problem.split.test if len(problem.split.test) else problem.split.val

@@ -105,9 +105,13 @@ def fit(
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     trainer, best, lines = _trainer(options, folder, monitor)
-    trainer.fit(module, train, val, ckpt_path=folder / "checkpoints" / "last.ckpt" if resume else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    last = folder / "checkpoints" / "last.ckpt" if resume else None
+    try:
+        trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
+    except SystemExit as stop:
+        # Lightning makes exit code 1 of a Ctrl-C.
+        log.info("stopped in epoch %d; --resume goes on from the last complete one", trainer.current_epoch + 1)
+        raise KeyboardInterrupt from stop
     if not best.best_model_path or best.best_model_score is None:
         raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
