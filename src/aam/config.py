@@ -207,7 +207,7 @@ class FitOptions:
     epochs: int = 50
     """Most passes over the training samples."""
     max_steps: int | None = None
-    """Most optimiser steps; the run ends at this or at --epochs, whichever comes first."""
+    """Most optimiser steps. Epochs are shortened evenly, so that the last one is whole."""
     lr: float = 2e-3
     """Peak learning rate (AdamW)."""
     weight_decay: float = 0.01

@@ -6,6 +6,8 @@ import torch
 from scipy.stats import spearmanr
 from sklearn import metrics as sklearn_metrics
 
+from aam.config import FitOptions
+from aam.training.fit import whole_epochs
 from aam.training.metrics import NucleotideMetrics, PairedMetrics, Reservoir, spearman
 from aam.training.module import ClassMetrics, warmup_cosine
 
@@ -102,3 +104,12 @@ def test_warm_up_and_cosine():
     assert (np.diff(rates[10:]) < 0).all()
     assert warmup_cosine(0, 1, 0) == 1
     assert warmup_cosine(5, 3, 3) == 0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "max_steps", "accumulate", "expected"),
+    [(5, None, 1, (5, 10)), (5, 50, 1, (5, 10)), (5, 1000, 1, (5, 10)), (5, 3, 1, (1, 3)), (5, 25, 1, (3, 8)), (5, 4, 2, (1, 8))],
+)
+def test_max_steps_shortens_epochs_evenly(epochs, max_steps, accumulate, expected):
+    options = FitOptions(epochs=epochs, max_steps=max_steps, accumulate=accumulate)
+    assert whole_epochs(options, batches=10) == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,20 @@ def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
     return _MONITORS[chosen]
 
 
-def _trainer(options: FitOptions, folder: Path, monitor: str) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
+def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
+    """Epochs of a run and batches in each, when the training samples make up `batches`.
+
+    --max-steps shortens all epochs evenly rather than break off the last one, which would then never be validated.
+    """
+    total = options.epochs * batches
+    if options.max_steps is None or total <= options.max_steps * options.accumulate:
+        return options.epochs, batches
+    total = options.max_steps * options.accumulate
+    epochs = math.ceil(total / batches)
+    return epochs, total // epochs
+
+
+def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
     mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
     best = ModelCheckpoint(
         folder / "checkpoints", filename="best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
@@ -74,9 +88,10 @@ def _trainer(options: FitOptions, folder: Path, monitor: str) -> tuple[L.Trainer
         ValidationPlots(),
         RichProgressBar(leave=False),
     ]
+    epochs, batches = whole_epochs(options, batches)
     trainer = L.Trainer(
-        max_epochs=options.epochs,
-        max_steps=options.max_steps or -1,
+        max_epochs=epochs,
+        limit_train_batches=batches,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.gradient_clip,
         precision=_PRECISION[options.mixed_precision],  # type: ignore[arg-type]
@@ -104,7 +119,7 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
-    trainer, best, lines = _trainer(options, folder, monitor)
+    trainer, best, lines = _trainer(options, len(train), folder, monitor)
     last = folder / "checkpoints" / "last.ckpt" if resume else None
     try:
         trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
