@@ -1,6 +1,7 @@
 """Every command as a user runs it, in a process of its own, on a small simulated community."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -203,3 +204,20 @@ def test_demo(tmp_path):
     for name in ("new_age.tsv", "new_disease.tsv", "age/plots/predictions.png", "disease/plots/predictions.png"):
         assert str(tmp_path / "demo" / name.split("/")[0]) in run.stdout
         assert (tmp_path / "demo" / name).is_file()
+
+
+def test_ctrl_c_keeps_the_last_epoch_for_resume(community, tmp_path):
+    data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
+    arguments = ["train", *data, *SMALL, "--output-dir", tmp_path / "run"]
+    command = [sys.executable, "-m", "aam", *map(str, arguments), "--epochs", "10000", "--patience", "10000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        for line in run.stderr:
+            if line.startswith("epoch 3/"):
+                break
+        run.send_signal(signal.SIGINT)
+        said = run.communicate(timeout=60)[1]
+    assert run.returncode == 130
+    assert "Traceback" not in said
+    aam(*arguments, "--resume", "--epochs", "5")
+    history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
+    assert len(history) >= 5

@@ -103,7 +103,7 @@ GOLDEN = [
 
 
 def test_golden_losses(community):
-    """Unifrac, nucleotide and count losses of the first steps, fp32, as measured when this was written; an optimisation must not move them."""
+    """UniFrac, nucleotide and count losses of the first steps, fp32; an optimisation must not move them."""
     batch = make_batch(community)
     encoder = make_encoder(batch)
     distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))

@@ -28,6 +28,10 @@ WRITTEN = (
 )
 
 
+# A run that stopped at its input left no more than these.
+LEFT_BY_BAD_INPUT = {LOG, "config.yaml", "tree.nwk"}
+
+
 def input_paths(config: PretrainConfig | TrainConfig) -> tuple[Path | None, ...]:
     """Every file that the options name as input."""
     return (
@@ -53,7 +57,7 @@ def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -
             raise InputError(f"--resume: no checkpoint in {folder / 'checkpoints'}; leave out --resume to start afresh")
     elif options.overwrite:
         _clear(folder, held, inputs)
-    elif held and not (LOG in held and held <= {LOG, "config.yaml", "tree.nwk"}):  # a run that stopped at its input left no more than these
+    elif held and not (LOG in held and held <= LEFT_BY_BAD_INPUT):
         raise InputError(f"--output-dir {folder}: is not empty; choose another, or --overwrite, or --resume")
     try:
         folder.mkdir(parents=True, exist_ok=True)
