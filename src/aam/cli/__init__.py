@@ -14,7 +14,15 @@ from aam.cli.log import set_up_logging
 from aam.cli.usage import describe
 from aam.errors import InputError
 
-COMMANDS = ("demo", "unifrac", "pretrain", "train", "predict", "embed")
+# With the line that stands in the list of commands: they are not imported to show it.
+COMMANDS = {
+    "demo": "Simulate a community with a known truth, then pretrain, train and predict on it.",
+    "unifrac": "Compute the UniFrac distances between all samples of a table.",
+    "pretrain": "Learn from a table without labels: UniFrac between samples, masked nucleotides.",
+    "train": "Learn to predict a metadata column, from scratch or from a pretrained encoder.",
+    "predict": "Predict the samples of a table with a trained model.",
+    "embed": "Write the embeddings of the samples or ASVs of a table.",
+}
 
 
 def build_app() -> App:
@@ -32,8 +40,8 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
-    for order, name in enumerate(COMMANDS):
-        app.command(f"aam.cli.{name}:{name}", name=name, sort_key=order)
+    for order, (name, summary) in enumerate(COMMANDS.items()):
+        app.command(f"aam.cli.{name}:{name}", name=name, help=summary, sort_key=order)
     return app
 
 
