@@ -2,13 +2,15 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from aam.cli import COMMANDS
+import aam
+from aam.cli import COMMANDS, build_app
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "aam"
@@ -84,3 +86,20 @@ def test_commands_of_the_readme_exist():
     assert {"demo", "test"} <= targets <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     assert commands
     assert commands <= set(COMMANDS)
+
+
+def readme_commands():
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S))
+    joined = blocks.replace("\\\n", " ")
+    return [shlex.split(line.removeprefix("$ "))[1:] for line in joined.splitlines() if re.match(r"(\$ )?aam \w", line)]
+
+
+@pytest.mark.parametrize("arguments", readme_commands(), ids=lambda arguments: arguments[0])
+def test_options_of_the_readme_exist(arguments):
+    command, bound, _ = build_app().parse_args(arguments, print_error=False, exit_on_error=False)
+    assert command.__name__ == arguments[0]
+    assert bound.arguments
+
+
+def test_public_names_are_there():
+    assert all(getattr(aam, name) is not None for name in aam.__all__)

@@ -6,6 +6,7 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,47 +78,47 @@ def save_model(folder: Path, model: SequenceEncoder | SequencePredictor, info: M
     weights = folder / "model.safetensors.tmp"
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, weights)
     weights.replace(folder / "model.safetensors")
-    _write(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    _write(folder / "config.json", json.dumps(finite_or_null(config), indent=2, allow_nan=False) + "\n")
     _write(folder / "samples.txt", "".join(f"{sample_id}\n" for sample_id in info.learned_from))
     _write(folder / "README.md", _model_card(info))
 
 
-def load_model(folder: Path) -> LoadedModel:
+def load_model(folder: Path, option: str = "--model") -> LoadedModel:
     """Read a model folder, or the one in a run's output folder, on the CPU in inference mode.
 
-    InputError for a folder that is no model, or whose weights do not fit its config.
+    InputError, which names the `option` that gave the folder, for one that is no model, or whose weights do not fit its config.
     """
     if (folder / "model" / "config.json").is_file():
         folder = folder / "model"
-    config = _read_config(folder)
+    config = _read_config(folder, option)
     try:
         info = _parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
         weights = load_file(folder / "model.safetensors")
     except (KeyError, TypeError, OSError, SafetensorError) as error:
-        raise InputError(f"--model {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
+        raise InputError(f"{option} {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
     encoder = SequenceEncoder(info.options, info.reads.max_bp)
     predictor = build_predictor(encoder, info.options, info.target) if info.target else None
     model = predictor or encoder
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(f"--model {folder}: model.safetensors does not fit config.json") from error
+        raise InputError(f"{option} {folder}: model.safetensors does not fit config.json") from error
     model.eval()
     return LoadedModel(encoder, predictor, info)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path, option: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
-        raise InputError(f"--model {folder}: no model here, config.json is missing; give the output folder of pretrain or train")
+        raise InputError(f"{option} {folder}: no model here, config.json is missing; give the output folder of pretrain or train")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"--model {path}: not JSON ({error})") from error
+        raise InputError(f"{option} {path}: not JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format_version") != FORMAT_VERSION:
         found = config.get("format_version") if isinstance(config, dict) else None
         raise InputError(
-            f"--model {folder}: format version {found}, this AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
+            f"{option} {folder}: format version {found}, this AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
         )
     return config
 
@@ -149,8 +150,9 @@ def _model_card(info: ModelInfo) -> str:
     reads = info.reads
     depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
     if info.target is None:
+        learned = {None: "with no distances", "precomputed": "whose distances are those of a given matrix"}
         purpose, command = (
-            f"Sample embeddings whose distances are {info.unifrac_metric} UniFrac.",
+            f"Sample embeddings {learned.get(info.unifrac_metric, f'whose distances are {info.unifrac_metric} UniFrac')}.",
             "aam embed --model . --table TABLE --output F.tsv",
         )
     else:
@@ -170,6 +172,15 @@ def _model_card(info: ModelInfo) -> str:
 | held-out score | value |
 |---|---|
 {scores}"""
+
+
+def finite_or_null(value: Any) -> Any:
+    """The same with None for NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: finite_or_null(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _shown(value: object) -> str:

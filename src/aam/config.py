@@ -211,7 +211,7 @@ class FitOptions:
     lr: float = 2e-3
     """Peak learning rate (AdamW)."""
     weight_decay: float = 0.01
-    """Weight decay of matrices; vectors have none."""
+    """Weight decay of the weights of linear layers; embeddings, biases and norms have none."""
     warmup_fraction: float = 0.05
     """Share of the run in which the learning rate rises; then it falls as a cosine."""
     gradient_clip: float = 1.0
@@ -237,7 +237,7 @@ class FitOptions:
             check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
         check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         check(0.0 <= self.warmup_fraction <= 1.0, "warmup_fraction", self.warmup_fraction, "between 0 and 1")
-        check(self.seed >= 0, "seed", self.seed, "0 or more")
+        check(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
 
 
 @Parameter(name="*", group=OUTPUT)
@@ -298,6 +298,11 @@ class PretrainConfig(ConfigFile):
     fit: FitOptions = FitOptions()
     output: OutputOptions
 
+    def __post_init__(self) -> None:
+        weights = self.objectives
+        if weights.penalty == weights.nuc_penalty == weights.count_penalty == 0:
+            raise InputError("--penalty, --nuc-penalty and --count-penalty are all 0: there is nothing to learn")
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +321,8 @@ class TrainConfig(ConfigFile):
     def __post_init__(self) -> None:
         if self.samples.metadata is None:
             raise InputError("--metadata is missing: the table that holds --metadata-column")
+        if self.target.metadata_column in self.target.categorical_columns:
+            raise InputError(f"--categorical-columns {self.target.metadata_column}: this is the column to predict; leave it out")
         if self.encoder.freeze_base:
             for option in ("penalty", "nuc_penalty", "count_penalty"):
                 check(getattr(self.objectives, option) == 0, option, getattr(self.objectives, option), "0 with --freeze-base")

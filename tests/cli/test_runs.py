@@ -187,9 +187,15 @@ def test_same_seed_same_result_and_resume_goes_on(community, tmp_path):
         aam("train", *options, "--epochs", 2, "--output-dir", tmp_path / name)
     first, second = ((tmp_path / name / "predictions.tsv").read_text() for name in ("first", "second"))
     assert first == second
-    aam("train", *options, "--epochs", 4, "--output-dir", tmp_path / "first", "--resume")
-    metrics = json.loads((tmp_path / "first" / "metrics.json").read_text())
-    assert metrics["epochs"] == 4
+    before = json.loads((tmp_path / "first" / "metrics.json").read_text())["history"]
+    resumed = ["--output-dir", tmp_path / "first", "--resume"]
+    changed = aam("train", *options, "--epochs", 4, "--seed", 5, *resumed, code=2)
+    assert "--resume with another --seed" in changed.stderr
+    aam("train", *options, "--epochs", 4, *resumed)
+    history = json.loads((tmp_path / "first" / "metrics.json").read_text())["history"]
+    assert len(history) == 4
+    assert history[:2] == before
+    assert history[2]["train/loss"] < history[0]["train/loss"]
 
 
 def test_config_file_repeats_the_run(community, regressor, pretrained, tmp_path):
@@ -218,6 +224,8 @@ def test_ctrl_c_keeps_the_last_epoch_for_resume(community, tmp_path):
         said = run.communicate(timeout=60)[1]
     assert run.returncode == 130
     assert "Traceback" not in said
-    aam(*arguments, "--resume", "--epochs", "5")
+    stopped_after = sum(" epoch " in line for line in (tmp_path / "run" / "aam.log").read_text().splitlines())
+    aam(*arguments, "--patience", "10000", "--resume", "--epochs", "5")
     history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
-    assert len(history) >= 5
+    # It went on: a run from scratch would have only the five epochs asked for, or lose those before.
+    assert len(history) >= max(5, stopped_after)

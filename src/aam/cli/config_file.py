@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # They say what to do with the folder and where options come from, not what the run is.
 NOT_RECORDED = ("config", "overwrite", "resume")
+# What --resume may change: how long the run is, and where its folder lies.
+MAY_CHANGE = ("epochs", "max_steps", "output_dir")
 
 
 def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -45,6 +47,17 @@ def write_config(path: Path, options: object) -> None:
     import yaml
 
     path.write_text(yaml.safe_dump(dict(_flat(options)), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def refuse_change(path: Path, options: object) -> None:
+    """Refuse to go on with other options than those that the run recorded in `path`; only its length may change."""
+    recorded = {name: str(value) for name, value in _load(path).items()}
+    now = {name: str(value) for name, value in _flat(options)}
+    changed = [name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name)]
+    if forbidden := sorted(set(changed) - set(MAY_CHANGE)):
+        name = forbidden[0]
+        difference = f"it was {recorded.get(name, 'not given')}, now it is {now.get(name, 'not given')}"
+        raise InputError(f"--resume with another --{name.replace('_', '-')}: {difference}; start afresh in another --output-dir")
 
 
 def _flat(options: Any) -> list[tuple[str, Any]]:

@@ -47,7 +47,7 @@ class DemoConfig:
     """Replace an earlier demo."""
 
     def __post_init__(self) -> None:
-        check(self.seed >= 0, "seed", self.seed, "0 or more")
+        check(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
 
 
 def demo(config: DemoConfig = DemoConfig()) -> None:

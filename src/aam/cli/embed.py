@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,14 +41,16 @@ def embed(config: EmbedConfig) -> None:
     from aam.data.dataset import SampleDataset
     from aam.inference import TableSamples, default_device, embed_asvs, embed_samples
 
-    check_output_file(config.output, config.overwrite, (".tsv", ".npy"))
+    check_output_file(config.output, config.overwrite, (".tsv", ".npy"), beside=(config.output.with_suffix(".ids.txt"),))
     loaded = load_model(config.trained.model)
-    table, tokens = read_model_input(config.data, loaded.info.reads)
     encoder = loaded.encoder.to(default_device())
+    # ASVs are embedded whatever the depth of the samples they are in.
+    reads = replace(loaded.info.reads, sampling_depth=None) if config.level == "asv" else loaded.info.reads
+    table, tokens = read_model_input(config.data, reads)
     if config.level == "asv":
         ids, embeddings = table.feature_ids, embed_asvs(encoder.asv_encoder, tokens).cpu().numpy()
     else:
-        samples = TableSamples(SampleDataset(table, loaded.info.reads, SEED), tokens, np.arange(len(table.sample_ids)))
+        samples = TableSamples(SampleDataset(table, reads, SEED), tokens, np.arange(len(table.sample_ids)))
         ids, embeddings = table.sample_ids, embed_samples(encoder, samples, config.trained.batch_size)
     write_embeddings(config.output, ids, embeddings)
     log.info("wrote %d embeddings of width %d to %s", *embeddings.shape, config.output)

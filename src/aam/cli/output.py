@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from aam.cli.config_file import refuse_change, write_config
+from aam.cli.log import log_to_file
 from aam.config import OutputOptions, PretrainConfig, TrainConfig
 from aam.errors import InputError, first_few
 
@@ -87,15 +90,34 @@ def _one_holds_the_other(first: Path, second: Path) -> bool:
     return first.is_relative_to(second) or second.is_relative_to(first)
 
 
-def check_output_file(path: Path, overwrite: bool, suffixes: tuple[str, ...]) -> None:
-    """Refuse an output of unknown kind, one that exists (unless `overwrite`), or one in a place that cannot be written."""
+def start_run(config: PretrainConfig | TrainConfig, more_inputs: Iterable[Path | None] = ()) -> Path:
+    """Prepare the output folder, the log, config.yaml and the random numbers of a run; refuse to resume a different one."""
+    import lightning as L
+
+    if config.output.resume and (recorded := config.output.output_dir / "config.yaml").is_file():
+        refuse_change(recorded, config)
+    folder = prepare_output(config.output, (*input_paths(config), *more_inputs))
+    log_to_file(folder / LOG)
+    write_config(folder / "config.yaml", config)
+    L.seed_everything(config.fit.seed, verbose=False)
+    return folder
+
+
+def check_output_file(path: Path, overwrite: bool, suffixes: tuple[str, ...], beside: tuple[Path, ...] = ()) -> None:
+    """Refuse an output of unknown kind, one that exists (unless `overwrite`), or one in a place that cannot be written.
+
+    `beside`: files that may be written with it.
+    """
     if path.suffix not in suffixes:
         raise InputError(f"--output {path}: must end in {' or '.join(suffixes)}")
     if path.is_dir():
         raise InputError(f"--output {path}: is a folder")
-    if path.exists() and not overwrite:
-        raise InputError(f"--output {path}: exists; choose another name or --overwrite")
+    for written in (path, *beside):
+        if written.exists() and not overwrite:
+            raise InputError(f"--output {written}: exists; choose another name or --overwrite")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
         raise InputError(f"--output {path}: cannot write there ({error.strerror})") from error

@@ -48,7 +48,7 @@ def predict(config: PredictConfig) -> None:
     from aam.data.metadata import read_metadata, reconcile
     from aam.inference import TableSamples, default_device, predict_samples
 
-    check_output_file(config.output, config.overwrite, (".tsv",))
+    check_output_file(config.output, config.overwrite, (".tsv",), beside=(probabilities_path(config.output),))
     loaded = load_model(config.trained.model)
     if loaded.predictor is None or loaded.info.target is None:
         raise InputError(f"--model {config.trained.model}: an encoder, which predicts nothing; train on it, or use aam embed")

@@ -28,30 +28,26 @@ def pretrain(config: PretrainConfig) -> None:
 
     The output folder serves train (--pretrained-encoder) and embed.
     """
-    import lightning as L
     import numpy as np
 
     from aam.artifact import ModelInfo, save_model
-    from aam.cli.config_file import write_config
-    from aam.cli.log import log_to_file
-    from aam.cli.output import input_paths, prepare_output
+    from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_distances_of, read_study, write_split
     from aam.data.dataset import Collate, SampleDataset, make_loader
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
-    from aam.training.fit import fit, monitor_of
+    from aam.training.fit import check_fit, fit, monitor_of
     from aam.training.module import PretrainModule
 
-    folder = prepare_output(config.output, input_paths(config))
-    log_to_file(folder / "aam.log")
-    write_config(folder / "config.yaml", config)
-    options = config.fit
-    L.seed_everything(options.seed, verbose=False)
-
+    options, learns_distances = config.fit, config.objectives.penalty > 0
+    measured: list[BestMetric] = ["unifrac_mse", "unifrac_spearman", "loss"] if learns_distances else ["loss"]
+    monitor = monitor_of(options.best_metric, measured)
+    folder = start_run(config)
     study = read_study(config.data, config.reads, config.samples)
     split = study.split(config.samples, options.seed)
-    distance = read_distances_of(study, config.distances, folder)
+    check_fit(options, len(split.val), learns_distances)
+    distance = read_distances_of(study, config.distances, folder, config.output.resume) if learns_distances else None
     write_split(study, split, folder)
 
     encoder = SequenceEncoder(config.model, config.reads.max_bp)
@@ -59,20 +55,21 @@ def pretrain(config: PretrainConfig) -> None:
     dataset = SampleDataset(study.table, config.reads, options.seed)
     collate = Collate(study.asv_tokens)
     train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True)
-    val = make_loader(dataset, collate, split.val, options.batch_size, shuffle=False)
+    # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
+    val_order = np.random.default_rng(options.seed).permutation(split.val)
+    val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False)
     probe = first_draws(dataset, study, split.train)
     encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
     module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe)
-    measured: list[BestMetric] = ["unifrac_mse", "unifrac_spearman", "loss"] if config.objectives.penalty > 0 else ["loss"]
-    monitor = monitor_of(options.best_metric, measured)
     result = fit(module, train, val, options, folder, monitor, config.output.resume)
 
-    held_out = split.test if len(split.test) else split.val
-    scores = score_distances(encoder, distance, study, dataset, held_out, folder) if config.objectives.penalty > 0 else {}
+    part, held_out = split.held_out
+    scores = {} if distance is None else score_distances(encoder, distance, study, dataset, held_out, folder)
     learned_from = study.ids(np.concatenate([split.train, split.val]))
     save_model(folder / "model", encoder, ModelInfo(config.model, config.reads, metric_name(config), None, learned_from, scores))
-    write_metrics(folder, result, {"held_out_samples": len(held_out), "held_out": scores})
-    log.info("%s", score_table(f"UniFrac of {len(held_out)} held-out samples", scores))
+    write_metrics(folder, result, {"held_out_part": part, "held_out_samples": len(held_out), "held_out": scores})
+    if scores:
+        log.info("%s", score_table(f"UniFrac of {len(held_out)} held-out samples ({part})", scores))
     log.info("wrote %s", folder)
 
 
@@ -92,13 +89,13 @@ def score_distances(
 
     from aam.data.dataset import Collate
     from aam.evaluation.scores import distance_scores
-    from aam.inference import TableSamples, embed_samples
+    from aam.inference import TableSamples, default_device, embed_samples
     from aam.training.objectives import sample_pairs
     from aam.training.plots import save, scatter
 
     if len(rows) > _SCORED_SAMPLES:
         rows = np.sort(np.random.default_rng(dataset.seed).choice(rows, _SCORED_SAMPLES, replace=False))
-    embeddings = torch.from_numpy(embed_samples(encoder, TableSamples(dataset, study.asv_tokens, rows), 64))
+    embeddings = torch.from_numpy(embed_samples(encoder.to(default_device()), TableSamples(dataset, study.asv_tokens, rows), 64))
     batch = Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows])
     pairs = sample_pairs(embeddings, distance.cpu()(batch.columns, batch.counts, batch.sample_index))
     predicted, true = pairs.predicted.numpy(), pairs.true.numpy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
 def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> None:
     """metrics.json: held-out scores, metrics of the best epoch, and of every epoch; plots/loss.png: the loss of every epoch."""
+    from aam.artifact import finite_or_null
     from aam.training.plots import curves, save
 
     content = {
@@ -25,7 +25,7 @@ def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> N
         "best": result.best,
         "history": result.history,
     }
-    text = json.dumps(_finite_or_null(content), indent=2) + "\n"
+    text = json.dumps(finite_or_null(content), indent=2) + "\n"
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     lines = {
         split: [
@@ -34,15 +34,6 @@ def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> N
         for split in ("train", "val")
     }
     save(curves(lines, "loss", "Loss by epoch"), folder / "plots" / "loss.png")
-
-
-def _finite_or_null(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {name: _finite_or_null(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_finite_or_null(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def score_table(title: str, scores: Mapping[str, float]) -> str:

@@ -82,11 +82,12 @@ def read_study(data: TableOptions, reads: ReadOptions, samples: SampleOptions, m
     return Study(table, sequences, tokens, metadata)
 
 
-def read_distances_of(study: Study, options: TreeOptions, folder: Path) -> nn.Module:
+def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: bool) -> nn.Module:
     """The batch distance: a given matrix, or UniFrac on the given tree, or on one built now and kept in `folder`."""
     if options.unifrac_matrix is not None:
         from aam.distances.precomputed import PrecomputedDistances, read_distances
 
+        log.info("distances from %s: they stay those of all reads, whatever is rarefied or left out", options.unifrac_matrix)
         return PrecomputedDistances(read_distances(options.unifrac_matrix, study.table.sample_ids))
     from aam.data.phylogeny import Phylogeny, build_tree, read_tree, write_tree
     from aam.distances.unifrac import UniFrac, require_reads_on_tree
@@ -94,7 +95,7 @@ def read_distances_of(study: Study, options: TreeOptions, folder: Path) -> nn.Mo
     built = folder / "tree.nwk"
     if options.tree is not None:
         tree = read_tree(options.tree)
-    elif built.is_file():
+    elif resume and built.is_file():
         tree = read_tree(built)
     else:
         tree = build_tree(study.sequences, study.table.feature_ids)

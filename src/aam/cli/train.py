@@ -29,31 +29,27 @@ def train(config: TrainConfig) -> None:
 
     A number is predicted, or a class with --classifier. The output folder serves predict and embed.
     """
-    import lightning as L
     import numpy as np
 
     from aam.artifact import ModelInfo, build_predictor, load_model, save_model
-    from aam.cli.config_file import write_config
-    from aam.cli.log import log_to_file
-    from aam.cli.output import input_paths, prepare_output
+    from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_study, write_split
     from aam.data.dataset import SampleDataset
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
-    from aam.training.fit import fit, monitor_of
+    from aam.training.fit import check_fit, fit, monitor_of
 
     pretrained = config.encoder.pretrained_encoder
-    folder = prepare_output(config.output, (*input_paths(config), pretrained))
-    log_to_file(folder / "aam.log")
-    write_config(folder / "config.yaml", config)
-    L.seed_everything(config.fit.seed, verbose=False)
-
-    loaded = load_model(pretrained) if pretrained else None
+    measured: list[BestMetric] = ["loss", "accuracy", "auc"] if config.target.classifier else ["mae", "rmse", "r2", "loss"]
+    monitor = monitor_of(config.fit.best_metric, measured)
+    loaded = load_model(pretrained, "--pretrained-encoder") if pretrained else None
     if loaded is not None:
         config = with_shape_of(loaded, config)
+    folder = start_run(config, [pretrained])
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     problem = pose_problem(study, config)
+    check_fit(config.fit, len(problem.split.val), config.objectives.penalty > 0)
 
     dataset = SampleDataset(study.table, config.reads, config.fit.seed)
     encoder = loaded.encoder if loaded else SequenceEncoder(config.model, config.reads.max_bp)
@@ -63,12 +59,10 @@ def train(config: TrainConfig) -> None:
     model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
     log.info("%s", summarise(model))
     module, loaders = build_module(problem, model, dataset, config, folder)
-    measured: list[BestMetric] = ["loss", "accuracy", "auc"] if config.target.classifier else ["mae", "rmse", "r2", "loss"]
-    monitor = monitor_of(config.fit.best_metric, measured)
     write_split(study, problem.split, folder)
     result = fit(module, *loaders, config.fit, folder, monitor, config.output.resume)
 
-    held_out = problem.split.test if len(problem.split.test) else problem.split.val
+    part, held_out = problem.split.held_out
     scores = score(problem, model, dataset, held_out, folder)
     before = loaded.info.learned_from if loaded else ()
     known = len(set(before).intersection(study.ids(held_out)))
@@ -77,8 +71,9 @@ def train(config: TrainConfig) -> None:
     learned_from = tuple(dict.fromkeys([*before, *study.ids(np.concatenate([problem.split.train, problem.split.val]))]))
     metric = loaded.info.unifrac_metric if loaded else None
     save_model(folder / "model", model, ModelInfo(config.model, config.reads, metric, problem.info, learned_from, scores))
-    write_metrics(folder, result, {"held_out_samples": len(held_out), "held_out_seen_in_pretraining": known, "held_out": scores})
-    log.info("%s", score_table(f"{config.target.metadata_column} of {len(held_out)} held-out samples", scores))
+    about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
+    write_metrics(folder, result, {**about, "held_out": scores})
+    log.info("%s", score_table(f"{config.target.metadata_column} of {len(held_out)} held-out samples ({part})", scores))
     log.info("wrote %s", folder)
 
 
@@ -98,6 +93,10 @@ def with_shape_of(loaded: LoadedModel, config: TrainConfig) -> TrainConfig:
         model.attention_layers,
         loaded.info.reads.max_bp,
     )
+    for option in ("sampling_depth", "token_limit"):
+        before, now = getattr(loaded.info.reads, option), getattr(config.reads, option)
+        if before != now:
+            log.warning("--%s is %s, in pretraining it was %s", option.replace("_", "-"), now, before)
     return replace(config, model=model, reads=replace(config.reads, max_bp=loaded.info.reads.max_bp))
 
 
@@ -150,7 +149,7 @@ def build_module(
     """The module to fit, and its training and validation batches. A frozen base runs once, here."""
     from aam.cli.study import read_distances_of
     from aam.data.dataset import Collate, make_loader
-    from aam.inference import TableSamples, embed_samples
+    from aam.inference import TableSamples, default_device, embed_samples
     from aam.training.module import HeadModule, TrainModule, make_embedded_loader
 
     split, study = problem.split, problem.study
@@ -161,13 +160,18 @@ def build_module(
 
         rows = np.concatenate([split.train, split.val])
         embeddings = np.zeros((len(problem.truth), config.model.embedding_dim), dtype=np.float32)
-        embeddings[rows] = embed_samples(model.base_model, TableSamples(dataset, study.asv_tokens, rows), 64)
+        base = model.base_model.to(default_device())
+        embeddings[rows] = embed_samples(base, TableSamples(dataset, study.asv_tokens, rows), 64)
         parts = (embeddings, problem.target, problem.categoricals)
         return HeadModule(model, None, *shared), (
             make_embedded_loader(*parts, split.train, options.batch_size, shuffle=True),
             make_embedded_loader(*parts, split.val, options.batch_size, shuffle=False),
         )
-    distance = read_distances_of(study, config.distances, folder) if config.objectives.penalty > 0 else None
+    distance = None
+    if config.objectives.penalty > 0:
+        distance = read_distances_of(study, config.distances, folder, config.output.resume)
+    elif config.distances.tree or config.distances.unifrac_matrix:
+        log.warning("the tree or matrix is not used: --penalty, the weight of the UniFrac loss beside the target, is 0")
     collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
     return TrainModule(model, distance, *shared), (
         make_loader(dataset, collate, split.train, options.batch_size, shuffle=True),
@@ -180,11 +184,11 @@ def score(problem: Problem, model: SequencePredictor, dataset: SampleDataset, ro
     from aam.cli.predict import decode, write_predictions
     from aam.data.targets import RegressionTarget
     from aam.evaluation.scores import class_scores, regression_scores
-    from aam.inference import TableSamples, predict_samples
+    from aam.inference import TableSamples, default_device, predict_samples
     from aam.training.plots import confusion, save, scatter
 
     samples = TableSamples(dataset, problem.study.asv_tokens, rows, problem.categoricals)
-    decoded = decode(predict_samples(model, samples, 64), problem.info.target)
+    decoded = decode(predict_samples(model.to(default_device()), samples, 64), problem.info.target)
     write_predictions(folder / "predictions.tsv", problem.study.ids(rows), decoded, problem.info.target)
     true, train_true = problem.truth[rows], problem.truth[problem.split.train]
     column, title = problem.info.metadata_column, f"{len(rows)} held-out samples"

@@ -40,7 +40,7 @@ class UniFracConfig(ConfigFile):
     def __post_init__(self) -> None:
         check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
         check(self.sampling_depth is None or self.sampling_depth >= 1, "sampling_depth", self.sampling_depth, "at least 1")
-        check(self.seed >= 0, "seed", self.seed, "0 or more")
+        check(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to 4294967295")
 
 
 def unifrac(config: UniFracConfig) -> None:
@@ -52,6 +52,7 @@ def unifrac(config: UniFracConfig) -> None:
     from aam.data.table import drop_shallow, rarefy, read_table
     from aam.distances.precomputed import write_distances
     from aam.distances.unifrac import unifrac_matrix
+    from aam.inference import default_device
 
     table = read_table(config.table, config.ignore_missing)
     counts = table.counts
@@ -60,6 +61,6 @@ def unifrac(config: UniFracConfig) -> None:
         counts = rarefy(table.counts, config.sampling_depth, np.random.default_rng(config.seed))
     LOGGER.info("%s: %d samples, %d ASVs", config.table, len(table.sample_ids), len(table.feature_ids))
     phylogeny = Phylogeny.from_tree(read_tree(config.tree), table.feature_ids)
-    matrix = unifrac_matrix(counts, phylogeny, config.metric, config.alpha, sample_ids=table.sample_ids)
+    matrix = unifrac_matrix(counts, phylogeny, config.metric, config.alpha, sample_ids=table.sample_ids, device=str(default_device()))
     write_distances(config.output, matrix, table.sample_ids)
     LOGGER.info("%s UniFrac written to %s", config.metric, config.output)

@@ -85,7 +85,7 @@ def _limit(counts: np.ndarray, limit: int, at_random: bool, rng: np.random.Gener
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, row) keys of every given row once; shuffled by (seed, epoch) alone, or in the order given.
+    """(epoch, row) keys of every given row once: shuffled by (seed, epoch) alone, or in the order given as of epoch 0.
 
     Lightning calls `set_epoch`.
     """

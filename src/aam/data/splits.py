@@ -21,6 +21,11 @@ class Split:
     val: np.ndarray
     test: np.ndarray
 
+    @property
+    def held_out(self) -> tuple[str, np.ndarray]:
+        """The part to score, by name: test, or val where there is no test part."""
+        return ("test", self.test) if len(self.test) else ("val", self.val)
+
 
 def split_samples(
     n: int,

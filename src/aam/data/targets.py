@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ import pandas as pd
 from aam.config import TransformName
 from aam.data.metadata import text_values
 from aam.errors import InputError, first_few
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,10 @@ class Categoricals:
         codes = np.zeros((len(frame), len(self.vocabularies)), dtype=np.int64)
         for position, (column, values) in enumerate(self.vocabularies.items()):
             code = {value: 1 + index for index, value in enumerate(values)}
-            codes[:, position] = [code.get(value, 0) for value in text_values(frame[column])]
+            texts = text_values(frame[column])
+            if unseen := sorted({text for text in texts if text is not None and text not in code}):
+                log.warning("column %s has values that training did not have, read as missing: %s", column, first_few(unseen))
+            codes[:, position] = [code.get(text, 0) for text in texts]
         return codes
 
 

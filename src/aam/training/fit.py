@@ -61,17 +61,26 @@ def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
     return _MONITORS[chosen]
 
 
+def check_fit(options: FitOptions, val_samples: int, learns_distances: bool) -> None:
+    """InputError for what cannot work, before anything is computed."""
+    if options.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise InputError("--mixed-precision fp16 needs a GPU; use bf16 on a CPU")
+    if learns_distances and options.batch_size == 1:
+        raise InputError("--batch-size 1: UniFrac is between samples; take at least 2, or --penalty 0")
+    if learns_distances and val_samples < 2:
+        raise InputError(f"{val_samples} validation sample has no pair for UniFrac; raise --val-fraction, or --penalty 0")
+
+
 def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
     """Epochs of a run and batches in each, when the training samples make up `batches`.
 
     --max-steps shortens all epochs evenly rather than break off the last one, which would then never be validated.
     """
-    total = options.epochs * batches
-    if options.max_steps is None or total <= options.max_steps * options.accumulate:
+    steps = math.ceil(batches / options.accumulate)
+    if options.max_steps is None or options.epochs * steps <= options.max_steps:
         return options.epochs, batches
-    total = options.max_steps * options.accumulate
-    epochs = math.ceil(total / batches)
-    return epochs, total // epochs
+    epochs = math.ceil(options.max_steps / steps)
+    return epochs, min(batches, options.max_steps // epochs * options.accumulate)
 
 
 def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
@@ -112,10 +121,8 @@ def fit(
 ) -> FitResult:
     """Fit `module` in place and leave it with the weights of the epoch at which `monitor` was best.
 
-    Raises InputError where the device cannot do what the options ask, or where no epoch gave a finite `monitor`.
+    Raises InputError where no epoch gave a finite `monitor`.
     """
-    if options.mixed_precision == "fp16" and not torch.cuda.is_available():
-        raise InputError("--mixed-precision fp16 needs a GPU; use bf16 on a CPU")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
@@ -125,13 +132,16 @@ def fit(
         trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
     except SystemExit as stop:
         # Lightning makes exit code 1 of a Ctrl-C.
-        log.info("stopped in epoch %d; --resume goes on from the last complete one", trainer.current_epoch + 1)
+        saved = (folder / "checkpoints" / "last.ckpt").is_file()
+        log.info("stopped%s", "; --resume goes on from the last complete epoch" if saved else " in the first epoch: nothing saved")
         raise KeyboardInterrupt from stop
-    if not best.best_model_path or best.best_model_score is None:
+    if not best.best_model_path or best.best_model_score is None or not math.isfinite(best.best_model_score):
         raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
     checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     module.eval()
     result = FitResult(monitor, float(best.best_model_score), int(checkpoint["epoch"]) + 1, lines.history)
+    if len(result.history) < trainer.max_epochs:  # type: ignore[operator]
+        log.info("stopped early: %s was not better for %d epochs, or not finite", monitor, options.patience)
     log.info("best %s %.4g at epoch %d of %d", result.monitor, result.best_value, result.best_epoch, len(result.history))
     return result

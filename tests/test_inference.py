@@ -1,0 +1,51 @@
+"""A whole table through the model equals the slow model, sample by sample."""
+
+import numpy as np
+import torch
+
+from aam.config import ReadOptions
+from aam.data.dataset import SampleDataset
+from aam.inference import TableSamples, embed_asvs, embed_samples, predict_samples
+from aam.models import SequencePredictor
+from tests import reference
+from tests.data.test_dataset import table_of, tokens_of
+from tests.models.test_equality import make_encoder
+
+
+def test_a_table_equals_the_reference_and_any_batch_size():
+    encoder = make_encoder().float().eval()
+    table, tokens = table_of(), tokens_of()
+    tokens[4, 6:] = 0
+    tokens[7, 3:] = 0
+    rows = np.array([5, 0, 3, 6])
+    samples = TableSamples(SampleDataset(table, ReadOptions(), seed=0), tokens, rows)
+    counts = torch.from_numpy(table.counts.toarray()[rows]).float()
+    index = torch.arange(12).expand(4, 12)
+    with torch.no_grad():
+        expected = reference.encode(encoder, torch.from_numpy(tokens), index, counts).numpy()
+    for batch_size in (1, 3, 10):
+        np.testing.assert_allclose(embed_samples(encoder, samples, batch_size), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_asvs_of_mixed_lengths_keep_their_order():
+    encoder = make_encoder().float().eval()
+    tokens = tokens_of()
+    tokens[2, 4:] = 0
+    tokens[9, 7:] = 0
+    with torch.no_grad():
+        expected = torch.stack([reference.encode_asv(encoder, torch.from_numpy(row)) for row in tokens])
+    torch.testing.assert_close(embed_asvs(encoder.asv_encoder, tokens), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_predictions_take_the_categoricals_of_their_sample():
+    encoder = make_encoder().float()
+    model = SequencePredictor(encoder, encoder.asv_encoder.options, outputs=2, sizes=(4, 3)).eval()
+    table, codes = table_of(), np.stack([np.arange(7) % 4, np.arange(7) % 3], axis=1)
+    dataset, rows = SampleDataset(table, ReadOptions(), seed=0), np.array([6, 1, 2])
+    outputs = predict_samples(model, TableSamples(dataset, tokens_of(), rows, codes), batch_size=2)
+    embeddings = torch.from_numpy(embed_samples(encoder, TableSamples(dataset, tokens_of(), rows), 2))
+    with torch.no_grad():
+        expected = model.head(embeddings, torch.from_numpy(codes[rows]))
+        unknown = model.head(embeddings, torch.zeros(3, 2, dtype=torch.int64))
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
+    assert (expected - unknown).abs().max() > 1e-4
