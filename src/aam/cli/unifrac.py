@@ -61,6 +61,7 @@ def unifrac(config: UniFracConfig) -> None:
         counts = rarefy(table.counts, config.sampling_depth, np.random.default_rng(config.seed))
     LOGGER.info("%s: %d samples, %d ASVs", config.table, len(table.sample_ids), len(table.feature_ids))
     phylogeny = Phylogeny.from_tree(read_tree(config.tree), table.feature_ids)
-    matrix = unifrac_matrix(counts, phylogeny, config.metric, config.alpha, sample_ids=table.sample_ids, device=str(default_device()))
+    device = str(default_device())
+    matrix = unifrac_matrix(counts, phylogeny, config.metric, config.alpha, sample_ids=table.sample_ids, device=device)
     write_distances(config.output, matrix, table.sample_ids)
     LOGGER.info("%s UniFrac written to %s", config.metric, config.output)
