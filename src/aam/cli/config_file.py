@@ -33,8 +33,7 @@ def _load(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        # BaseLoader leaves every value the text that it is, for the command line to read as its own: `no` stays a word.
-        options = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}
+        options = _parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"--config {path}: cannot be read as YAML: {error}") from error
     if not isinstance(options, dict):
@@ -42,19 +41,29 @@ def _load(path: Path) -> dict[str, Any]:
     return options
 
 
-def write_config(path: Path, options: object) -> None:
-    """Write every option of a command as flat YAML, which ``--config`` reads back to the same run."""
+def _parse(text: str) -> Any:
     import yaml
 
-    path.write_text(yaml.safe_dump(dict(_flat(options)), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    # BaseLoader leaves every value the text that it is, for the command line to read as its own: `no` stays a word.
+    return yaml.load(text, Loader=yaml.BaseLoader) or {}
+
+
+def _dump(options: object) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(_flat(options)), sort_keys=False, allow_unicode=True)
+
+
+def write_config(path: Path, options: object) -> None:
+    """Write every option of a command as flat YAML, which ``--config`` reads back to the same run."""
+    path.write_text(_dump(options), encoding="utf-8")
 
 
 def refuse_change(path: Path, options: object) -> None:
     """Refuse to go on with other options than those that the run recorded in `path`; only its length may change."""
-    recorded = {name: str(value) for name, value in _load(path).items()}
-    now = {name: str(value) for name, value in _flat(options)}
-    changed = [name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name)]
-    if forbidden := sorted(set(changed) - set(MAY_CHANGE)):
+    recorded, now = _load(path), _parse(_dump(options))
+    changed = {name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name)}
+    if forbidden := sorted(changed.difference(MAY_CHANGE)):
         name = forbidden[0]
         difference = f"it was {recorded.get(name, 'not given')}, now it is {now.get(name, 'not given')}"
         raise InputError(f"--resume with another --{name.replace('_', '-')}: {difference}; start afresh in another --output-dir")

@@ -86,11 +86,19 @@ def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
 def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
     mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
     best = ModelCheckpoint(
-        folder / "checkpoints", filename="best", monitor=monitor, mode=mode, save_last=True, enable_version_counter=False
+        folder / "checkpoints",
+        filename="best",
+        monitor=monitor,
+        mode=mode,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
+    # Every epoch, better or not, and after the other callbacks, so that a resumed run has the whole history.
+    last = ModelCheckpoint(folder / "checkpoints", filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     lines = EpochLine()
     callbacks: list[Callback] = [
         best,
+        last,
         EarlyStopping(monitor, mode=mode, patience=options.patience, check_finite=True),
         LearningRateMonitor("step"),
         lines,
