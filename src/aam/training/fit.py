@@ -134,7 +134,10 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
+    warnings.filterwarnings("ignore", message=".*treespec.*")
     trainer, best, lines = _trainer(options, len(train), folder, monitor)
+    # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
+    module.train()
     last = folder / "checkpoints" / "last.ckpt" if resume else None
     try:
         trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
