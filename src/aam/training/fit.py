@@ -115,6 +115,8 @@ def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> t
         deterministic=options.deterministic,
         logger=OverlayLogger(folder / "tensorboard"),
         callbacks=callbacks,
+        # Not "auto": Apple's GPUs have no float64, which exact distances and running sums need.
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=1,
         log_every_n_steps=10,
         num_sanity_val_steps=0,
