@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from test_table import qza_bytes
 
 from aam.data.sequences import AMBIGUOUS, Nucleotide, read_sequences, tokenize
 from aam.data.table import FeatureTable, read_table
 from aam.errors import InputError
+from tests.data.test_table import qza_bytes
 
 
 def table_of(*feature_ids):
