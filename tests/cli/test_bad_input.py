@@ -193,3 +193,17 @@ def test_models(fails, community, tmp_path):
     assert "format version 99" in fails(*predict, tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"format_version": 1}))
     assert "not a complete model folder" in fails(*predict, tmp_path)
+
+
+def test_a_run_that_learns_nothing_ends_with_an_error(pretrain):
+    assert "--batch-size 1" in pretrain("--batch-size", 1)
+    assert "--val-fraction" in pretrain("--val-fraction", 0.01, "--overwrite")
+    assert "all 0" in pretrain("--penalty", 0, "--nuc-penalty", 0)
+    small = ["--embedding-dim", 8, "--attention-heads", 1, "--attention-layers", 1, "--epochs", 2, "--gradient-clip", 1e30]
+    assert "never finite" in pretrain(*small, "--lr", 1e30, "--overwrite")
+
+
+def test_options_that_would_leak_or_overflow(train):
+    assert "the column to predict" in train("--categorical-columns", "age")
+    assert "--seed" in train("--seed", 2**32)
+    assert "--penalty" in train("--pretrained-encoder", "x", "--freeze-base", "--penalty", 1)
