@@ -71,7 +71,7 @@ def test_version():
         ("unifrac --table t --tree n --output o.tsv --metric euclidean", 'Invalid value "euclidean" for --metric'),
         ("unifrac --table t --tree n --output o.xlsx", "--output o.xlsx: must end in"),
         ("unifrac --table nowhere.biom --tree n --output o.tsv", "nowhere.biom"),
-        ("demo --seed -1", "--seed -1: must be 0 or more"),
+        ("demo --seed -1", "--seed -1: must be from 0 to 4294967295"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch):
