@@ -211,7 +211,7 @@ def test_config_file_repeats_the_run(community, regressor, pretrained, tmp_path)
 def test_demo(tmp_path):
     command = [sys.executable, "-m", "aam", "demo", "--output-dir", str(tmp_path / "demo")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "UniFrac, held-out samples" in run.stdout
+    assert "UniFrac, held-out subjects" in run.stdout
     for name in ("new_age.tsv", "new_disease.tsv", "age/plots/predictions.png", "disease/plots/predictions.png"):
         assert str(tmp_path / "demo" / name.split("/")[0]) in run.stdout
         assert (tmp_path / "demo" / name).is_file()

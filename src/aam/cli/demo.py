@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SAMPLES, _NEW_SAMPLES, _ASVS, _LENGTH = 320, 64, 200, 100
+_SAMPLES, _NEW_SAMPLES, _SUBJECTS, _ASVS, _LENGTH = 480, 80, 280, 100, 100
 _TARGETS = {"age": False, "disease": True}
 
 
@@ -63,11 +63,12 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
     outputs = {name: OutputOptions(output_dir=folder / name, overwrite=config.overwrite) for name in ("pretrained", *_TARGETS)}
     study, new = folder / "data", folder / "new_data"
     truth = write_tables(config, study, new)
-    table, fit = TableOptions(table=study / "table.biom"), FitOptions(seed=config.seed, batch_size=16, epochs=15)
+    table, fit = TableOptions(table=study / "table.biom"), FitOptions(seed=config.seed, batch_size=16, epochs=20)
 
     log.info("\n[1/4] Pretraining without labels: UniFrac and masked nucleotides")
     samples = PretrainSampleOptions(metadata=study / "metadata.tsv", group_column="subject", test_fraction=0.2)
-    distances = TreeOptions(tree=study / "tree.nwk")
+    # The targets follow the abundance of clades, which weighted UniFrac sees.
+    distances = TreeOptions(tree=study / "tree.nwk", unifrac_metric="weighted_normalized")
     pretrain(PretrainConfig(data=table, samples=samples, distances=distances, fit=fit, output=outputs["pretrained"]))
 
     for step, (column, classifier) in enumerate(_TARGETS.items(), start=2):
@@ -102,7 +103,7 @@ def write_tables(config: DemoConfig, study: Path, new: Path) -> pd.DataFrame:
     from aam.data.simulate import simulate, write_simulation
 
     check_output_file(study / "table.biom", config.overwrite, (".biom",))
-    simulation = simulate(config.seed, _SAMPLES + _NEW_SAMPLES, _ASVS, length=_LENGTH)
+    simulation = simulate(config.seed, _SAMPLES + _NEW_SAMPLES, _ASVS, n_subjects=_SUBJECTS, length=_LENGTH)
     # Subjects follow each other, so the last samples are of other subjects.
     subjects = simulation.metadata["subject"].unique()
     is_new = simulation.metadata["subject"].isin(subjects[-_NEW_SAMPLES * len(subjects) // (_SAMPLES + _NEW_SAMPLES) :])
@@ -125,7 +126,7 @@ def report(folder: Path, truth: pd.DataFrame) -> str:
     new_accuracy = (new["disease"] == truth["disease"]).mean()
     commonest = truth["disease"].value_counts(normalize=True).max()
     rows = [
-        ("UniFrac, held-out samples", "Spearman", unifrac["spearman"], 0.0),
+        ("UniFrac, held-out subjects", "Spearman", unifrac["spearman"], 0.0),
         ("age, held-out subjects", "MAE, years", age["mae"], age["median_mae"]),
         ("age, new table", "MAE, years", new_error, median_error),
         ("disease, held-out subjects", "accuracy", disease["accuracy"], disease["majority_accuracy"]),
