@@ -255,6 +255,14 @@ class OutputOptions:
             raise InputError("--overwrite and --resume both given: choose one")
 
 
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True, kw_only=True)
+class TrainFitOptions(FitOptions):
+    # At pretraining's rate the target's gradients can collapse all embeddings into one.
+    lr: float = 5e-4
+    """Peak learning rate (AdamW)."""
+
+
 @Parameter(name="*", group=METADATA)
 @dataclass(frozen=True, kw_only=True)
 class PretrainSampleOptions(SampleOptions):
@@ -315,7 +323,7 @@ class TrainConfig(ConfigFile):
     encoder: EncoderOptions = EncoderOptions()
     model: ModelOptions = ModelOptions()
     objectives: TrainObjectives = TrainObjectives()
-    fit: FitOptions = FitOptions()
+    fit: TrainFitOptions = TrainFitOptions()
     output: OutputOptions
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from aam.config import (
     TargetOptions,
     TrainConfig,
     TrainedModelOptions,
+    TrainFitOptions,
     TreeOptions,
     check,
 )
@@ -63,13 +64,21 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
     outputs = {name: OutputOptions(output_dir=folder / name, overwrite=config.overwrite) for name in ("pretrained", *_TARGETS)}
     study, new = folder / "data", folder / "new_data"
     truth = write_tables(config, study, new)
-    table, fit = TableOptions(table=study / "table.biom"), FitOptions(seed=config.seed, batch_size=16, epochs=20)
+    table = TableOptions(table=study / "table.biom")
 
     log.info("\n[1/4] Pretraining without labels: UniFrac and masked nucleotides")
     samples = PretrainSampleOptions(metadata=study / "metadata.tsv", group_column="subject", test_fraction=0.2)
     # The targets follow the abundance of clades, which weighted UniFrac sees.
     distances = TreeOptions(tree=study / "tree.nwk", unifrac_metric="weighted_normalized")
-    pretrain(PretrainConfig(data=table, samples=samples, distances=distances, fit=fit, output=outputs["pretrained"]))
+    pretrain(
+        PretrainConfig(
+            data=table,
+            samples=samples,
+            distances=distances,
+            fit=FitOptions(seed=config.seed, batch_size=16, epochs=20),
+            output=outputs["pretrained"],
+        )
+    )
 
     for step, (column, classifier) in enumerate(_TARGETS.items(), start=2):
         log.info("\n[%d/4] Training to predict %s, subjects kept apart", step, column)
@@ -79,7 +88,7 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
                 samples=SampleOptions(metadata=study / "metadata.tsv", group_column="subject"),
                 target=TargetOptions(metadata_column=column, classifier=classifier),
                 encoder=EncoderOptions(pretrained_encoder=folder / "pretrained"),
-                fit=fit,
+                fit=TrainFitOptions(seed=config.seed, batch_size=16, epochs=20),
                 output=outputs[column],
             )
         )

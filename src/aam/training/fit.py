@@ -103,7 +103,7 @@ def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> t
         LearningRateMonitor("step"),
         lines,
         ValidationPlots(),
-        RichProgressBar(leave=False),
+        RichProgressBar(leave=False, console_kwargs={"stderr": True}),
     ]
     epochs, batches = whole_epochs(options, batches)
     trainer = L.Trainer(
