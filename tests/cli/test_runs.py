@@ -229,8 +229,6 @@ def test_ctrl_c_keeps_the_last_epoch_for_resume(community, tmp_path):
         said = run.communicate(timeout=60)[1]
     assert run.returncode == 130
     assert "Traceback" not in said
-    stopped_after = sum(" epoch " in line for line in (tmp_path / "run" / "aam.log").read_text().splitlines())
     aam(*arguments, "--patience", "10000", "--resume", "--epochs", "5")
-    history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
-    # It went on: a run from scratch would have only the five epochs asked for, or lose those before.
-    assert len(history) >= max(5, stopped_after)
+    # It went on: a run from scratch would have logged its first epoch again.
+    assert (tmp_path / "run" / "aam.log").read_text().count(" epoch 1/") == 1
