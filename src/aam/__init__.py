@@ -17,7 +17,7 @@ _PUBLIC = {
     "read_table": "aam.data.table",
     "Phylogeny": "aam.data.phylogeny",
     "UniFrac": "aam.distances.unifrac",
-    "unifrac_matrix": "aam.distances.unifrac",
+    "unifrac_matrix": "aam.distances.matrix",
     "load_model": "aam.artifact",
     "InputError": "aam.errors",
 }

@@ -9,7 +9,8 @@ from skbio.diversity import alpha_diversity, beta_diversity
 
 from aam.data.phylogeny import Phylogeny, read_tree
 from aam.data.table import read_table
-from aam.distances.unifrac import UniFrac, require_reads_on_tree, unifrac_matrix
+from aam.distances.matrix import require_reads_on_tree, unifrac_matrix
+from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
 
 METRICS = ("unweighted", "weighted_normalized", "weighted_unnormalized", "generalized")

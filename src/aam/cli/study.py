@@ -90,7 +90,8 @@ def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: 
         log.info("distances from %s: they stay those of all reads, whatever is rarefied or left out", options.unifrac_matrix)
         return PrecomputedDistances(read_distances(options.unifrac_matrix, study.table.sample_ids))
     from aam.data.phylogeny import Phylogeny, build_tree, read_tree, write_tree
-    from aam.distances.unifrac import UniFrac, require_reads_on_tree
+    from aam.distances.matrix import require_reads_on_tree
+    from aam.distances.unifrac import UniFrac
 
     built = folder / "tree.nwk"
     if options.tree is not None:

@@ -50,8 +50,8 @@ def unifrac(config: UniFracConfig) -> None:
 
     from aam.data.phylogeny import Phylogeny, read_tree
     from aam.data.table import drop_shallow, rarefy, read_table
+    from aam.distances.matrix import unifrac_matrix
     from aam.distances.precomputed import write_distances
-    from aam.distances.unifrac import unifrac_matrix
     from aam.inference import default_device
 
     table = read_table(config.table, config.ignore_missing)

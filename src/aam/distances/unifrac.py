@@ -13,26 +13,15 @@ Shares are of the reads that are on the tree: ASVs that the tree lacks are left 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor, nn
 
 from aam.config import UniFracMetric
 from aam.data.phylogeny import Phylogeny
-from aam.errors import InputError, first_few
-from aam.progress import track
-
-# Memory for the tables of samples x nodes of 8 bytes: TABLES of them live at once in each thread, where two blocks of samples meet.
-BLOCK_BYTES = 2**31
-TABLES = 8
-MOST_SAMPLES = 512
-
-Item = TypeVar("Item")
 
 
 class UniFrac(nn.Module):
@@ -50,8 +39,7 @@ class UniFrac(nn.Module):
         super().__init__()
         if metric not in get_args(UniFracMetric) or not 0.0 <= alpha <= 1.0:
             raise ValueError(f"{metric!r} with alpha {alpha} is no UniFrac metric")
-        self.metric: UniFracMetric = "weighted_normalized" if metric == "generalized" and alpha == 1.0 else metric
-        self.alpha = alpha
+        self.comparison = Comparison("weighted_normalized" if metric == "generalized" and alpha == 1.0 else metric, alpha)
         self.n_tips = len(phylogeny.tip_columns)
         # Columns that the tree lacks become one tip more, which no node spans.
         column_tip = np.full(self.n_tips + len(phylogeny.missing), self.n_tips, dtype=np.int64)
@@ -71,10 +59,11 @@ class UniFrac(nn.Module):
         """
         # Autocast would multiply matrices in 16 bits.
         with torch.autocast(columns.device.type, enabled=False):
-            values = self.node_values(self._batch_reads(columns, counts))
-            touched = (values > 0).any(dim=0).nonzero().squeeze(1)
-            values = values[:, touched]
-            return _mirror(pair_distances(values, values, self.branch_length[touched], self.metric, self.alpha))
+            values = self.node_values(*_entries(columns, counts), len(columns))
+            touched = values.any(dim=1).nonzero().squeeze(1)
+            values, lengths = values[touched], self.branch_length[touched]
+            own = self.comparison.own(values, lengths)
+            return mirror(self.comparison.distances(own, own, self.comparison.shared(values, values, lengths)))
 
     @torch.no_grad()
     def faith_pd(self, columns: Tensor, counts: Tensor) -> Tensor:
@@ -82,162 +71,117 @@ class UniFrac(nn.Module):
 
         Arguments as for `forward`.
         """
-        present = node_reads(self._batch_reads(columns, counts), self.node_start, self.node_end) > 0
         with torch.autocast(columns.device.type, enabled=False):
-            return present.to(self.branch_length.dtype) @ self.branch_length
+            present = self._node_reads(*_entries(columns, counts), len(columns)) > 0
+            return self.branch_length @ present.to(self.branch_length.dtype)
 
-    def node_values(self, tip_reads: Tensor) -> Tensor:
-        """What the metric compares below each node, [B, K]: presence (0 or 1) if unweighted, else the share of the reads."""
-        reads = node_reads(tip_reads, self.node_start, self.node_end)
+    def node_values(self, rows: Tensor, columns: Tensor, counts: Tensor, n_samples: int) -> Tensor:
+        """What the metric compares below each node, [K, n_samples]: presence (0 or 1) if unweighted, else the share of the reads.
+
+        From entries (row, table column, reads), int64 [E]; repeated ones add up.
+        """
+        reads = self._node_reads(rows, columns, counts, n_samples)
         dtype = self.branch_length.dtype
-        if self.metric == "unweighted":
+        if self.comparison.metric == "unweighted":
             return (reads > 0).to(dtype)
-        return reads.to(dtype) / tip_reads.sum(dim=1, keepdim=True).clamp_min(1).to(dtype)
+        # Every metric's Phylogeny has a node of all tips, and it has the most reads.
+        return reads.to(dtype) / reads.amax(dim=0).clamp_min(1).to(dtype)
 
-    def tip_reads(self, rows: Tensor, columns: Tensor, counts: Tensor, n_samples: int) -> Tensor:
-        """Reads at each tip, int64 [n_samples, T], from entries (row, table column, reads), int64 [E]; repeated ones add up."""
-        width = self.n_tips + 1
-        table = torch.zeros(n_samples * width, dtype=torch.int64, device=counts.device)
+    def _node_reads(self, rows: Tensor, columns: Tensor, counts: Tensor, n_samples: int) -> Tensor:
+        """Reads below each node, int64 [K, n_samples]. Integers: exact, and deterministic on a GPU."""
+        # One row before the first tip, whose sum is 0, and one after the last, for columns that the tree lacks.
+        table = torch.zeros((self.n_tips + 2) * n_samples, dtype=torch.int64, device=counts.device)
         # Flat, because only a one-dimensional scatter is allowed in deterministic mode on a GPU.
-        table.scatter_add_(0, rows * width + self.column_tip[columns], counts)
-        return table.view(n_samples, width)[:, : self.n_tips]
-
-    def _batch_reads(self, columns: Tensor, counts: Tensor) -> Tensor:
-        whole = counts.to(torch.int64)
-        if not torch.equal(whole.to(counts.dtype), counts):
-            raise ValueError("counts must be whole numbers of reads")
-        rows = torch.arange(len(columns), device=columns.device).unsqueeze(1).expand_as(columns)
-        return self.tip_reads(rows.reshape(-1), columns.reshape(-1), whole.reshape(-1), len(columns))
+        table.scatter_add_(0, (self.column_tip[columns] + 1) * n_samples + rows, counts)
+        before = table.view(self.n_tips + 2, n_samples).cumsum(dim=0)
+        return before.index_select(0, self.node_end).sub_(before.index_select(0, self.node_start))
 
 
-def node_reads(tip_reads: Tensor, node_start: Tensor, node_end: Tensor) -> Tensor:
-    """Reads below each node, int64 [B, K], from reads at the tips, int64 [B, T]. Integers: exact, and deterministic on a GPU."""
-    before = nn.functional.pad(tip_reads.cumsum(dim=1), (1, 0))
-    return before[:, node_end] - before[:, node_start]
+def _entries(columns: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, columns and reads, int64 [B S], of a batch [B, S]."""
+    whole = counts.to(torch.int64)
+    if not torch.equal(whole.to(counts.dtype), counts):
+        raise ValueError("counts must be whole numbers of reads")
+    rows = torch.arange(len(columns), device=columns.device).unsqueeze(1).expand_as(columns)
+    return rows.reshape(-1), columns.reshape(-1), whole.reshape(-1)
 
 
-def pair_distances(first: Tensor, second: Tensor, branch_length: Tensor, metric: UniFracMetric, alpha: float) -> Tensor:
-    """Distances [A, C] between samples given by their node values (`UniFrac.node_values`), [A, K] and [C, K]."""
-    if metric == "generalized":
-        return _generalized(first, second, branch_length, alpha)
-    covered = (first @ branch_length).unsqueeze(1) + second @ branch_length
-    if metric == "unweighted":
-        overlap = (first * branch_length) @ second.T
-        return _ratio(covered - 2 * overlap, covered - overlap)
-    overlap = torch.empty_like(covered)
-    for row, lengths, own, other in _touched(first, second, branch_length):
-        overlap[row] = lengths @ torch.minimum(other, own, out=other)
-    # |a - b| = a + b - 2 min(a, b)
-    apart = (covered - 2 * overlap).clamp_min(0)
-    return apart if metric == "weighted_unnormalized" else _ratio(apart, covered)
+@dataclass(frozen=True)
+class Shared:
+    """What pairs of samples [A, C] (or [P]) share: sums over the nodes below which both have reads.
 
-
-def _generalized(first: Tensor, second: Tensor, branch_length: Tensor, alpha: float) -> Tensor:
-    # Below the nodes that the first of two samples touches, (p_i + p_j)^alpha is summed; below all others it is p_j^alpha alone.
-    second_power = _power(second, alpha) * branch_length
-    covered = second_power.sum(dim=1) - (first > 0).to(first.dtype) @ second_power.T
-    overlap = torch.empty_like(covered)
-    for row, lengths, own, other in _touched(first, second, branch_length):
-        smaller = torch.minimum(other, own)
-        both = other.add_(own)
-        weight = both.pow(alpha)
-        covered[row] += lengths @ weight
-        overlap[row] = lengths @ smaller.mul_(weight).div_(both)
-    return _ratio(covered - 2 * overlap, covered)
-
-
-def _touched(first: Tensor, second: Tensor, branch_length: Tensor) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-    """For each sample of `first` [A, K]: its row, and of the k nodes with a value above 0 the branch lengths [k], its values [k, 1]
-    and a fresh copy of those of `second` [k, C].
-
-    A node that a sample does not touch shares nothing with it, and a sample touches few: 6 % of the oral table's.
+    overlap: of b min(p_i, p_j), presence counting as p = 1; for generalized, of b min(p_i, p_j) (p_i + p_j)^(alpha - 1).
+    joint: of b ((p_i + p_j)^alpha - p_i^alpha - p_j^alpha), for generalized; else 0.
     """
-    # Copied row by row, so nodes first.
-    by_node = second.T.contiguous()
-    for row, values in enumerate(first):
-        nodes = values.nonzero().squeeze(1)
-        yield row, branch_length[nodes], values[nodes].unsqueeze(1), by_node.index_select(0, nodes)
+
+    overlap: Tensor
+    joint: Tensor | float = 0.0
 
 
-def _power(values: Tensor, alpha: float) -> Tensor:
-    """Values to the power of alpha where there are reads; 0 elsewhere, also for alpha 0."""
-    return values.pow(alpha) if alpha > 0 else (values > 0).to(values.dtype)
+@dataclass(frozen=True)
+class Comparison:
+    """A metric as sums that samples own alone and sums over the nodes that two of them share.
+
+    A node without reads of one of two samples adds to what the other owns and nothing else, and a sample touches few nodes (6 % of
+    the oral table's): |p_i - p_j| = p_i + p_j - 2 min(p_i, p_j).
+    """
+
+    metric: UniFracMetric
+    alpha: float
+
+    def own(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Sum over nodes of b p (p^alpha for generalized), [B], from values [K, B] and lengths [K]."""
+        return lengths @ self.mass(values)
+
+    def mass(self, values: Tensor) -> Tensor:
+        """p, or p^alpha for generalized, where there are reads; 0 elsewhere, also for alpha 0."""
+        if self.metric != "generalized":
+            return values
+        return values.pow(self.alpha) if self.alpha > 0 else (values > 0).to(values.dtype)
+
+    def terms(self, first: Tensor, second: Tensor) -> Shared:
+        """What one node adds to the sums of a pair, but for its length, from values above 0 of any one shape."""
+        smaller = torch.minimum(first, second)
+        if self.metric != "generalized":
+            return Shared(smaller)
+        both = first + second
+        weight = both.pow(self.alpha - 1)
+        return Shared(smaller * weight, both * weight - self.mass(first) - self.mass(second))
+
+    def shared(self, first: Tensor, second: Tensor, lengths: Tensor) -> Shared:
+        """Sums of all pairs [A, C] over all nodes, from values [K, A] and [K, C] and lengths [K]."""
+        long = lengths.unsqueeze(1)
+        if self.metric == "unweighted":
+            return Shared((first * long).T @ second)
+        if self.metric == "generalized":
+            return self._generalized(first, second, long)
+        own = (lengths @ first).unsqueeze(1) + lengths @ second
+        return Shared((own - torch.cdist((first * long).T.contiguous(), (second * long).T.contiguous(), p=1)) / 2)
+
+    def distances(self, first_own: Tensor, second_own: Tensor, shared: Shared) -> Tensor:
+        """Distances [A, C] from what samples own, [A] and [C], and share. 0 where there is nothing at all."""
+        total = first_own.unsqueeze(1) + second_own + shared.joint
+        apart = (total - 2 * shared.overlap).clamp_min_(0)
+        if self.metric == "weighted_unnormalized":
+            return apart
+        whole = total - shared.overlap if self.metric == "unweighted" else total
+        return torch.where(whole > 0, apart / whole, 0.0)
+
+    def _generalized(self, first: Tensor, second: Tensor, long: Tensor) -> Shared:
+        """Sample by sample of `first`, over the nodes that it touches."""
+        overlap = first.new_empty(first.shape[1], second.shape[1])
+        joint = -(((first > 0) * long).T @ self.mass(second)) - self.own(first, long[:, 0]).unsqueeze(1)
+        for row, values in enumerate(first.T.contiguous()):
+            nodes = values.nonzero().squeeze(1)
+            own, other, lengths = values[nodes].unsqueeze(1), second.index_select(0, nodes), long[nodes, 0]
+            both = other + own
+            weight = both.pow(self.alpha - 1)
+            overlap[row] = lengths @ torch.minimum(other, own, out=other).mul_(weight)
+            joint[row] += lengths @ both.mul_(weight)
+        return Shared(overlap, joint)
 
 
-def _ratio(part: Tensor, whole: Tensor) -> Tensor:
-    """Part / whole, both 0 or more; 0 where there is nothing at all."""
-    return torch.where(whole > 0, part.clamp_min(0) / whole, 0.0)
-
-
-def _mirror(distances: Tensor) -> Tensor:
+def mirror(distances: Tensor) -> Tensor:
     """Square matrix made exactly symmetric, with a diagonal of exactly 0, from its upper half."""
     upper = distances.triu(diagonal=1)
     return upper + upper.T
-
-
-def require_reads_on_tree(counts: sparse.csr_array, phylogeny: Phylogeny, sample_ids: Sequence[str] | None = None) -> None:
-    """InputError that names the samples (ids, or rows from 0) of counts [N, M] without reads on the tree: they have no distance."""
-    on_tree = np.zeros(counts.shape[1], dtype=np.int64)
-    on_tree[phylogeny.tip_columns] = 1
-    if len(empty := np.flatnonzero(counts @ on_tree == 0)):
-        names = [sample_ids[row] if sample_ids else f"row {row}" for row in empty.tolist()]
-        advice = "remove them or give a tree that has their ASVs"
-        raise InputError(f"{len(empty)} of {counts.shape[0]} samples have no ASV in the tree: {first_few(names)}; {advice}")
-
-
-def unifrac_matrix(
-    counts: sparse.csr_array,
-    phylogeny: Phylogeny,
-    metric: UniFracMetric = "unweighted",
-    alpha: float = 0.5,
-    *,
-    sample_ids: Sequence[str] | None = None,
-    dtype: torch.dtype = torch.float64,
-    device: str = "cpu",
-    block_samples: int | None = None,
-) -> np.ndarray:
-    """Distances [N, N] between all samples of a table, float64 or float32 as `dtype` says, with a progress bar.
-
-    counts: CSR int64 [N, M], columns as the phylogeny was made for. Blocks of samples are compared in as many threads as torch has.
-    Memory beside the result: at most about BLOCK_BYTES, or what `block_samples` at a time take in each thread (TABLES x
-    block_samples x nodes x 8 bytes). InputError for samples without reads on the tree.
-    """
-    require_reads_on_tree(counts, phylogeny, sample_ids)
-    unifrac = UniFrac(phylogeny, metric, alpha, dtype).to(device)
-    n_samples = counts.shape[0]
-    threads = torch.get_num_threads() if device == "cpu" else 1
-    affordable = BLOCK_BYTES // (8 * TABLES * len(phylogeny.branch_length) * threads)
-    size = block_samples or int(np.clip(affordable, 1, MOST_SAMPLES))
-
-    def values_of(start: int) -> Tensor:
-        block = counts[start : start + size]
-        rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-        entries = [torch.from_numpy(part.astype(np.int64)).to(device) for part in (rows, block.indices, block.data)]
-        return unifrac.node_values(unifrac.tip_reads(entries[0], entries[1], entries[2], block.shape[0]))
-
-    @torch.no_grad()
-    def block_of(starts: tuple[int, int]) -> Tensor:
-        first = values_of(starts[0])
-        second = first if starts[0] == starts[1] else values_of(starts[1])
-        distances = pair_distances(first, second, unifrac.branch_length, unifrac.metric, alpha).cpu()
-        return _mirror(distances) if starts[0] == starts[1] else distances
-
-    result = np.zeros((n_samples, n_samples), dtype=np.float32 if dtype == torch.float32 else np.float64)
-    pairs = [(first, second) for second in range(0, n_samples, size) for first in range(0, second + 1, size)]
-    for (first, second), block in zip(pairs, track(_in_threads(block_of, pairs, threads), "UniFrac", len(pairs)), strict=True):
-        result[first : first + size, second : second + size] = block
-        result[second : second + size, first : first + size] = block.T
-    return result
-
-
-def _in_threads(work: Callable[[Item], Tensor], items: list[Item], threads: int) -> Iterator[Tensor]:
-    """Results in order, from threads that share no operation: inside one, they would wait for each other thousands of times."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield from pool.map(work, items)
-    finally:
-        # Not to wait for the rest after an interrupt.
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
