@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from aam import __version__
-from aam.config import ModelOptions, ReadOptions
+from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
 from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
 from aam.errors import InputError
 from aam.models import SequenceEncoder, SequencePredictor
@@ -83,7 +83,7 @@ def save_model(folder: Path, model: SequenceEncoder | SequencePredictor, info: M
     _write(folder / "README.md", _model_card(info))
 
 
-def load_model(folder: Path, option: str = "--model") -> LoadedModel:
+def load_model(folder: Path, option: str = "--model", compute: ComputeOptions = DEFAULT_COMPUTE) -> LoadedModel:
     """Read a model folder, or the one in a run's output folder, on the CPU in inference mode.
 
     InputError, which names the `option` that gave the folder, for one that is no model, or whose weights do not fit its config.
@@ -96,7 +96,7 @@ def load_model(folder: Path, option: str = "--model") -> LoadedModel:
         weights = load_file(folder / "model.safetensors")
     except (KeyError, TypeError, OSError, SafetensorError) as error:
         raise InputError(f"{option} {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
-    encoder = SequenceEncoder(info.options, info.reads.max_bp)
+    encoder = SequenceEncoder(info.options, info.reads.max_bp, compute)
     predictor = build_predictor(encoder, info.options, info.target) if info.target else None
     model = predictor or encoder
     try:

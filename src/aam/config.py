@@ -17,6 +17,7 @@ from aam.errors import InputError
 UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"]
 MaskStrategy = Literal["random", "span", "hybrid"]
 AsvSampling = Literal["abundant", "random"]
+AttnImplementation = Literal["auto", "sdpa", "flash", "mem_efficient", "math"]
 PositionEncoding = Literal["rotary", "learned"]
 TransformName = Literal["none", "minmax", "zscore", "log-zscore"]
 LossType = Literal["mse", "mae", "huber"]
@@ -31,7 +32,8 @@ METADATA = Group("Metadata", sort_key=3)
 MODEL = Group("Model", sort_key=4)
 OBJECTIVES = Group("Objectives", sort_key=5)
 TRAINING = Group("Training", sort_key=6)
-OUTPUT = Group("Output", sort_key=7)
+COMPUTE = Group("Memory and speed", sort_key=7)
+OUTPUT = Group("Output", sort_key=8)
 
 
 def check(condition: bool, option: str, value: object, need: str) -> None:
@@ -149,19 +151,54 @@ class ModelOptions:
     """Positions of nucleotides in an ASV. ASVs in a sample have none: a sample is a set."""
     dropout: float = 0.1
     """Dropout in the head of the target. The encoder has none: its noise would add to every distance."""
-    asv_chunk_size: int = 256
-    """Distinct ASVs encoded at a time; a smaller number saves memory and changes nothing else."""
-    gradient_checkpointing: bool = False
-    """Keep no activations of the nucleotide level and compute them again in the backward pass: less memory, slower."""
 
     def __post_init__(self) -> None:
-        for option in ("embedding_dim", "attention_heads", "attention_layers", "asv_chunk_size"):
+        for option in ("embedding_dim", "attention_heads", "attention_layers"):
             check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
         divisor = 2 * self.attention_heads
         need = f"a multiple of {divisor} (2 x --attention-heads)"
         check(self.embedding_dim % divisor == 0, "embedding_dim", self.embedding_dim, need)
         check(self.ffn_ratio > 0, "ffn_ratio", self.ffn_ratio, "above 0")
         check(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "0 or more and below 1")
+
+
+@Parameter(name="*", group=COMPUTE)
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """How a model is run. Not part of the model: none of it is kept in the model folder."""
+
+    asv_chunk_size: int = 256
+    """Distinct ASVs encoded at a time."""
+    attn_implementation: AttnImplementation = "auto"
+    """Attention kernel. mem_efficient and flash never hold the weights of all pairs, math does, sdpa leaves the choice to PyTorch;
+    a kernel that the device lacks is replaced by the next of these. auto: mem_efficient, but math in bf16 on a CPU."""
+    mixed_precision: Precision = "no"
+    """Arithmetic of the network; distances and losses stay in fp32."""
+    compile_model: bool = False
+    """Compile the layers first (torch.compile): pays back in long runs only, and on a CPU needs a C++ compiler."""
+
+    def __post_init__(self) -> None:
+        check(self.asv_chunk_size >= 1, "asv_chunk_size", self.asv_chunk_size, "at least 1")
+
+
+DEFAULT_COMPUTE = ComputeOptions()
+
+
+@Parameter(name="*", group=COMPUTE)
+@dataclass(frozen=True, kw_only=True)
+class TrainComputeOptions(ComputeOptions):
+    gradient_checkpointing: bool | None = None
+    """Keep no activations of the nucleotide level and compute them again in the backward pass: a third slower, and memory for one
+    chunk of ASVs instead of all. Default: on a GPU, and where --max-memory-gb needs it."""
+    max_memory_gb: float | None = None
+    """Memory that the whole run may take. Batches of up to --batch-size samples are made smaller where they would not fit."""
+    auto_batch_size: bool = False
+    """Find the most samples at a time, up to --batch-size, that fit into memory (or --max-memory-gb), and accumulate to keep
+    --batch-size samples per optimiser step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.max_memory_gb is None or self.max_memory_gb > 0, "max_memory_gb", self.max_memory_gb, "above 0")
 
 
 @Parameter(name="*", group=OBJECTIVES)
@@ -210,6 +247,8 @@ class FitOptions:
     """Most optimiser steps. Epochs are shortened evenly, so that the last one is whole."""
     lr: float = 2e-3
     """Peak learning rate (AdamW)."""
+    find_lr: bool = False
+    """First try learning rates from tiny to too large, plot the losses, and take the one where the loss falls fastest as --lr."""
     weight_decay: float = 0.01
     """Weight decay of the weights of linear layers; embeddings, biases and norms have none."""
     warmup_fraction: float = 0.05
@@ -222,8 +261,6 @@ class FitOptions:
     """Epochs without a better --best-metric before the run stops."""
     best_metric: BestMetric = "auto"
     """Validation metric that picks the best epoch. auto: unifrac_mse or loss in pretrain; mae, or loss of classes, in train."""
-    mixed_precision: Precision = "no"
-    """Arithmetic of the network; distances and losses stay in fp32."""
     seed: int = 0
     """Seed of everything random: same seed, same result."""
     deterministic: bool = False
@@ -304,6 +341,7 @@ class PretrainConfig(ConfigFile):
     model: ModelOptions = ModelOptions()
     objectives: PretrainObjectives = PretrainObjectives()
     fit: FitOptions = FitOptions()
+    compute: TrainComputeOptions = TrainComputeOptions()
     output: OutputOptions
 
     def __post_init__(self) -> None:
@@ -324,6 +362,7 @@ class TrainConfig(ConfigFile):
     model: ModelOptions = ModelOptions()
     objectives: TrainObjectives = TrainObjectives()
     fit: TrainFitOptions = TrainFitOptions()
+    compute: TrainComputeOptions = TrainComputeOptions()
     output: OutputOptions
 
     def __post_init__(self) -> None:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from aam.compute import autocast
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
 from aam.progress import track
-
-_ASVS_PER_STEP = 256
-
-
-def default_device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @torch.inference_mode()
@@ -29,11 +23,12 @@ def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
     # By length, so that few positions are padding.
     order = np.argsort(lengths, kind="stable")
     vectors = torch.zeros(len(asv_tokens), encoder.options.embedding_dim, device=device)
-    steps = range(0, len(order), _ASVS_PER_STEP)
+    steps = range(0, len(order), encoder.compute.asv_chunk_size)
     for start in track(steps, "Encoding ASVs", len(steps)):
-        rows = order[start : start + _ASVS_PER_STEP]
+        rows = order[start : start + encoder.compute.asv_chunk_size]
         tokens = torch.from_numpy(asv_tokens[rows, : lengths[rows[-1]]]).to(device)
-        vectors[torch.from_numpy(rows).to(device)] = encoder(tokens)
+        with autocast(device, encoder.compute.mixed_precision):
+            vectors[torch.from_numpy(rows).to(device)] = encoder(tokens).float()
     return vectors
 
 
@@ -60,10 +55,16 @@ def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: i
     vectors = torch.zeros(len(samples.asv_tokens), encoder.richness.out_features, device=device)
     vectors[torch.from_numpy(used).long().to(device)] = embed_asvs(encoder.asv_encoder, samples.asv_tokens[used])
     embeddings = []
-    for batch in samples.batches(batch_size):
+    # By size, so that little is padding.
+    order = np.argsort(np.diff(samples.dataset.counts.indptr)[samples.rows], kind="stable")
+    for batch in replace(samples, rows=samples.rows[order]).batches(batch_size):
         moved = batch.to(device)
-        embeddings.append(encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts).cpu())
-    return torch.cat(embeddings).numpy()
+        with autocast(device, encoder.compute.mixed_precision):
+            embedding = encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts)
+        embeddings.append(embedding.float().cpu())
+    embedded = np.empty((len(order), vectors.shape[1]), dtype=np.float32)
+    embedded[order] = torch.cat(embeddings).numpy()
+    return embedded
 
 
 @torch.inference_mode()

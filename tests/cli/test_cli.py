@@ -118,7 +118,7 @@ def test_command_line_wins_over_the_config_file(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("epochs: 7\nlr: 1e-4\nclassifier: yes\nmixed_precision: no\ncategorical_columns: [sex]\nsampling_depth: null\n")
     read = options(*TRAIN, "--config", str(path), "--epochs", "3", "--no-classifier", "--categorical-columns", "site")
-    assert (read.fit.epochs, read.fit.lr, read.fit.mixed_precision) == (3, 1e-4, "no")
+    assert (read.fit.epochs, read.fit.lr, read.compute.mixed_precision) == (3, 1e-4, "no")
     assert (read.target.classifier, read.target.categorical_columns) == (False, ("site",))
     assert read.reads.sampling_depth is None
 

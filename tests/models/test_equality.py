@@ -1,20 +1,24 @@
 """The fast path equals the slow, obvious model: outputs and gradients, whatever the batch."""
 
+from typing import get_args
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aam.config import ModelOptions
+from aam.config import AttnImplementation, ComputeOptions, ModelOptions
 from aam.data.sequences import Nucleotide
 from aam.models import SequenceEncoder
 from tests import reference
 
+IN_CHUNKS = ComputeOptions(asv_chunk_size=3)
 
-def make_encoder(**options) -> SequenceEncoder:
+
+def make_encoder(compute: ComputeOptions = IN_CHUNKS, **options) -> SequenceEncoder:
     torch.manual_seed(0)
-    defaults = {"embedding_dim": 16, "attention_heads": 2, "dropout": 0.0, "asv_chunk_size": 3}
-    encoder = SequenceEncoder(ModelOptions(**{**defaults, **options}), max_bp=20)
+    defaults = {"embedding_dim": 16, "attention_heads": 2, "dropout": 0.0}
+    encoder = SequenceEncoder(ModelOptions(**{**defaults, **options}), max_bp=20, compute=compute)
     with torch.no_grad():
         for parameter in encoder.parameters():  # biases and multiples start at special values that would hide mistakes
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -34,7 +38,7 @@ def make_batch(seed: int, distinct: int, samples: int, asvs: int, mixed_lengths:
     return tokens, index, counts
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     distinct=st.integers(1, 9),
@@ -43,11 +47,14 @@ def make_batch(seed: int, distinct: int, samples: int, asvs: int, mixed_lengths:
     mixed_lengths=st.booleans(),
     position_encoding=st.sampled_from(["rotary", "learned"]),
     gradient_checkpointing=st.booleans(),
+    attn_implementation=st.sampled_from(get_args(AttnImplementation)),
 )
 def test_outputs_and_gradients_equal_the_reference(
-    seed, distinct, samples, asvs, mixed_lengths, position_encoding, gradient_checkpointing
+    seed, distinct, samples, asvs, mixed_lengths, position_encoding, gradient_checkpointing, attn_implementation
 ):
-    encoder = make_encoder(position_encoding=position_encoding, gradient_checkpointing=gradient_checkpointing)
+    compute = ComputeOptions(asv_chunk_size=3, attn_implementation=attn_implementation)
+    encoder = make_encoder(compute, position_encoding=position_encoding)
+    encoder.asv_encoder.gradient_checkpointing = gradient_checkpointing
     batch = make_batch(seed, distinct, samples, asvs, mixed_lengths)
     direction = torch.randn(samples, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -68,7 +75,7 @@ def test_outputs_and_gradients_equal_the_reference(
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_chunks_change_nothing(chunk):
     batch = make_batch(1, 9, 4, 6, mixed_lengths=True)
-    whole, parts = make_encoder(asv_chunk_size=9), make_encoder(asv_chunk_size=chunk)
+    whole, parts = make_encoder(ComputeOptions(asv_chunk_size=9)), make_encoder(ComputeOptions(asv_chunk_size=chunk))
     torch.testing.assert_close(parts(*batch), whole(*batch), rtol=1e-12, atol=1e-12)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from aam.config import OUTPUT, ConfigFile, EmbedLevel, TableOptions, TrainedModelOptions
+from aam.config import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, EmbedLevel, TableOptions, TrainedModelOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 class EmbedConfig(ConfigFile):
     data: TableOptions
     trained: TrainedModelOptions
+    compute: ComputeOptions = DEFAULT_COMPUTE
     level: Annotated[EmbedLevel, Parameter(group=OUTPUT)] = "sample"
     """One vector per sample, or one per ASV of the table."""
     output: Annotated[Path, Parameter(group=OUTPUT)]
@@ -38,11 +39,13 @@ def embed(config: EmbedConfig) -> None:
     from aam.artifact import load_model
     from aam.cli.output import check_output_file
     from aam.cli.study import SEED, read_model_input
+    from aam.compute import check_compute, default_device
     from aam.data.dataset import SampleDataset
-    from aam.inference import TableSamples, default_device, embed_asvs, embed_samples
+    from aam.inference import TableSamples, embed_asvs, embed_samples
 
+    check_compute(config.compute)
     check_output_file(config.output, config.overwrite, (".tsv", ".npy"), beside=(config.output.with_suffix(".ids.txt"),))
-    loaded = load_model(config.trained.model)
+    loaded = load_model(config.trained.model, compute=config.compute)
     encoder = loaded.encoder.to(default_device())
     # ASVs are embedded whatever the depth of the samples they are in.
     reads = replace(loaded.info.reads, sampling_depth=None) if config.level == "asv" else loaded.info.reads

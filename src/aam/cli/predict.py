@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from aam.config import INPUT, OUTPUT, ConfigFile, TableOptions, TrainedModelOptions
+from aam.config import DEFAULT_COMPUTE, INPUT, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
 from aam.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 class PredictConfig(ConfigFile):
     data: TableOptions
     trained: TrainedModelOptions
+    compute: ComputeOptions = DEFAULT_COMPUTE
     metadata: Annotated[Path | None, Parameter(group=INPUT)] = None
     """Sample metadata, for a model that was trained with --categorical-columns."""
     output: Annotated[Path, Parameter(group=OUTPUT)]
@@ -44,12 +45,14 @@ def predict(config: PredictConfig) -> None:
     from aam.artifact import load_model
     from aam.cli.output import check_output_file
     from aam.cli.study import SEED, read_model_input
+    from aam.compute import check_compute, default_device
     from aam.data.dataset import SampleDataset
     from aam.data.metadata import read_metadata, reconcile
-    from aam.inference import TableSamples, default_device, predict_samples
+    from aam.inference import TableSamples, predict_samples
 
+    check_compute(config.compute)
     check_output_file(config.output, config.overwrite, (".tsv",), beside=(probabilities_path(config.output),))
-    loaded = load_model(config.trained.model)
+    loaded = load_model(config.trained.model, compute=config.compute)
     if loaded.predictor is None or loaded.info.target is None:
         raise InputError(f"--model {config.trained.model}: an encoder, which predicts nothing; train on it, or use aam embed")
     target = loaded.info.target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,34 +35,41 @@ def pretrain(config: PretrainConfig) -> None:
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_distances_of, read_study, write_split
+    from aam.compute import check_compute
     from aam.data.dataset import Collate, SampleDataset, make_loader
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
     from aam.training.fit import check_fit, fit, monitor_of
+    from aam.training.memory import TrainingTable, plan_memory
     from aam.training.module import PretrainModule
 
-    options, learns_distances = config.fit, config.objectives.penalty > 0
+    learns_distances = config.objectives.penalty > 0
     measured: list[BestMetric] = ["unifrac_mse", "unifrac_spearman", "loss"] if learns_distances else ["loss"]
-    monitor = monitor_of(options.best_metric, measured)
+    monitor = monitor_of(config.fit.best_metric, measured)
+    check_compute(config.compute)
     folder = start_run(config)
     study = read_study(config.data, config.reads, config.samples)
-    split = study.split(config.samples, options.seed)
-    check_fit(options, len(split.val), learns_distances)
+    split = study.split(config.samples, config.fit.seed)
+    check_fit(config.fit, len(split.val), learns_distances)
     distance = read_distances_of(study, config.distances, folder, config.output.resume) if learns_distances else None
     write_split(study, split, folder)
 
-    encoder = SequenceEncoder(config.model, config.reads.max_bp)
+    encoder = SequenceEncoder(config.model, config.reads.max_bp, config.compute)
+    dataset = SampleDataset(study.table, config.reads, config.fit.seed)
+    training = TrainingTable(dataset, split.train, study.asv_tokens)
+    plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training)
+    options = replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
     log.info("%s", summarise(encoder))
-    dataset = SampleDataset(study.table, config.reads, options.seed)
     collate = Collate(study.asv_tokens)
-    train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True)
+    train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=plan.limit)
     # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
     val_order = np.random.default_rng(options.seed).permutation(split.val)
-    val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False)
+    val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, fits=plan.limit)
     probe = first_draws(dataset, study, split.train)
     encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
     module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe)
-    result = fit(module, train, val, options, folder, monitor, config.output.resume)
+    result = fit(module, (train, val), config.compute.mixed_precision, folder, monitor, config.output.resume)
+    plan.log_peak()
 
     part, held_out = split.held_out
     scores = {} if distance is None else score_distances(encoder, distance, study, dataset, held_out, folder)
@@ -87,9 +95,10 @@ def score_distances(
     import numpy as np
     import torch
 
+    from aam.compute import default_device
     from aam.data.dataset import Collate
     from aam.evaluation.scores import distance_scores
-    from aam.inference import TableSamples, default_device, embed_samples
+    from aam.inference import TableSamples, embed_samples
     from aam.training.objectives import sample_pairs
     from aam.training.plots import save, scatter
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aam.artifact import LoadedModel, TargetInfo
     from aam.cli.study import Study
     from aam.data.dataset import SampleDataset
+    from aam.data.sampler import Fits
     from aam.data.splits import Split
     from aam.models import SequencePredictor
     from aam.training.module import TrainModule
@@ -35,32 +36,39 @@ def train(config: TrainConfig) -> None:
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_study, write_split
+    from aam.compute import check_compute
     from aam.data.dataset import SampleDataset
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
     from aam.training.fit import check_fit, fit, monitor_of
+    from aam.training.memory import TrainingTable, plan_memory
 
     pretrained = config.encoder.pretrained_encoder
     measured: list[BestMetric] = ["loss", "accuracy", "auc"] if config.target.classifier else ["mae", "rmse", "r2", "loss"]
     monitor = monitor_of(config.fit.best_metric, measured)
-    loaded = load_model(pretrained, "--pretrained-encoder") if pretrained else None
+    loaded = load_model(pretrained, "--pretrained-encoder", config.compute) if pretrained else None
     if loaded is not None:
         config = with_shape_of(loaded, config)
+    check_compute(config.compute)
     folder = start_run(config, [pretrained])
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     problem = pose_problem(study, config)
     check_fit(config.fit, len(problem.split.val), config.objectives.penalty > 0)
 
     dataset = SampleDataset(study.table, config.reads, config.fit.seed)
-    encoder = loaded.encoder if loaded else SequenceEncoder(config.model, config.reads.max_bp)
+    encoder = loaded.encoder if loaded else SequenceEncoder(config.model, config.reads.max_bp, config.compute)
     if loaded is None:
         first = first_draws(dataset, study, problem.split.train)
         encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
     model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
+    training = TrainingTable(dataset, problem.split.train, study.asv_tokens)
+    plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training)
     log.info("%s", summarise(model))
-    module, loaders = build_module(problem, model, dataset, config, folder)
+    config = replace(config, fit=replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate))
+    module, loaders = build_module(problem, model, dataset, config, plan.limit, folder)
     write_split(study, problem.split, folder)
-    result = fit(module, *loaders, config.fit, folder, monitor, config.output.resume)
+    result = fit(module, loaders, config.compute.mixed_precision, folder, monitor, config.output.resume)
+    plan.log_peak()
 
     part, held_out = problem.split.held_out
     scores = score(problem, model, dataset, held_out, folder)
@@ -80,12 +88,7 @@ def train(config: TrainConfig) -> None:
 def with_shape_of(loaded: LoadedModel, config: TrainConfig) -> TrainConfig:
     """The run's options with the width, layers and sequence length of the pretrained encoder."""
     own = config.model
-    model = replace(
-        loaded.info.options,
-        dropout=own.dropout,
-        asv_chunk_size=own.asv_chunk_size,
-        gradient_checkpointing=own.gradient_checkpointing,
-    )
+    model = replace(loaded.info.options, dropout=own.dropout)
     log.info(
         "from %s: width %d, %d layers, %d nt",
         config.encoder.pretrained_encoder,
@@ -144,12 +147,13 @@ def pose_problem(study: Study, config: TrainConfig) -> Problem:
 
 
 def build_module(
-    problem: Problem, model: SequencePredictor, dataset: SampleDataset, config: TrainConfig, folder: Path
+    problem: Problem, model: SequencePredictor, dataset: SampleDataset, config: TrainConfig, limit: Fits | None, folder: Path
 ) -> tuple[TrainModule, tuple[DataLoader, DataLoader]]:
     """The module to fit, and its training and validation batches. A frozen base runs once, here."""
     from aam.cli.study import read_distances_of
+    from aam.compute import default_device
     from aam.data.dataset import Collate, make_loader
-    from aam.inference import TableSamples, default_device, embed_samples
+    from aam.inference import TableSamples, embed_samples
     from aam.training.module import HeadModule, TrainModule, make_embedded_loader
 
     split, study = problem.split, problem.study
@@ -174,17 +178,18 @@ def build_module(
         log.warning("the tree or matrix is not used: --penalty, the weight of the UniFrac loss beside the target, is 0")
     collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
     return TrainModule(model, distance, *shared), (
-        make_loader(dataset, collate, split.train, options.batch_size, shuffle=True),
-        make_loader(dataset, collate, split.val, options.batch_size, shuffle=False),
+        make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=limit),
+        make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, fits=limit),
     )
 
 
 def score(problem: Problem, model: SequencePredictor, dataset: SampleDataset, rows: np.ndarray, folder: Path) -> dict[str, float]:
     """Predict held-out samples, write the predictions and their plot, and score them beside the trivial prediction."""
     from aam.cli.predict import decode, write_predictions
+    from aam.compute import default_device
     from aam.data.targets import RegressionTarget
     from aam.evaluation.scores import class_scores, regression_scores
-    from aam.inference import TableSamples, default_device, predict_samples
+    from aam.inference import TableSamples, predict_samples
     from aam.training.plots import confusion, save, scatter
 
     samples = TableSamples(dataset, problem.study.asv_tokens, rows, problem.categoricals)

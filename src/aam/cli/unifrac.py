@@ -48,11 +48,11 @@ def unifrac(config: UniFracConfig) -> None:
     check_output_file(config.output, config.overwrite, SUFFIXES)
     import numpy as np
 
+    from aam.compute import default_device
     from aam.data.phylogeny import Phylogeny, read_tree
     from aam.data.table import drop_shallow, rarefy, read_table
     from aam.distances.matrix import unifrac_matrix
     from aam.distances.precomputed import write_distances
-    from aam.inference import default_device
 
     table = read_table(config.table, config.ignore_missing)
     counts = table.counts

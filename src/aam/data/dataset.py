@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from aam.config import ReadOptions
+from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler
 from aam.data.table import FeatureTable, rarefy
 
 
@@ -60,9 +61,18 @@ class SampleDataset(Dataset[Draw]):
     """
 
     def __init__(self, table: FeatureTable, reads: ReadOptions, seed: int) -> None:
-        self.counts, self.reads, self.seed = table.counts, reads, seed
+        self.counts, self.sample_ids, self.reads, self.seed = table.counts, table.sample_ids, reads, seed
         # By id and not by row, so that the order of the samples in a table changes nothing.
         self.sample_keys = [zlib.crc32(sample_id.encode()) for sample_id in table.sample_ids]
+
+    def most_columns(self) -> list[np.ndarray]:
+        """Of each row, the table columns of as many ASVs as a draw can have: all, or the `token_limit` most abundant."""
+        limit = self.reads.token_limit
+        rows = [slice(*self.counts.indptr[row : row + 2]) for row in range(self.counts.shape[0])]
+        columns = [self.counts.indices[row] for row in rows]
+        if limit is None:
+            return columns
+        return [asvs[np.argsort(-self.counts.data[row])[:limit]] for asvs, row in zip(columns, rows, strict=True)]
 
     def __getitem__(self, key: tuple[int, int]) -> Draw:
         epoch, row = key
@@ -82,29 +92,6 @@ def _limit(counts: np.ndarray, limit: int, at_random: bool, rng: np.random.Gener
     if at_random:
         return rng.choice(len(counts), limit, replace=False, p=counts / counts.sum())
     return np.argsort(-counts, kind="stable")[:limit]
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, row) keys of every given row once: shuffled by (seed, epoch) alone, or in the order given as of epoch 0.
-
-    Lightning calls `set_epoch`.
-    """
-
-    def __init__(self, rows: np.ndarray, seed: int, shuffle: bool) -> None:
-        self.rows, self.seed, self.shuffle = rows, seed, shuffle
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch if self.shuffle else 0
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        rows = self.rows
-        if self.shuffle:
-            rows = np.random.default_rng((self.seed, self.epoch)).permutation(rows)
-        return iter([(self.epoch, int(row)) for row in rows])
 
 
 @dataclass(frozen=True)
@@ -140,7 +127,12 @@ class Collate:
         )
 
 
-def make_loader(dataset: SampleDataset, collate: Collate, rows: np.ndarray, batch_size: int, shuffle: bool) -> DataLoader[Batch]:
-    """Batches of the given rows of the table; every row in every epoch, the last batch may be smaller."""
+def make_loader(
+    dataset: SampleDataset, collate: Collate, rows: np.ndarray, batch_size: int, shuffle: bool, fits: Fits | None = None
+) -> DataLoader[Batch]:
+    """Batches of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in every epoch."""
     sampler = EpochSampler(rows, dataset.seed, shuffle)
-    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate)  # type: ignore[arg-type]
+    batches: Sampler = BatchSampler(sampler, batch_size, drop_last=False)  # type: ignore[arg-type]
+    if fits is not None:
+        batches = PackedBatchSampler(sampler, batch_size, dataset.most_columns(), dataset.counts.shape[1], fits)
+    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]

@@ -1,11 +1,13 @@
 """Nucleotides -> one vector per distinct ASV."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from aam.config import ModelOptions
+from aam.config import ComputeOptions, ModelOptions
 from aam.data.sequences import Nucleotide
 from aam.models.pooling import AttentionPooling
 from aam.models.transformer import RotaryPositions, TransformerLayer, hide_padding
@@ -37,29 +39,28 @@ class NucleotideContext(nn.Module):
 class ASVEncoder(nn.Module):
     """Encode each distinct ASV once: tokens [U, 1 + L] -> [U, D].
 
-    `max_bp` is the longest sequence that learned positions allow; `options.asv_chunk_size` ASVs are encoded at a time.
+    `max_bp` is the longest sequence; `compute.asv_chunk_size` ASVs are encoded at a time. With `gradient_checkpointing` the
+    backward pass computes a chunk's activations again.
     """
 
-    def __init__(self, options: ModelOptions, max_bp: int) -> None:
+    def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions) -> None:
         super().__init__()
         width, heads = options.embedding_dim, options.attention_heads
-        self.options = options
+        self.options, self.compute = options, compute
+        self.gradient_checkpointing = False
         self.token_embedding = nn.Embedding(len(Nucleotide), width, padding_idx=Nucleotide.PAD)
         rotary = options.position_encoding == "rotary"
         self.rotary = RotaryPositions(width, heads, 1 + max_bp) if rotary else None
         # As large as the tokens', so that the first layers already tell the same letter at two positions apart.
         self.position_embedding = None if rotary else nn.Parameter(torch.randn(1 + max_bp, width))
         self.context = NucleotideContext(width)
-        self.layers = nn.ModuleList(TransformerLayer(width, heads, options.ffn_ratio) for _ in range(options.attention_layers))
+        self.layers = nn.ModuleList(TransformerLayer(options, compute) for _ in range(options.attention_layers))
         self.pooling = AttentionPooling(width, heads)
         self.nucleotide_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KNOWN_NUCLEOTIDES))
 
     def forward(self, asv_tokens: Tensor) -> Tensor:
         """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]."""
-        chunks = asv_tokens.split(self.options.asv_chunk_size)
-        if self.options.gradient_checkpointing and torch.is_grad_enabled():
-            return torch.cat([checkpoint(self._vectors, chunk, use_reentrant=False) for chunk in chunks])
-        return torch.cat([self._vectors(chunk) for chunk in chunks])
+        return self._in_chunks(self._vectors, asv_tokens)
 
     @torch.no_grad()
     def calibrate(self, asv_tokens: Tensor) -> None:
@@ -77,10 +78,13 @@ class ASVEncoder(nn.Module):
     def nucleotide_logits(self, asv_tokens: Tensor, masked_positions: Tensor) -> Tensor:
         """Logits over A, C, G, T [P, 4] at the P masked positions (bool [U, 1 + L], row by row), which the model does not see."""
         tokens = asv_tokens.masked_fill(masked_positions, Nucleotide.MASK)
-        chunks = zip(tokens.split(self.options.asv_chunk_size), masked_positions.split(self.options.asv_chunk_size), strict=True)
-        if self.options.gradient_checkpointing and torch.is_grad_enabled():
-            return torch.cat([checkpoint(self._logits, *chunk, use_reentrant=False) for chunk in chunks])
-        return torch.cat([self._logits(*chunk) for chunk in chunks])
+        return self._in_chunks(self._logits, tokens, masked_positions)
+
+    def _in_chunks(self, encode: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        chunks = zip(*(part.split(self.compute.asv_chunk_size) for part in inputs), strict=True)
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return torch.cat([checkpoint(encode, *chunk, use_reentrant=False) for chunk in chunks])
+        return torch.cat([encode(*chunk) for chunk in chunks])
 
     def _vectors(self, tokens: Tensor) -> Tensor:
         return self.pooling(self._hidden(tokens), tokens != Nucleotide.PAD)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from aam.config import ModelOptions
+from aam.config import ComputeOptions, ModelOptions
 from aam.models.transformer import TransformerLayer, hide_padding
 
 
@@ -21,13 +21,13 @@ class SampleSequenceEncoder(nn.Module):
     which an ASV is attended to (1 = as if the ASV stood there once per read, 0 = presence only).
     """
 
-    def __init__(self, options: ModelOptions) -> None:
+    def __init__(self, options: ModelOptions, compute: ComputeOptions) -> None:
         super().__init__()
         width, heads, layers = options.embedding_dim, options.attention_heads, options.attention_layers
         self.abundance_embedding = nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
         self.hidden_abundance = nn.Parameter(torch.zeros(width))
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads).repeat(layers, 1))
-        self.layers = nn.ModuleList(TransformerLayer(width, heads, options.ffn_ratio) for _ in range(layers))
+        self.layers = nn.ModuleList(TransformerLayer(options, compute) for _ in range(layers))
         self.abundance_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
 
     def forward(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:

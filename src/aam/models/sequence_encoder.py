@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from aam.config import ModelOptions
+from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 from aam.models.asv_encoder import ASVEncoder
 from aam.models.pooling import AttentionPooling
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
@@ -15,17 +15,22 @@ _TYPICAL_DISTANCE = 0.6
 class SequenceEncoder(nn.Module):
     """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
 
+    `compute` says how it runs and is no part of what it is.
     Pooling averages, so the number of ASVs is added back: UniFrac and diversity depend on it.
     """
 
-    def __init__(self, options: ModelOptions, max_bp: int) -> None:
+    def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions = DEFAULT_COMPUTE) -> None:
         super().__init__()
         width, heads = options.embedding_dim, options.attention_heads
-        self.asv_encoder = ASVEncoder(options, max_bp)
-        self.sample_encoder = SampleSequenceEncoder(options)
+        self.asv_encoder = ASVEncoder(options, max_bp, compute)
+        self.sample_encoder = SampleSequenceEncoder(options, compute)
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads))
         self.pooling = AttentionPooling(width, heads)
         self.richness = nn.Linear(1, width)
+        self.compute = compute
+        if compute.compile_model:
+            for layer in (*self.asv_encoder.layers, *self.sample_encoder.layers):
+                layer.compile(dynamic=True)
 
     @torch.no_grad()
     def calibrate(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> None:

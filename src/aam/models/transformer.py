@@ -8,7 +8,15 @@ attention kernels run without a mask and the bias still receives gradients.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from aam.config import AttnImplementation, ComputeOptions, ModelOptions
+
+# What stands in where a kernel is not to be had: the efficient one has no CPU version, flash none of fp32 on a GPU.
+_KERNELS = {
+    "flash": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
+    "mem_efficient": [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH],
+}
 # Far below any real logit, so that softmax gives exactly 0, and finite, so that a row of padding alone gives no NaN.
 HIDDEN = -3e3
 # Fused kernels want head widths in multiples of 8.
@@ -46,27 +54,47 @@ class RotaryPositions(nn.Module):
         return torch.view_as_real(rotated).flatten(-2).to(qk.dtype)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None) -> Tensor:
-    """Softmax attention [N, H, T, d] with logits q.k / sqrt(d) + key_bias; `key_bias` is [N, T] or [N, H, T]."""
-    if key_bias is None:
-        return F.scaled_dot_product_attention(q, k, v)
-    width = q.shape[-1]
-    scale = width**-0.5
-    bias = key_bias.unsqueeze(1) if key_bias.dim() == 2 else key_bias
-    bias = (bias / scale).to(k.dtype).expand(k.shape[:-1]).unsqueeze(-1)
-    ones = torch.ones_like(q[..., :1])
-    q = F.pad(torch.cat((q, ones), dim=-1), (0, _BIAS_CHANNELS - 1))
-    k = F.pad(torch.cat((k, bias), dim=-1), (0, _BIAS_CHANNELS - 1))
-    v = F.pad(v, (0, _BIAS_CHANNELS))
-    return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
+def attend(q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None, implementation: AttnImplementation) -> Tensor:
+    """Softmax attention [N, H, T, d] with logits q.k / sqrt(d) + key_bias; `key_bias` is [N, T] or [N, H, T].
+
+    `implementation` changes memory and speed only. A kernel that the device or the dtype lacks is replaced by the next best one.
+    """
+    if implementation == "auto":
+        # The backward pass of the fused kernel is five times slower than matrix products where a CPU computes in 16 bits.
+        implementation = "math" if q.device.type == "cpu" and q.dtype == torch.bfloat16 else "mem_efficient"
+    if key_bias is not None and key_bias.dim() == 2:
+        key_bias = key_bias.unsqueeze(1).expand(q.shape[:-1])
+    if implementation == "math":
+        return _attend_by_products(q, k, v, key_bias)
+    scale, width = q.shape[-1] ** -0.5, q.shape[-1]
+    if key_bias is not None:
+        bias = (key_bias / scale).to(k.dtype).unsqueeze(-1)
+        q = F.pad(torch.cat((q, torch.ones_like(q[..., :1])), dim=-1), (0, _BIAS_CHANNELS - 1))
+        k = F.pad(torch.cat((k, bias), dim=-1), (0, _BIAS_CHANNELS - 1))
+        v = F.pad(v, (0, _BIAS_CHANNELS))
+    if implementation == "sdpa":
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
+    with sdpa_kernel(_KERNELS[implementation], set_priority=True):
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
+
+
+def _attend_by_products(q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None) -> Tensor:
+    """The same with the weights [N, H, T, T] written out."""
+    n, heads, length, width = q.shape
+    q, k, v = ((part if part is not q else q * width**-0.5).reshape(n * heads, length, width) for part in (q, k, v))
+    logits = q @ k.transpose(1, 2)
+    if key_bias is not None:
+        logits = logits + key_bias.reshape(n * heads, 1, length)
+    return (logits.softmax(dim=-1).to(v.dtype) @ v).view(n, heads, length, width)
 
 
 class Attention(nn.Module):
     """Multi-head self-attention over [N, T, D]."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, options: ModelOptions, compute: ComputeOptions) -> None:
         super().__init__()
-        self.heads = heads
+        width = options.embedding_dim
+        self.heads, self.implementation = options.attention_heads, compute.attn_implementation
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -77,7 +105,7 @@ class Attention(nn.Module):
             qk = rotary(qk)
         q, k = qk.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         v = v.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return self.out(attend(q, k, v, key_bias).transpose(1, 2).reshape(n, t, width))
+        return self.out(attend(q, k, v, key_bias, self.implementation).transpose(1, 2).reshape(n, t, width))
 
 
 class TransformerLayer(nn.Module):
@@ -86,11 +114,12 @@ class TransformerLayer(nn.Module):
     Without dropout: its noise adds to every distance between embeddings in training and is gone in inference.
     """
 
-    def __init__(self, width: int, heads: int, ffn_ratio: float) -> None:
+    def __init__(self, options: ModelOptions, compute: ComputeOptions) -> None:
         super().__init__()
-        hidden = round(width * ffn_ratio)
+        width = options.embedding_dim
+        hidden = round(width * options.ffn_ratio)
         self.attention_norm = nn.LayerNorm(width)
-        self.attention = Attention(width, heads)
+        self.attention = Attention(options, compute)
         self.ffn_norm = nn.LayerNorm(width)
         self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 

@@ -8,15 +8,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
 from torch.utils.data import DataLoader
 
-from aam.config import BestMetric, FitOptions
+from aam.config import BestMetric, FitOptions, Precision
 from aam.errors import InputError
 from aam.training.callbacks import EpochLine, ValidationPlots
+from aam.training.learning_rate import find_learning_rate
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule
 
@@ -63,8 +65,6 @@ def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
 
 def check_fit(options: FitOptions, val_samples: int, learns_distances: bool) -> None:
     """InputError for what cannot work, before anything is computed."""
-    if options.mixed_precision == "fp16" and not torch.cuda.is_available():
-        raise InputError("--mixed-precision fp16 needs a GPU; use bf16 on a CPU")
     if learns_distances and options.batch_size == 1:
         raise InputError("--batch-size 1: UniFrac is between samples; take at least 2, or --penalty 0")
     if learns_distances and val_samples < 2:
@@ -83,7 +83,9 @@ def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
     return epochs, min(batches, options.max_steps // epochs * options.accumulate)
 
 
-def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
+def _trainer(
+    options: FitOptions, precision: Precision, train: DataLoader, folder: Path, monitor: str
+) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
     mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
     best = ModelCheckpoint(
         folder / "checkpoints",
@@ -105,19 +107,16 @@ def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> t
         ValidationPlots(),
         RichProgressBar(leave=False, console_kwargs={"stderr": True}),
     ]
-    epochs, batches = whole_epochs(options, batches)
+    epochs, batches = whole_epochs(options, len(train))
     trainer = L.Trainer(
         max_epochs=epochs,
-        limit_train_batches=batches,
+        # All of them, however many an epoch has, unless epochs are shortened.
+        limit_train_batches=batches if batches < len(train) else 1.0,
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.gradient_clip,
-        precision=_PRECISION[options.mixed_precision],  # type: ignore[arg-type]
-        deterministic=options.deterministic,
+        **_where(options, precision),
         logger=OverlayLogger(folder / "tensorboard"),
         callbacks=callbacks,
-        # Not "auto": Apple's GPUs have no float64, which exact distances and running sums need.
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
-        devices=1,
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_model_summary=False,
@@ -126,18 +125,37 @@ def _trainer(options: FitOptions, batches: int, folder: Path, monitor: str) -> t
     return trainer, best, lines
 
 
-def fit(
-    module: LearningModule, train: DataLoader, val: DataLoader, options: FitOptions, folder: Path, monitor: str, resume: bool
-) -> FitResult:
-    """Fit `module` in place and leave it with the weights of the epoch at which `monitor` was best.
+def _where(options: FitOptions, precision: Precision) -> dict[str, Any]:
+    """What every trainer is told about the machine."""
+    return {
+        "precision": _PRECISION[precision],
+        "deterministic": options.deterministic,
+        # Not "auto": Apple's GPUs have no float64, which exact distances and running sums need.
+        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
+        "devices": 1,
+    }
 
-    Raises InputError where no epoch gave a finite `monitor`.
+
+def fit(
+    module: LearningModule,
+    loaders: tuple[DataLoader, DataLoader],
+    precision: Precision,
+    folder: Path,
+    monitor: str,
+    resume: bool,
+) -> FitResult:
+    """Fit `module` in place to (training, validation) batches, by its `fit_options`.
+
+    It is left with the weights of the epoch at which `monitor` was best. Raises InputError where no epoch gave a finite `monitor`.
     """
+    options, (train, val) = module.fit_options, loaders
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
-    trainer, best, lines = _trainer(options, len(train), folder, monitor)
+    if options.find_lr and not resume:
+        module.lr = find_learning_rate(module, train, folder, _where(options, precision))
+    trainer, best, lines = _trainer(options, precision, train, folder, monitor)
     # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
     module.train()
     last = folder / "checkpoints" / "last.ckpt" if resume else None

@@ -59,7 +59,7 @@ class LearningModule(L.LightningModule):
 
     def __init__(self, fit: FitOptions) -> None:
         super().__init__()
-        self.fit_options = fit
+        self.fit_options, self.lr = fit, fit.lr
 
     def configure_optimizers(self) -> Any:
         decayed = {id(part.weight) for part in self.modules() if isinstance(part, nn.Linear)}
@@ -68,7 +68,7 @@ class LearningModule(L.LightningModule):
             {"params": [p for p in trained if id(p) in decayed], "weight_decay": self.fit_options.weight_decay},
             {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.fit_options.lr)
+        optimizer = torch.optim.AdamW(groups, lr=self.lr)
         total = int(self.trainer.estimated_stepping_batches)
         warmup = round(self.fit_options.warmup_fraction * total)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))
@@ -253,7 +253,8 @@ class TrainModule(LearningModule):
     def predict_batch(self, batch: Batch, metrics: SelfSupervisedMetrics, batch_idx: int) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the losses of the label-free objectives."""
         generator = None if self.training else self.mask_generator(batch_idx)
-        outcome = self_supervised(self.model.base_model, self.distance, batch, self.objectives, generator)
+        outcome = self_supervised(self.model.base_model, self.distance, batch, self.objectives, generator, embed=True)
+        assert outcome.embedding is not None
         with torch.no_grad():
             metrics.update(outcome)
         head = self.model.head(outcome.embedding, batch.categoricals)

@@ -38,9 +38,12 @@ class MaskedNucleotides:
 
 @dataclass(frozen=True)
 class SelfSupervised:
-    """The outcome of the label-free objectives on one batch; None where the objective's weight is 0."""
+    """The outcome of the label-free objectives on one batch; None where the objective's weight is 0.
 
-    embedding: Tensor
+    embedding: [B, D], None where no objective and no head needs it.
+    """
+
+    embedding: Tensor | None
     pairs: Paired | None
     nucleotides: MaskedNucleotides | None
     abundances: Paired | None
@@ -72,12 +75,19 @@ def self_supervised(
     batch: Batch,
     options: PretrainObjectives,
     generator: torch.Generator | None = None,
+    embed: bool = False,
 ) -> SelfSupervised:
-    """Embed a batch and run the objectives whose weight is above 0. `generator` fixes the masks (validation)."""
-    vectors = encoder.asv_encoder(batch.asv_tokens)
-    embedding = encoder.encode_samples(vectors, batch.asv_index, batch.counts)
-    pairs = nucleotides = abundances = None
-    if distance is not None and options.penalty > 0:
+    """Run the objectives whose weight is above 0; `generator` fixes the masks (validation).
+
+    Whole sequences are encoded and samples embedded only for an objective, or where a head wants it (`embed`).
+    """
+    embedding = pairs = nucleotides = abundances = None
+    learns_distances = distance is not None and options.penalty > 0
+    if embed or learns_distances or options.count_penalty > 0:
+        vectors = encoder.asv_encoder(batch.asv_tokens)
+    if embed or learns_distances:
+        embedding = encoder.encode_samples(vectors, batch.asv_index, batch.counts)
+    if distance is not None and embedding is not None and learns_distances:
         pairs = sample_pairs(embedding, distance(batch.columns, batch.counts, batch.sample_index))
     if options.nuc_penalty > 0:
         nucleotides = predict_masked_nucleotides(encoder, batch.asv_tokens, options, generator)

@@ -1,0 +1,33 @@
+"""Where and how a model runs: device, arithmetic, compilation."""
+
+from __future__ import annotations
+
+import shutil
+
+import torch
+
+from aam.config import ComputeOptions, Precision
+from aam.errors import InputError
+
+_AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def check_compute(options: ComputeOptions) -> None:
+    """InputError for what this machine cannot do, before anything is computed."""
+    if torch.cuda.is_available():
+        return
+    if options.mixed_precision == "fp16":
+        raise InputError("--mixed-precision fp16 needs a GPU; use bf16 on a CPU")
+    if options.compile_model and not any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++")):
+        raise InputError("--compile-model needs a C++ compiler on a CPU: install g++, or leave the option out")
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Context in which the network computes in `precision`, outside of a Lightning trainer."""
+    dtype = _AUTOCAST[precision]
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

@@ -1,0 +1,67 @@
+"""A learning-rate range test (Smith 2017, arXiv 1506.01186), with Lightning's finder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.tuner import Tuner
+from matplotlib.figure import Figure
+from torch.utils.data import DataLoader
+
+from aam.errors import InputError
+from aam.training.module import LearningModule
+from aam.training.plots import save
+
+log = logging.getLogger(__name__)
+
+_LOWEST, _HIGHEST, _STEPS = 1e-6, 0.3, 100
+# Before the first the running mean of the losses has not settled, after the last the loss has begun to rise.
+_SETTLING = 10
+
+
+def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, trainer_options: dict) -> float:
+    """The learning rate at which the loss falls fastest per factor; `plots/learning_rate.png` shows the losses.
+
+    A hundred steps with rates from 1e-6 to 0.3; the module's weights are as before. InputError when no rate can be named.
+    """
+    trainer = L.Trainer(
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        **trainer_options,
+    )
+    module.train()
+    finder = Tuner(trainer).lr_find(module, train, min_lr=_LOWEST, max_lr=_HIGHEST, num_training=_STEPS, update_attr=False)
+    assert finder is not None
+    rates, losses = (np.array(finder.results[name]) for name in ("lr", "loss"))
+    chosen = steepest(rates, losses)
+    save(_plot(rates, losses, chosen), folder / "plots" / "learning_rate.png")
+    log.info("--find-lr: --lr %.2g (see plots/learning_rate.png)", chosen)
+    return chosen
+
+
+def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
+    """The rate at which the loss falls fastest with the logarithm of the rate, from rising rates and their losses [steps]."""
+    finite = np.isfinite(losses)
+    rates, losses = rates[finite], losses[finite]
+    end = int(losses.argmin()) + 1 if len(losses) else 0
+    if end < _SETTLING + 2:
+        raise InputError("--find-lr: the loss did not fall at any rate; give --lr")
+    smooth = np.convolve(np.pad(losses, 2, mode="edge"), np.full(5, 0.2), mode="valid")[:end]
+    slopes = np.gradient(smooth, np.log(rates[:end]))
+    return float(rates[_SETTLING + slopes[_SETTLING:].argmin()])
+
+
+def _plot(rates: np.ndarray, losses: np.ndarray, chosen: float) -> Figure:
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, color="C0")
+    axes.axvline(chosen, color="C1", label=f"chosen: {chosen:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss (running mean)", title="Learning-rate range test")
+    axes.legend()
+    return figure

@@ -1,0 +1,230 @@
+"""What a training step takes in memory, measured on small batches, and batches planned by it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import psutil
+import torch
+from scipy.optimize import nnls
+from torch import Tensor, nn
+
+from aam.compute import autocast, default_device
+from aam.config import FitOptions, PretrainObjectives, TrainComputeOptions
+from aam.data.dataset import Batch, SampleDataset
+from aam.data.sequences import Nucleotide
+from aam.errors import InputError
+from aam.models import SequenceEncoder
+from aam.training.objectives import self_supervised, self_supervised_losses
+
+log = logging.getLogger(__name__)
+
+GIGABYTE = 2**30
+# Of what is kept for the backward pass: what its own intermediate results and the allocator take besides.
+_OVERHEAD = 1.3
+# Of the memory that is free, when no limit is given.
+_FREE_SHARE = 0.8
+# Distinct ASVs, samples, ASVs of each sample: each of the three costs varies while the others stay.
+_PROBES = ((8, 4, 8), (32, 4, 8), (8, 16, 8), (8, 4, 64), (8, 4, 128))
+_DRAWN_BATCHES = 20
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Bytes that a step keeps: for each token of a distinct ASV, each ASV slot of a sample, each pair of slots, and always.
+
+    `chunk` is the most ASVs whose activations are kept at once: all of a batch, or a chunk with gradient checkpointing.
+    """
+
+    nucleotide: float
+    slot: float
+    pair: float
+    always: float
+    length: int
+    chunk: float
+
+    def bytes(self, distinct: int, samples: int, longest: int) -> float:
+        """Estimate for a batch of `samples` of up to `longest` ASVs, `distinct` between them."""
+        nucleotides = min(distinct, self.chunk) * self.length * self.nucleotide
+        slots = samples * longest
+        return _OVERHEAD * (nucleotides + slots * self.slot + slots * longest * self.pair) + self.always
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The bytes that a step may take, by the cost that was measured."""
+
+    cost: StepCost
+    budget: float
+
+    def __call__(self, distinct: int, samples: int, longest: int) -> bool:
+        """Whether such a batch may be made; see `StepCost.bytes`."""
+        return self.cost.bytes(distinct, samples, longest) <= self.budget
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run fits into memory: samples at a time, batches per optimiser step, what a batch may take (None: no limit), and the
+    most bytes that were planned.
+    """
+
+    batch_size: int
+    accumulate: int
+    limit: Limit | None = None
+    planned: float = math.inf
+
+    def log_peak(self) -> None:
+        """Say what the run took, beside what was planned."""
+        planned = "" if self.limit is None else f", {self.planned / GIGABYTE:.2f} GB planned"
+        log.info("memory: %.2f GB at the most%s", peak_bytes() / GIGABYTE, planned)
+
+
+def probe_batch(distinct: int, samples: int, asvs: int, length: int) -> Batch:
+    """A made-up batch of `samples` of `asvs` ASVs each, `distinct` between them, of `length` tokens."""
+    tokens = torch.full((distinct, length), Nucleotide.A, dtype=torch.uint8)
+    tokens[:, 0] = Nucleotide.START
+    index = torch.arange(samples * asvs).remainder(distinct).view(samples, asvs)
+    return Batch(tokens, torch.arange(distinct), index, torch.ones(samples, asvs), torch.arange(samples))
+
+
+@contextmanager
+def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[], int]]:
+    """Count the storages kept for the backward pass within, each once and without the parameters; gives a function that tells."""
+    known = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        # The tensor is held, so that its address is not given to another one.
+        if (address := tensor.untyped_storage().data_ptr()) not in known:
+            kept.setdefault(address, tensor.detach())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield lambda: sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: Batch) -> Tensor:
+    """A loss that needs all that a step computes but the distances and the head, which take next to nothing."""
+    outcome = self_supervised(encoder, None, batch, objectives, embed=True)
+    assert outcome.embedding is not None
+    return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome).values()]).sum()
+
+
+def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
+    """Run small batches of sequences of `length` and fit what is kept for the backward pass to their sizes."""
+    sizes, kept = [], []
+    device = encoder.richness.weight.device
+    for distinct, samples, asvs in _PROBES:
+        batch = probe_batch(distinct, samples, asvs, length).to(device)
+        with count_kept_bytes(encoder.parameters()) as kept_bytes, autocast(device, encoder.compute.mixed_precision):
+            step_loss(encoder, objectives, batch)
+            kept.append(kept_bytes())
+        sizes.append((distinct * length, samples * asvs, samples * asvs**2, 1))
+    (nucleotide, slot, pair, always), _ = nnls(np.array(sizes, dtype=float), np.array(kept, dtype=float))
+    return StepCost(nucleotide, slot, pair, always, length, math.inf)
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """The training samples as a plan sees them: rows of a dataset, and tokens uint8 [M, 1 + L] of the table."""
+
+    dataset: SampleDataset
+    rows: np.ndarray
+    asv_tokens: np.ndarray
+
+    def sizes(self, batch_size: int) -> list[tuple[int, int, int]]:
+        """Distinct ASVs, samples and ASVs of the largest sample, of random batches."""
+        rng = np.random.default_rng(0)
+        columns = self.dataset.most_columns()
+        number = min(batch_size, len(self.rows))
+        draws = [rng.choice(self.rows, number, replace=False) for _ in range(_DRAWN_BATCHES)]
+        batches = [[columns[row] for row in draw] for draw in draws]
+        return [(len(np.unique(np.concatenate(batch))), number, max(map(len, batch))) for batch in batches]
+
+    def sizes_alone(self) -> list[tuple[int, int, int]]:
+        """The same of each sample as a batch of its own."""
+        columns = self.dataset.most_columns()
+        return [(len(columns[row]), 1, len(columns[row])) for row in self.rows]
+
+
+def plan_memory(
+    encoder: SequenceEncoder, objectives: PretrainObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
+) -> Plan:
+    """Decide on gradient checkpointing (set on the encoder) and, where a limit is asked for, on the batches.
+
+    InputError that names the sample when one alone does not fit.
+    """
+    asvs, choice = encoder.asv_encoder, compute.gradient_checkpointing
+    asvs.gradient_checkpointing = torch.cuda.is_available() if choice is None else choice
+    if compute.max_memory_gb is None and not compute.auto_batch_size:
+        return Plan(fit.batch_size, fit.accumulate)
+    encoder.to(default_device())
+    asvs.gradient_checkpointing = False
+    cost = measure_cost(encoder, objectives, table.asv_tokens.shape[1])
+    budget = budget_bytes(encoder, compute.max_memory_gb)
+    whole, chunked = Limit(cost, budget), Limit(replace(cost, chunk=compute.asv_chunk_size), budget)
+    alone = table.sizes_alone()
+    everything_fits = all(whole(*size) for size in table.sizes(fit.batch_size) + alone)
+    asvs.gradient_checkpointing = not everything_fits if choice is None else choice
+    limit = chunked if asvs.gradient_checkpointing else whole
+    require_each_fits(limit, alone, table)
+    batch_size = largest_batch(fit.batch_size, limit, table) if compute.auto_batch_size else fit.batch_size
+    accumulate = fit.accumulate * math.ceil(fit.batch_size / batch_size)
+    if compute.auto_batch_size:
+        log.info("--auto-batch-size: --batch-size %d --accumulate %d", batch_size, accumulate)
+    planned = resident_bytes() + budget
+    log.info("memory: %.2f GB planned, of which %.2f for a step", planned / GIGABYTE, budget / GIGABYTE)
+    return Plan(batch_size, accumulate, limit, planned)
+
+
+def require_each_fits(limit: Limit, alone: list[tuple[int, int, int]], table: TrainingTable) -> None:
+    """InputError that names the largest sample when it does not fit alone."""
+    number = max(range(len(alone)), key=lambda sample: alone[sample][0])
+    if limit(*alone[number]):
+        return
+    need, allowed = ((resident_bytes() + part) / GIGABYTE for part in (limit.cost.bytes(*alone[number]), limit.budget))
+    name, asvs = table.dataset.sample_ids[table.rows[number]], alone[number][0]
+    raise InputError(
+        f"sample {name} with {asvs} ASVs needs about {need:.2f} GB, {allowed:.2f} are there: raise --max-memory-gb, "
+        "lower --asv-chunk-size, leave out --no-gradient-checkpointing, or set --token-limit"
+    )
+
+
+def largest_batch(wanted: int, limit: Limit, table: TrainingTable) -> int:
+    """The most samples at a time, up to `wanted`, of which random batches fit."""
+    size = wanted
+    while size > 2 and not all(limit(*drawn) for drawn in table.sizes(size)):
+        size = math.ceil(size / 2)
+    return size
+
+
+def budget_bytes(encoder: SequenceEncoder, max_memory_gb: float | None) -> float:
+    """What a step may take: of the limit, or of what is free, without what is in use and what the optimiser will take."""
+    # Gradients and AdamW's two moments.
+    optimiser = 3 * sum(p.numel() * p.element_size() for p in encoder.parameters() if p.requires_grad)
+    if torch.cuda.is_available():
+        free = torch.cuda.mem_get_info()[0]
+        limit = math.inf if max_memory_gb is None else max_memory_gb * GIGABYTE - torch.cuda.memory_allocated()
+        return min(limit, _FREE_SHARE * free) - optimiser
+    limit = math.inf if max_memory_gb is None else max_memory_gb * GIGABYTE - resident_bytes()
+    return min(limit, _FREE_SHARE * psutil.virtual_memory().available) - optimiser
+
+
+def resident_bytes() -> int:
+    """Memory that the process holds now."""
+    return psutil.Process().memory_info().rss
+
+
+def peak_bytes() -> int:
+    """The most memory that the run has held: on the GPU, or of the process since it started."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    # In kilobytes on Linux, in bytes on a Mac.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
