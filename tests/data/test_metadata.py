@@ -102,7 +102,7 @@ WHERE = {
     "body IS NULL": ["s.2"],
     "site NOT NULL AND study = 9": ["s.2"],
     "[#SampleID]='2538.1001130'": ["2538.1001130"],
-    '"#SampleID" LIKE \'s.%\'': ["s.2", "s.4"],
+    "\"#SampleID\" LIKE 's.%'": ["s.2", "s.4"],
 }
 
 

@@ -31,6 +31,7 @@ def pretrain(config: PretrainConfig) -> None:
     import numpy as np
 
     from aam.artifact import ModelInfo, save_model
+    from aam.cache import Cache
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_distances_of, read_study, write_split
@@ -44,10 +45,11 @@ def pretrain(config: PretrainConfig) -> None:
     measured: list[BestMetric] = ["unifrac_mse", "unifrac_spearman", "loss"] if learns_distances else ["loss"]
     monitor = monitor_of(options.best_metric, measured)
     folder = start_run(config)
-    study = read_study(config.data, config.reads, config.samples)
+    cache = Cache.of(config.caching)
+    study = read_study(config.data, config.reads, config.samples, cache)
     split = study.split(config.samples, options.seed)
     check_fit(options, len(split.val), learns_distances)
-    distance = read_distances_of(study, config.distances, folder, config.output.resume) if learns_distances else None
+    distance = read_distances_of(study, config.distances, folder, config.output.resume, cache) if learns_distances else None
     write_split(study, split, folder)
 
     encoder = SequenceEncoder(config.model, config.reads.max_bp)
