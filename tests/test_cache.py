@@ -14,8 +14,14 @@ import numpy as np
 import pytest
 
 from aam.cache import ENDING, Cache, default_folder, key_of
-from aam.config import CacheOptions
+from aam.cli.study import Study, read_phylogeny
+from aam.cli.train import embed_frozen
+from aam.config import CacheOptions, ReadOptions
+from aam.data.dataset import SampleDataset
+from aam.models import SequencePredictor
 from tests.cli.test_runs import SMALL, aam, community, pretrained  # noqa: F401
+from tests.data.test_dataset import table_of, tokens_of
+from tests.models.test_equality import make_encoder
 
 WARNED = logging.getLogger("aam.data")
 
@@ -229,6 +235,44 @@ def test_two_writers_at_a_time(tmp_path):
     assert [writer.returncode for writer in writers] == [0, 0], said
     assert "damaged" not in "".join(said)
     assert all("." not in entry.name.removesuffix(ENDING) for entry in entries(tmp_path))
+
+
+def test_frozen_embeddings_are_of_these_weights_samples_and_options(tmp_path):
+    limited = ReadOptions(token_limit=5)
+
+    def embed(folder, nudge=0.0, counts=0, tokens=None, reads=limited, seed=0, **options):
+        encoder = make_encoder(**options).float()
+        encoder.richness.bias.data += nudge
+        table = table_of(counts)
+        study = Study(table, (), tokens_of() if tokens is None else tokens, None)
+        model = SequencePredictor(encoder, encoder.asv_encoder.options, outputs=1, freeze_base=True)
+        return embed_frozen(model, study, SampleDataset(table, reads, seed), Cache(folder))
+
+    changes = [
+        {}, {"nudge": 1e-3}, {"counts": 1}, {"tokens": tokens_of()[::-1]}, {"reads": ReadOptions(token_limit=4)},
+        {"reads": ReadOptions(token_limit=5, asv_sampling="random")}, {"seed": 1}, {"reads": ReadOptions()},
+        {"position_encoding": "learned"},
+    ]  # fmt: skip
+    for known, change in enumerate(changes):
+        assert len(entries(tmp_path)) == known
+        for _ in range(2):
+            np.testing.assert_array_equal(embed(tmp_path, **change), embed(None, **change))
+        assert len(entries(tmp_path)) == known + 1, change
+    embed(tmp_path, reads=ReadOptions(), seed=5)  # all reads are seen: the seed draws nothing
+    assert len(entries(tmp_path)) == len(changes)
+
+
+def test_a_tree_is_that_of_the_file_and_the_table(tmp_path):
+    path, cache = tmp_path / "tree.nwk", Cache(tmp_path / "cache")
+    for ids in (("a", "b", "c"), ("b", "a", "c"), ("a", "z", "b")):
+        for text in ("((a:1,b:2):1,c:4);", "((a:1,b:3):1,c:4);"):
+            path.write_text(text)
+            expected = read_phylogeny(path, ids, Cache(None))
+            for _ in range(2):
+                found = read_phylogeny(path, ids, cache)
+                for name, value in vars(expected).items():
+                    np.testing.assert_array_equal(getattr(found, name), value)
+    assert len(entries(tmp_path / "cache")) == 6
 
 
 def runs_of(folder, *arguments):

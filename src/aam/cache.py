@@ -26,8 +26,8 @@ ENDING = ".aamcache"
 MAX_BYTES = 5 * 10**9
 # Of the entries, and of what is computed for them: raise it when either changes. A release changes every key anyway.
 FORMAT = 1
-_CHECKSUM_BYTES = 32
-_WARNINGS = "warnings"
+
+Parts = Iterable[str | bytes | np.ndarray]
 
 
 def default_folder() -> Path | None:
@@ -41,7 +41,7 @@ def default_folder() -> Path | None:
         return None
 
 
-def key_of(parts: Iterable[str | bytes | np.ndarray]) -> str:
+def key_of(parts: Parts) -> str:
     """SHA-256 of the parts in order, as hex digits."""
     key = hashlib.sha256()
     for part in parts:
@@ -65,9 +65,7 @@ class Cache:
         """The cache that a command's options ask for."""
         return cls((options.cache_dir or default_folder()) if options.cache else None)
 
-    def arrays(
-        self, what: str, parts: Iterable[str | bytes | np.ndarray], compute: Callable[[], Mapping[str, np.ndarray]]
-    ) -> Mapping[str, np.ndarray]:
+    def arrays(self, what: str, parts: Parts, compute: Callable[[], Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
         """The arrays that `compute` returns, from the cache where the same `parts` were computed before.
 
         `parts` are all that decides the result; `what` names it in messages. Warnings of the package that `compute` gave are given
@@ -80,10 +78,10 @@ class Cache:
         if found is None:
             with _warnings_given() as messages:
                 computed = compute()
-            self._write(path, {**computed, _WARNINGS: np.array(messages, dtype=np.str_)})
+            self._write(path, {**computed, "warnings": np.array(messages, dtype=np.str_)})
             return computed
-        log.info("%s: from the cache, %s; --no-cache computes afresh", what, path)
-        for message in found.pop(_WARNINGS):
+        log.info("%s: from the cache in %s; --no-cache computes afresh", what, self.folder)
+        for message in found.pop("warnings"):
             log.warning("%s", message)
         return found
 
@@ -92,8 +90,12 @@ class Cache:
             content = path.read_bytes()
         except OSError:
             return None
+        packed = memoryview(content)[32:]
         try:
-            found = _unpack(content)
+            if hashlib.sha256(packed).digest() != content[:32]:
+                raise ValueError("another checksum")
+            with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
+                found = dict(archive)
         except (ValueError, zipfile.BadZipFile):
             log.warning("cache: %s is damaged; it is dropped and computed again", path)
             with suppress(OSError):
@@ -105,22 +107,25 @@ class Cache:
         return found
 
     def _write(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-        content = _pack(arrays)
+        packed = io.BytesIO()
+        np.savez(packed, **arrays)  # type: ignore[arg-type]
+        # A checksum first: a zip alone would let some damage through to numpy.
+        content = hashlib.sha256(packed.getbuffer()).digest() + packed.getvalue()
         if not self._writable or len(content) > self.max_bytes:
             return
         # Complete under a name of its own, then renamed: no process ever reads half an entry.
         partial = path.with_name(f"{path.stem}.{uuid.uuid4().hex}{ENDING}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                partial.write_bytes(content)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            partial.write_bytes(content)
+            partial.replace(path)
             self._evict(path.parent)
         except OSError as error:
             self._writable = False
             log.warning("cache: %s cannot be written (%s); going on without", path.parent, error.strerror)
+        finally:
+            with suppress(OSError):
+                partial.unlink()
 
     def _evict(self, folder: Path) -> None:
         """Remove the entries used longest ago, and what broken writes left, until the rest is within the bound."""
@@ -135,21 +140,6 @@ class Cache:
                 return
             entry.unlink(missing_ok=True)
             excess -= size
-
-
-def _pack(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """A checksum, then .npz: a zip alone would let some damage through to numpy."""
-    packed = io.BytesIO()
-    np.savez(packed, **arrays)  # type: ignore[arg-type]
-    return hashlib.sha256(packed.getbuffer()).digest() + packed.getvalue()
-
-
-def _unpack(content: bytes) -> dict[str, np.ndarray]:
-    packed = memoryview(content)[_CHECKSUM_BYTES:]
-    if hashlib.sha256(packed).digest() != content[:_CHECKSUM_BYTES]:
-        raise ValueError("the checksum is another")
-    with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
-        return dict(archive)
 
 
 @contextmanager
