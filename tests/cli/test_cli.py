@@ -48,6 +48,7 @@ def test_help_has_the_groups_in_the_order_of_the_work():
     assert places == sorted(places)
     assert "--empty-" not in text
     assert "--no-classifier" not in text
+    assert "--no-cache" in text
 
 
 def test_version():

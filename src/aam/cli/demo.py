@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from aam.config import (
     OUTPUT,
+    CacheOptions,
     EncoderOptions,
     FitOptions,
     OutputOptions,
@@ -77,6 +78,7 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
             distances=distances,
             fit=FitOptions(seed=config.seed, batch_size=16, epochs=20),
             output=outputs["pretrained"],
+            caching=CacheOptions(cache=False),
         )
     )
 
@@ -90,6 +92,7 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
                 encoder=EncoderOptions(pretrained_encoder=folder / "pretrained"),
                 fit=TrainFitOptions(seed=config.seed, batch_size=16, epochs=20),
                 output=outputs[column],
+                caching=CacheOptions(cache=False),
             )
         )
 

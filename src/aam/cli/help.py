@@ -14,8 +14,14 @@ OFF = ("False", "()")
 
 
 class ShortHelp(DefaultFormatter):
-    """The usual help without what only takes room: the --no-FLAG forms, and defaults that say "off"."""
+    """The usual help without what only takes room: defaults that say "off", and the --no-FLAG forms of flags that are off."""
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
-        short = [entry.copy(negative_names=(), default=None if entry.default in OFF else entry.default) for entry in panel.entries]
+        short = [
+            entry.copy(
+                negative_names=entry.negative_names if entry.default == "True" else (),
+                default=None if entry.default in OFF else entry.default,
+            )
+            for entry in panel.entries
+        ]
         super().__call__(console, options, panel.copy(entries=short))

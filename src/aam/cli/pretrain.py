@@ -32,6 +32,7 @@ def pretrain(config: PretrainConfig) -> None:
     import numpy as np
 
     from aam.artifact import ModelInfo, save_model
+    from aam.cache import Cache
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_distances_of, read_study, write_split
@@ -48,10 +49,11 @@ def pretrain(config: PretrainConfig) -> None:
     monitor = monitor_of(config.fit.best_metric, measured)
     check_compute(config.compute)
     folder = start_run(config)
+    cache = Cache.of(config.caching)
     study = read_study(config.data, config.reads, config.samples)
     split = study.split(config.samples, config.fit.seed)
     check_fit(config.fit, len(split.val), learns_distances)
-    distance = read_distances_of(study, config.distances, folder, config.output.resume) if learns_distances else None
+    distance = read_distances_of(study, config.distances, folder, config.output.resume, cache) if learns_distances else None
     write_split(study, split, folder)
 
     encoder = SequenceEncoder(config.model, config.reads.max_bp, config.compute)

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from aam.cache import Cache
 from aam.config import ReadOptions, SampleOptions, TableOptions, TreeOptions
 from aam.data.metadata import categorical_column, read_metadata, reconcile
 from aam.data.sequences import Nucleotide, read_sequences, tokenize
 from aam.data.splits import Split, split_samples
-from aam.data.table import FeatureTable, drop_shallow, read_table
+from aam.data.table import FeatureTable, drop_shallow, read_file, read_table
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from aam.data.dataset import Batch, SampleDataset
+    from aam.data.phylogeny import Phylogeny
 
 log = logging.getLogger(__name__)
 
@@ -82,28 +84,47 @@ def read_study(data: TableOptions, reads: ReadOptions, samples: SampleOptions, m
     return Study(table, sequences, tokens, metadata)
 
 
-def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: bool) -> nn.Module:
+def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: bool, cache: Cache) -> nn.Module:
     """The batch distance: a given matrix, or UniFrac on the given tree, or on one built now and kept in `folder`."""
     if options.unifrac_matrix is not None:
         from aam.distances.precomputed import PrecomputedDistances, read_distances
 
         log.info("distances from %s: they stay those of all reads, whatever is rarefied or left out", options.unifrac_matrix)
         return PrecomputedDistances(read_distances(options.unifrac_matrix, study.table.sample_ids))
-    from aam.data.phylogeny import Phylogeny, build_tree, read_tree, write_tree
     from aam.distances.matrix import require_reads_on_tree
     from aam.distances.unifrac import UniFrac
 
     built = folder / "tree.nwk"
-    if options.tree is not None:
-        tree = read_tree(options.tree)
-    elif resume and built.is_file():
-        tree = read_tree(built)
-    else:
-        tree = build_tree(study.sequences, study.table.feature_ids)
-        write_tree(tree, built)
-    phylogeny = Phylogeny.from_tree(tree, study.table.feature_ids)
+    if options.tree is None and not (resume and built.is_file()):
+        write_built_tree(study, built, cache)
+    phylogeny = read_phylogeny(options.tree or built, study.table.feature_ids, cache)
     require_reads_on_tree(study.table.counts, phylogeny, study.table.sample_ids)
     return UniFrac(phylogeny, options.unifrac_metric, options.alpha)
+
+
+def write_built_tree(study: Study, path: Path, cache: Cache) -> None:
+    """Write the tree of the study's sequences, which takes long to build, to `path`."""
+    from aam.data.phylogeny import build_tree, newick, tree_recipe
+
+    def build() -> dict[str, np.ndarray]:
+        text = newick(build_tree(study.sequences, study.table.feature_ids))
+        return {"newick": np.frombuffer(text.encode(), dtype=np.uint8)}
+
+    parts = (tree_recipe(), repr(study.sequences), repr(study.table.feature_ids))
+    path.write_bytes(cache.arrays("tree", parts, build)["newick"].tobytes())
+
+
+def read_phylogeny(path: Path, feature_ids: tuple[str, ...], cache: Cache) -> Phylogeny:
+    """Read a tree and shear it to the ASVs of a table."""
+    from aam.data.phylogeny import Phylogeny, read_tree
+
+    def shear() -> dict[str, np.ndarray]:
+        sheared = vars(Phylogeny.from_tree(read_tree(path), feature_ids))
+        return {name: value for name, value in sheared.items() if name != "missing"}
+
+    arrays = cache.arrays("sheared tree", (read_file(path), repr(feature_ids)), shear)
+    missing = np.setdiff1d(np.arange(len(feature_ids)), arrays["tip_columns"])
+    return Phylogeny(**arrays, missing=tuple(feature_ids[column] for column in missing))
 
 
 def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from aam.artifact import LoadedModel, TargetInfo
+    from aam.cache import Cache
     from aam.cli.study import Study
     from aam.data.dataset import SampleDataset
     from aam.data.sampler import Fits
@@ -33,6 +34,7 @@ def train(config: TrainConfig) -> None:
     import numpy as np
 
     from aam.artifact import ModelInfo, build_predictor, load_model, save_model
+    from aam.cache import Cache
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_study, write_split
@@ -51,6 +53,7 @@ def train(config: TrainConfig) -> None:
         config = with_shape_of(loaded, config)
     check_compute(config.compute)
     folder = start_run(config, [pretrained])
+    cache = Cache.of(config.caching)
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     problem = pose_problem(study, config)
     check_fit(config.fit, len(problem.split.val), config.objectives.penalty > 0)
@@ -65,13 +68,17 @@ def train(config: TrainConfig) -> None:
     plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training)
     log.info("%s", summarise(model))
     config = replace(config, fit=replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate))
-    module, loaders = build_module(problem, model, dataset, config, plan.limit, folder)
+    frozen = embed_frozen(model, study, dataset, cache) if model.freeze_base else None
+    if frozen is None:
+        module, loaders = build_module(problem, model, dataset, config, plan.limit, folder, cache)
+    else:
+        module, loaders = build_head_module(problem, model, frozen, config)
     write_split(study, problem.split, folder)
     result = fit(module, loaders, config.compute.mixed_precision, folder, monitor, config.output.resume)
     plan.log_peak()
 
     part, held_out = problem.split.held_out
-    scores = score(problem, model, dataset, held_out, folder)
+    scores = score(problem, model, dataset, held_out, folder, frozen)
     before = loaded.info.learned_from if loaded else ()
     known = len(set(before).intersection(study.ids(held_out)))
     if known:
@@ -147,53 +154,105 @@ def pose_problem(study: Study, config: TrainConfig) -> Problem:
 
 
 def build_module(
-    problem: Problem, model: SequencePredictor, dataset: SampleDataset, config: TrainConfig, limit: Fits | None, folder: Path
+    problem: Problem,
+    model: SequencePredictor,
+    dataset: SampleDataset,
+    config: TrainConfig,
+    limit: Fits | None,
+    folder: Path,
+    cache: Cache,
 ) -> tuple[TrainModule, tuple[DataLoader, DataLoader]]:
-    """The module to fit, and its training and validation batches. A frozen base runs once, here."""
+    """The module to fit, and its training and validation batches."""
     from aam.cli.study import read_distances_of
-    from aam.compute import default_device
     from aam.data.dataset import Collate, make_loader
-    from aam.inference import TableSamples, embed_samples
-    from aam.training.module import HeadModule, TrainModule, make_embedded_loader
+    from aam.training.module import TrainModule
 
-    split, study = problem.split, problem.study
-    shared = (config.objectives, config.fit, problem.info.target, config.target.loss_type, study.majority(split.train))
-    options = config.fit
-    if model.freeze_base:
-        import numpy as np
-
-        rows = np.concatenate([split.train, split.val])
-        embeddings = np.zeros((len(problem.truth), config.model.embedding_dim), dtype=np.float32)
-        base = model.base_model.to(default_device())
-        embeddings[rows] = embed_samples(base, TableSamples(dataset, study.asv_tokens, rows), 64)
-        parts = (embeddings, problem.target, problem.categoricals)
-        return HeadModule(model, None, *shared), (
-            make_embedded_loader(*parts, split.train, options.batch_size, shuffle=True),
-            make_embedded_loader(*parts, split.val, options.batch_size, shuffle=False),
-        )
+    split, study, options = problem.split, problem.study, config.fit
+    majority = study.majority(split.train)
     distance = None
     if config.objectives.penalty > 0:
-        distance = read_distances_of(study, config.distances, folder, config.output.resume)
+        distance = read_distances_of(study, config.distances, folder, config.output.resume, cache)
     elif config.distances.tree or config.distances.unifrac_matrix:
         log.warning("the tree or matrix is not used: --penalty, the weight of the UniFrac loss beside the target, is 0")
     collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
-    return TrainModule(model, distance, *shared), (
+    module = TrainModule(model, distance, config.objectives, options, problem.info.target, config.target.loss_type, majority)
+    return module, (
         make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=limit),
         make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, fits=limit),
     )
 
 
-def score(problem: Problem, model: SequencePredictor, dataset: SampleDataset, rows: np.ndarray, folder: Path) -> dict[str, float]:
-    """Predict held-out samples, write the predictions and their plot, and score them beside the trivial prediction."""
+def build_head_module(
+    problem: Problem, model: SequencePredictor, frozen: np.ndarray, config: TrainConfig
+) -> tuple[TrainModule, tuple[DataLoader, DataLoader]]:
+    """The same on the embeddings float32 [N, D] of a frozen base."""
+    from aam.training.module import HeadModule, make_embedded_loader
+
+    split, options = problem.split, config.fit
+    majority = problem.study.majority(split.train)
+    parts = (frozen, problem.target, problem.categoricals)
+    return HeadModule(model, None, config.objectives, options, problem.info.target, config.target.loss_type, majority), (
+        make_embedded_loader(*parts, split.train, options.batch_size, shuffle=True),
+        make_embedded_loader(*parts, split.val, options.batch_size, shuffle=False),
+    )
+
+
+def embed_frozen(model: SequencePredictor, study: Study, dataset: SampleDataset, cache: Cache) -> np.ndarray:
+    """Embeddings float32 [N, D] of all samples of a study by the model's base, which stays as it is: computed once for all epochs,
+    the score and later runs.
+    """
+    import numpy as np
+    import torch
+
+    from aam.compute import default_device
+    from aam.inference import TableSamples, embed_samples
+
+    base, reads, counts = model.base_model, dataset.reads, study.table.counts
+    # Without a draw the seed decides nothing.
+    seed = None if reads.sampling_depth is None and reads.token_limit is None else dataset.seed
+    about = (
+        base.asv_encoder.options,
+        base.compute.mixed_precision,
+        reads,
+        seed,
+        dataset.sample_keys,
+        torch.__version__,
+        default_device().type,
+    )
+    weights = base.state_dict()
+    parts = [repr(about), repr(list(weights)), *(tensor.cpu().numpy() for tensor in weights.values())]
+    parts += [counts.indptr, counts.indices, counts.data, study.asv_tokens]
+
+    def embed() -> dict[str, np.ndarray]:
+        samples = TableSamples(dataset, study.asv_tokens, np.arange(len(study.table.sample_ids)))
+        # A loader draws a random number: with and without the cache the run goes on from the same state.
+        with torch.random.fork_rng(devices=[]):
+            return {"embeddings": embed_samples(base.to(default_device()), samples, 64)}
+
+    return cache.arrays("embeddings of the frozen base", parts, embed)["embeddings"]
+
+
+def score(
+    problem: Problem, model: SequencePredictor, dataset: SampleDataset, rows: np.ndarray, folder: Path, frozen: np.ndarray | None
+) -> dict[str, float]:
+    """Predict held-out samples, write the predictions and their plot, and score them beside the trivial prediction.
+
+    `frozen`: embeddings float32 [N, D] of a frozen base, else None.
+    """
     from aam.cli.predict import decode, write_predictions
     from aam.compute import default_device
     from aam.data.targets import RegressionTarget
     from aam.evaluation.scores import class_scores, regression_scores
-    from aam.inference import TableSamples, predict_samples
+    from aam.inference import TableSamples, embed_samples, predict_embedded
     from aam.training.plots import confusion, save, scatter
 
-    samples = TableSamples(dataset, problem.study.asv_tokens, rows, problem.categoricals)
-    decoded = decode(predict_samples(model.to(default_device()), samples, 64), problem.info.target)
+    model.to(default_device())
+    if frozen is None:
+        embeddings = embed_samples(model.base_model, TableSamples(dataset, problem.study.asv_tokens, rows), 64)
+    else:
+        embeddings = frozen[rows]
+    codes = None if problem.categoricals is None else problem.categoricals[rows]
+    decoded = decode(predict_embedded(model, embeddings, codes), problem.info.target)
     write_predictions(folder / "predictions.tsv", problem.study.ids(rows), decoded, problem.info.target)
     true, train_true = problem.truth[rows], problem.truth[problem.split.train]
     column, title = problem.info.metadata_column, f"{len(rows)} held-out samples"

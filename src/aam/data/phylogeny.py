@@ -9,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_BUILDERS = ("pyfamsa", "veryfasttree", "scikit-bio")
 NEEDS_QUOTES = re.compile(r"[\s()\[\]':;,]")
 
 
@@ -123,7 +125,14 @@ def read_tree(path: Path) -> TreeNode:
 
 
 def write_tree(tree: TreeNode, path: Path) -> None:
-    """Write newick that `read_tree` reads back with the same labels and lengths; `path` appears when it is complete.
+    """Write the `newick` of a tree; `path` appears when it is complete."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(newick(tree), encoding="utf-8")
+    partial.replace(path)
+
+
+def newick(tree: TreeNode) -> str:
+    """Text that `read_tree` reads back with the same labels and lengths.
 
     Not scikit-bio's writer: it turns a space in a label into ``_`` and leaves a quote bare.
     """
@@ -141,15 +150,25 @@ def write_tree(tree: TreeNode, path: Path) -> None:
             parts.append(f":{float(node.length)!r}")
         if node is not tree and node is not node.parent.children[-1]:
             parts.append(",")
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(parts) + ";\n", encoding="utf-8")
-    partial.replace(path)
+    return "".join(parts) + ";\n"
 
 
 def _label(name: str | None) -> str:
     if not name:
         return ""
     return "'" + name.replace("'", "''") + "'" if NEEDS_QUOTES.search(name) else name
+
+
+def tree_recipe() -> str:
+    """What decides the tree of `build_tree` besides the sequences: the tools, and the number of threads that share the work."""
+    return f"{[_version(package) for package in _BUILDERS]}, {os.cpu_count()} threads"
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"no {package}"
 
 
 def build_tree(sequences: Sequence[str], feature_ids: Sequence[str], threads: int | None = None) -> TreeNode:
@@ -166,8 +185,8 @@ def build_tree(sequences: Sequence[str], feature_ids: Sequence[str], threads: in
         tips_of.setdefault(re.sub("[^ACGT]", "N", sequence.upper().replace("U", "T")), []).append(feature_id)
     if len(tips_of) > 1:
         # Known to the tools by number: ids can hold anything.
-        newick = _infer(list(tips_of), threads or os.cpu_count() or 1)
-        tree = _root_at_midpoint(TreeNode.read(io.StringIO(newick), format="newick", verify=False))
+        inferred = _infer(list(tips_of), threads or os.cpu_count() or 1)
+        tree = _root_at_midpoint(TreeNode.read(io.StringIO(inferred), format="newick", verify=False))
     else:
         tree = TreeNode(children=[TreeNode(name="0", length=0.0)])
     groups = list(tips_of.values())
