@@ -24,6 +24,8 @@ STEPS = ("pretrain", "train", "train, frozen base", "validation")
 WHOLE_TABLE = ("predict", "embed")
 LEARNING = ("pretrain", "train")
 _FROZEN_EPOCHS = 5
+# Samples in the batches of one row, so that small batches are more: at least 5 are timed, and 3 in the search of the peak.
+_SAMPLES_TIMED, _SAMPLES_IN_PEAK = 160, 80
 _GIGA = 1e9
 
 ROWS = {
@@ -77,7 +79,9 @@ def measure_combination(run: Run, work: Workload, size: str) -> None:
     what = {"table": work.subject.name, "size": size, "batch": work.batch_size}
     run.say(", ".join(map(str, what.values())))
     variants: dict[str, Callable[[], Work | None]] = {name: TASKS[name](work) for name in (*STEPS, "unifrac")}
-    times = interleave({**variants, "rate": lambda: rate_sample(run)}, run.repeats(5), run.device)
+    # Small batches differ most in their distinct ASVs. Every kind of step sees the same ones.
+    repeats = run.repeats(max(5, _SAMPLES_TIMED // work.batch_size))
+    times = interleave({**variants, "rate": lambda: rate_sample(run)}, repeats, run.device)
     tables = {name: TASKS[name](work) for name in WHOLE_TABLE}
     times |= interleave({**tables, "rate": lambda: rate_sample(run)}, run.repeats(3), run.device, warm_up=0)
     rows = {name: describe([(s, done) for s, done in times[name] if done]) for name in (*STEPS, *WHOLE_TABLE)}
@@ -86,10 +90,11 @@ def measure_combination(run: Run, work: Workload, size: str) -> None:
     run.add("UniFrac of a batch", {**what, "unifrac ms": unifrac_ms, "pretrain ms": pretrain_ms, "share": unifrac_ms / pretrain_ms})
     for name, row in rows.items():
         run.add("steps", {**what, "what": name, **row})
+    steps = max(3, _SAMPLES_IN_PEAK // work.batch_size)
     for row in run.parts["steps"][-len(rows) :]:
         # A process each, so the first alone where nothing but the code is tried.
         if not run.arguments.quick or row["what"] == "pretrain":
-            peak = measure_peak(work, row["what"], 1 if row["what"] in WHOLE_TABLE else 3, run.arguments.threads)
+            peak = measure_peak(work, row["what"], 1 if row["what"] in WHOLE_TABLE else steps, run.arguments.threads)
             row |= {"peak MB": peak.peak / 2**20, "above base MB": peak.above / 2**20}
     batches = work.subject.samples / work.batch_size
     frozen = frozen_epoch(work)
@@ -114,11 +119,10 @@ def frozen_epoch(work: Workload) -> float:
             starts.append(time.perf_counter())
 
     options = TrainFitOptions(batch_size=work.batch_size, epochs=_FROZEN_EPOCHS, patience=_FROZEN_EPOCHS)
-    few = replace(work, batch_size=max(1, work.batch_size // 10))
-    validation = embedded_loader(few, shuffle=False)
+    training, validation = embedded_loader(work, work.rows), embedded_loader(work, work.rows[::10], shuffle=False)
     module = train_module(work, Timed, freeze_base=True)
     with tempfile.TemporaryDirectory() as folder:
-        fit(module, embedded_loader(work), validation, options, Path(folder), "val/target_mae", False)
+        fit(module, training, validation, options, Path(folder), "val/target_mae", False)
     return statistics.median(later - earlier for earlier, later in pairwise(starts[1:]))
 
 
@@ -228,7 +232,8 @@ def notes(run: Run) -> list[str]:
     rate = f"x {run.rate.median('fp32'):.1f} / {PUBLIC_MATRIX_RATE} GFLOP/s (this run's fp32 rate over theirs)"
     public = f"{PUBLIC_RATES['pretrain']} samples/s pretraining, {PUBLIC_RATES['predict']} predicting"
     return [
-        "A step has its batch from the project's own loader. Medians; kinds of steps measured in turn. ASVs: distinct ones.",
+        "A step has its batch from the project's own loader. Medians; kinds of steps measured in turn, on the same batches.",
+        f"ASVs: distinct ones. Peak: most in {_SAMPLES_IN_PEAK} samples' batches, at least 3, in a process of its own.",
         "GFLOP/s: useful arithmetic (benchmarks/arithmetic.py), real positions only; a backward pass counts as two forward ones.",
         "x reference: one sample at a time by tests/reference.py.",
         f"x public: {public}, {rate}; {PUBLIC_GIGABYTES} GB.",

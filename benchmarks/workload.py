@@ -176,10 +176,10 @@ def train_module(work: Workload, kind: type[TrainModule] = TrainModule, freeze_b
     return kind(model, None, TrainObjectives(), _FIT, target, "mae", majority(work.subject)).to(work.device)
 
 
-def embedded_loader(work: Workload, shuffle: bool = True) -> DataLoader[EmbeddedBatch]:
-    """Batches of a frozen base. The embeddings are random: what they are changes no time."""
+def embedded_loader(work: Workload, rows: np.ndarray, shuffle: bool = True) -> DataLoader[EmbeddedBatch]:
+    """Batches of a frozen base, of the rows of the table. The embeddings are random: what they are changes no time."""
     embeddings = np.random.default_rng(_SEED).standard_normal((work.subject.samples, work.model.embedding_dim)).astype(np.float32)
-    return make_embedded_loader(embeddings, work.target, None, work.rows, work.batch_size, shuffle=shuffle)
+    return make_embedded_loader(embeddings, work.target, None, rows, work.batch_size, shuffle=shuffle)
 
 
 def _learn(module: LearningModule, batch: Batch | EmbeddedBatch, optimizer: torch.optim.Optimizer, work: Workload) -> None:
@@ -221,7 +221,7 @@ def train_step(work: Workload) -> Step:
 def frozen_step(work: Workload) -> Step:
     """A batch of embeddings, the target's loss, backward through the head, optimiser."""
     module = train_module(work, HeadModule, freeze_base=True)
-    loader, optimizer = embedded_loader(work), _optimizer(module.train())
+    loader, optimizer = embedded_loader(work, work.rows), _optimizer(module.train())
 
     def batches() -> Iterator[EmbeddedBatch]:
         while True:

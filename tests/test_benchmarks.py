@@ -136,7 +136,6 @@ def test_throughput(tmp_path, capsys):
     assert "train, frozen base" in printed
 
 
-@pytest.mark.slow
 def test_memory(tmp_path):
     result = result_of(memory, "memory", tmp_path)
     rows = result["settings"]
@@ -147,7 +146,6 @@ def test_memory(tmp_path):
     assert len({dial.setting for dial in memory.DIALS}) == len(memory.DIALS)
 
 
-@pytest.mark.slow
 def test_unifrac(tmp_path):
     result = result_of(unifrac, "unifrac", tmp_path)
     assert {row["drawn"] for row in result["all pairs"]} == {SIMULATED, "mixed"}
