@@ -1,0 +1,357 @@
+"""What is measured: real or simulated tables, and the steps that a user's run is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from aam.cli.study import Study, read_study
+from aam.config import (
+    ModelOptions,
+    Precision,
+    PretrainObjectives,
+    ReadOptions,
+    SampleOptions,
+    TableOptions,
+    TrainFitOptions,
+    TrainObjectives,
+)
+from aam.data.dataset import Batch, Collate, EpochSampler, SampleDataset, make_loader
+from aam.data.phylogeny import Phylogeny, read_tree
+from aam.data.sequences import tokenize
+from aam.data.simulate import simulate
+from aam.data.targets import RegressionTarget
+from aam.distances.unifrac import UniFrac
+from aam.inference import TableSamples, embed_samples, predict_samples
+from aam.models import SequenceEncoder, SequencePredictor
+from aam.training.module import EmbeddedBatch, HeadModule, LearningModule, PretrainModule, TrainModule, make_embedded_loader
+from aam.training.objectives import _MASKED_ASVS
+from benchmarks.arithmetic import FORWARD_AND_BACKWARD, encode_asvs_flops, forward_flops, masked_flops, positions_of
+
+SIZES = {
+    "public": ModelOptions(embedding_dim=128, attention_heads=4, attention_layers=4, ffn_ratio=4.0),
+    "small": ModelOptions(embedding_dim=64, attention_heads=4, attention_layers=2, ffn_ratio=4.0),
+    "tiny": ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1, ffn_ratio=2.0),
+}
+SIMULATED = "simulated"
+_FIT = TrainFitOptions()
+_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A table to measure on, with its tree."""
+
+    name: str
+    study: Study
+    phylogeny: Phylogeny
+
+    @property
+    def samples(self) -> int:
+        return len(self.study.table.sample_ids)
+
+    def cut(self, max_bp: int) -> Subject:
+        """The same with shorter sequences; ASVs that become equal stay apart."""
+        return replace(self, study=replace(self.study, asv_tokens=np.ascontiguousarray(self.study.asv_tokens[:, : 1 + max_bp])))
+
+
+def read_subject(name: str, data: Path) -> Subject:
+    """A real table below `data`, or the simulated one, which is tiny."""
+    if name == SIMULATED:
+        simulation = simulate(_SEED, n_samples=40, n_asvs=60, length=40)
+        table, tree = simulation.table, simulation.tree
+        tokens = tokenize(simulation.sequences, table.feature_ids, 150)
+        study = Study(table, simulation.sequences, tokens, None)
+    else:
+        folder = data / name
+        sequences = folder / "seqs.fasta"
+        files = TableOptions(table=folder / "table.biom", rep_seqs=sequences if sequences.is_file() else None)
+        study = read_study(files, ReadOptions(), SampleOptions())
+        tree = read_tree(folder / "tree.nwk")
+    return Subject(name, study, Phylogeny.from_tree(tree, study.table.feature_ids))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one step did: samples, distinct ASVs, their nucleotides, and useful arithmetic (0 where it is not counted)."""
+
+    samples: int
+    asvs: int = 0
+    nucleotides: int = 0
+    flops: float = 0.0
+
+
+Step = Callable[[], Work]
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """A subject and the options under which it is worked on. `pad_to` is the reference's."""
+
+    subject: Subject
+    model: ModelOptions
+    batch_size: int
+    reads: ReadOptions = field(default_factory=ReadOptions)
+    objectives: PretrainObjectives = field(default_factory=PretrainObjectives)
+    precision: Precision = "no"
+    device: str = "cpu"
+    pad_to: int = 1024
+
+    @property
+    def rows(self) -> np.ndarray:
+        return np.arange(self.subject.samples)
+
+    @property
+    def dataset(self) -> SampleDataset:
+        return SampleDataset(self.subject.study.table, self.reads, _SEED)
+
+    @property
+    def target(self) -> np.ndarray:
+        """Stands for a target, float32 [N]: the number of ASVs, scaled. What it is changes no time."""
+        richness = np.diff(self.subject.study.table.counts.indptr).astype(np.float64)
+        return RegressionTarget.fit(richness, "zscore").forward(richness).astype(np.float32)
+
+    def encoder(self) -> SequenceEncoder:
+        """A fresh model on the device."""
+        torch.manual_seed(_SEED)
+        return SequenceEncoder(self.model, self.subject.study.asv_tokens.shape[1] - 1).to(self.device)
+
+    def predictor(self, freeze_base: bool = False) -> SequencePredictor:
+        """A fresh model for a number, on the device."""
+        return SequencePredictor(self.encoder(), self.model, 1, freeze_base=freeze_base).to(self.device)
+
+    def distance(self) -> UniFrac:
+        """Unweighted UniFrac on the subject's tree, on the device."""
+        return UniFrac(self.subject.phylogeny).to(self.device)
+
+    def batches(self) -> Iterator[Batch]:
+        """Whole batches drawn at random by the project's own loader, epoch after epoch."""
+        collate = Collate(self.subject.study.asv_tokens, self.target)
+        return _whole(make_loader(self.dataset, collate, self.rows, self.batch_size, shuffle=True), self.batch_size)
+
+    def in_precision(self) -> torch.autocast:
+        """The arithmetic of the network, as Lightning sets it."""
+        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def work_of(self, batch: Batch, passes: int, masked: bool) -> Work:
+        """What a step on a batch did: `passes` times the arithmetic of a forward pass, with the masked nucleotides or without."""
+        positions = positions_of(batch.asv_tokens.numpy())
+        flops = forward_flops(self.model, positions, (batch.counts > 0).sum(dim=1).numpy())
+        if masked and self.objectives.nuc_penalty > 0:
+            flops += masked_flops(self.model, positions, _MASKED_ASVS, self.objectives.nuc_mask_ratio)
+        return Work(len(batch.counts), len(positions), int((positions - 1).sum()), passes * flops)
+
+
+def _whole(loader: DataLoader[Batch], batch_size: int) -> Iterator[Batch]:
+    epoch = 0
+    while True:
+        assert isinstance(loader.sampler, EpochSampler)
+        loader.sampler.set_epoch(epoch)
+        yield from (batch for batch in loader if len(batch.counts) == batch_size)
+        epoch += 1
+
+
+def majority(subject: Subject) -> Tensor:
+    """Commonest letter at each position, as the modules want it."""
+    return subject.study.majority(np.arange(subject.samples))
+
+
+def pretrain_module(work: Workload) -> PretrainModule:
+    """What `aam pretrain` fits."""
+    probe = next(work.batches())
+    module = PretrainModule(work.encoder(), work.distance(), work.objectives, _FIT, majority(work.subject), probe)
+    return module.to(work.device)
+
+
+def train_module(work: Workload, kind: type[TrainModule] = TrainModule, freeze_base: bool = False) -> TrainModule:
+    """What `aam train` fits: a number; `HeadModule` on a frozen base."""
+    target = RegressionTarget("none", 0.0, 1.0)
+    model = work.predictor(freeze_base)
+    return kind(model, None, TrainObjectives(), _FIT, target, "mae", majority(work.subject)).to(work.device)
+
+
+def embedded_loader(work: Workload, rows: np.ndarray, shuffle: bool = True) -> DataLoader[EmbeddedBatch]:
+    """Batches of a frozen base, of the rows of the table. The embeddings are random: what they are changes no time."""
+    embeddings = np.random.default_rng(_SEED).standard_normal((work.subject.samples, work.model.embedding_dim)).astype(np.float32)
+    return make_embedded_loader(embeddings, work.target, None, rows, work.batch_size, shuffle=shuffle)
+
+
+def _learn(module: LearningModule, batch: Batch | EmbeddedBatch, optimizer: torch.optim.Optimizer, work: Workload) -> None:
+    with work.in_precision():
+        loss = module.training_step(batch, 0)
+    assert isinstance(loss, Tensor)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(module.parameters(), _FIT.gradient_clip)
+    optimizer.step()
+
+
+def _optimizer(module: LearningModule) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trained, lr=_FIT.lr, weight_decay=_FIT.weight_decay)
+
+
+def _learning(module: LearningModule, work: Workload, masked: bool) -> Step:
+    optimizer, batches = _optimizer(module.train()), work.batches()
+
+    def step() -> Work:
+        batch = next(batches)
+        _learn(module, batch.to(work.device), optimizer, work)
+        return work.work_of(batch, FORWARD_AND_BACKWARD, masked)
+
+    return step
+
+
+def pretrain_step(work: Workload) -> Step:
+    """A batch from the loader, UniFrac and masked nucleotides, backward, optimiser."""
+    return _learning(pretrain_module(work), work, masked=True)
+
+
+def train_step(work: Workload) -> Step:
+    """A batch from the loader, the target's loss, backward through the whole model, optimiser."""
+    return _learning(train_module(work), work, masked=False)
+
+
+def frozen_step(work: Workload) -> Step:
+    """A batch of embeddings, the target's loss, backward through the head, optimiser."""
+    module = train_module(work, HeadModule, freeze_base=True)
+    loader, optimizer = embedded_loader(work, work.rows), _optimizer(module.train())
+
+    def batches() -> Iterator[EmbeddedBatch]:
+        while True:
+            yield from (batch for batch in loader if len(batch.target) == work.batch_size)
+
+    source = batches()
+
+    def step() -> Work:
+        _learn(module, next(source).to(work.device), optimizer, work)
+        return Work(work.batch_size)
+
+    return step
+
+
+def validation_step(work: Workload) -> Step:
+    """A batch from the loader and all losses and metrics of pretraining, without gradients."""
+    module, batches = pretrain_module(work).eval(), work.batches()
+
+    @torch.no_grad()
+    def step() -> Work:
+        batch = next(batches)
+        with work.in_precision():
+            module.validation_step(batch.to(work.device), 0)
+        return work.work_of(batch, 1, masked=True)
+
+    return step
+
+
+def _table_work(work: Workload) -> Work:
+    study = work.subject.study
+    positions = positions_of(study.asv_tokens[np.unique(study.table.counts.indices)])
+    flops = forward_flops(work.model, positions, np.diff(study.table.counts.indptr))
+    return Work(work.subject.samples, len(positions), int((positions - 1).sum()), flops)
+
+
+def embed_table(work: Workload) -> Step:
+    """Embed the whole table."""
+    encoder, done = work.encoder().eval(), _table_work(work)
+    samples = TableSamples(work.dataset, work.subject.study.asv_tokens, work.rows)
+
+    def step() -> Work:
+        with work.in_precision():
+            embed_samples(encoder, samples, work.batch_size)
+        return done
+
+    return step
+
+
+def predict_table(work: Workload) -> Step:
+    """Predict the whole table."""
+    model, done = work.predictor().eval(), _table_work(work)
+    samples = TableSamples(work.dataset, work.subject.study.asv_tokens, work.rows)
+
+    def step() -> Work:
+        with work.in_precision():
+            predict_samples(model, samples, work.batch_size)
+        return done
+
+    return step
+
+
+def encode_step(work: Workload) -> Step:
+    """The ASV encoder alone, forward and backward, on the distinct ASVs of one batch that stays the same."""
+    encoder, tokens = work.encoder().asv_encoder.train(), next(work.batches()).asv_tokens
+    positions, moved = positions_of(tokens.numpy()), tokens.to(work.device)
+    flops = FORWARD_AND_BACKWARD * encode_asvs_flops(work.model, positions)
+
+    def step() -> Work:
+        encoder.zero_grad()
+        with work.in_precision():
+            vectors = encoder(moved)
+        vectors.float().square().mean().backward()
+        return Work(work.batch_size, len(positions), int((positions - 1).sum()), flops)
+
+    return step
+
+
+def unifrac_step(work: Workload) -> Step:
+    """UniFrac of one batch that stays the same."""
+    distance, batch = work.distance(), next(work.batches()).to(work.device)
+
+    def step() -> Work:
+        distance(batch.columns, batch.counts, batch.sample_index)
+        return Work(work.batch_size)
+
+    return step
+
+
+def _reference(work: Workload, backward: bool) -> Step:
+    """One sample by the slow model of the tests: padded to `pad_to` ASVs, each occurrence encoded."""
+    from tests.reference import encode_sample
+
+    table, encoder = work.subject.study.table, work.encoder()
+    sizes = np.diff(table.counts.indptr)
+    row = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
+    sample = table.counts[[row], :]
+    kept = slice(0, work.pad_to)
+    tokens = torch.from_numpy(work.subject.study.asv_tokens[sample.indices[kept]])
+    counts = torch.from_numpy(sample.data[kept].astype(np.float32))
+
+    def step() -> Work:
+        with torch.set_grad_enabled(backward):
+            embedding = encode_sample(encoder, tokens, counts, work.pad_to)
+        if backward:
+            embedding.square().mean().backward()
+        return Work(1)
+
+    return step
+
+
+def reference_forward(work: Workload) -> Step:
+    """One sample by the reference, forward."""
+    return _reference(work, backward=False)
+
+
+def reference_step(work: Workload) -> Step:
+    """One sample by the reference, forward and backward."""
+    return _reference(work, backward=True)
+
+
+# By the name that rows have.
+TASKS: dict[str, Callable[[Workload], Step]] = {
+    "pretrain": pretrain_step,
+    "train": train_step,
+    "train, frozen base": frozen_step,
+    "validation": validation_step,
+    "predict": predict_table,
+    "embed": embed_table,
+    "ASV encoder": encode_step,
+    "unifrac": unifrac_step,
+    "reference forward": reference_forward,
+    "reference step": reference_step,
+}

@@ -1,0 +1,168 @@
+"""The benchmarks run, write what they promise, and count arithmetic rightly. Their figures at tiny sizes mean nothing."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from aam.config import ModelOptions
+from aam.data.simulate import simulate
+from aam.models import SequenceEncoder
+from benchmarks import memory, scaling, throughput, unifrac
+from benchmarks.arithmetic import FORWARD_AND_BACKWARD, forward_flops, masked_flops, positions_of
+from benchmarks.measure import interleave, text_table
+from benchmarks.peak import highest, restart_peak
+from benchmarks.targets import target
+from benchmarks.unifrac import resample
+from benchmarks.workload import SIMULATED, SIZES, Workload, read_subject, unifrac_step
+from tests import reference
+
+OPTIONS = ModelOptions(embedding_dim=32, attention_heads=2, attention_layers=2, ffn_ratio=3.0)
+
+
+def community(lengths, sizes):
+    """A batch of samples of `sizes` ASVs, and ASVs of `lengths` nucleotides."""
+    rng = np.random.default_rng(0)
+    tokens = np.zeros((len(lengths), 1 + max(lengths)), dtype=np.uint8)
+    for row, length in zip(tokens, lengths, strict=True):
+        row[0], row[1 : 1 + length] = 5, rng.integers(1, 5, length)
+    index, counts = np.zeros((len(sizes), max(sizes)), dtype=np.int64), np.zeros((len(sizes), max(sizes)), dtype=np.float32)
+    for row, size in enumerate(sizes):
+        index[row, :size] = rng.choice(len(lengths), size, replace=False)
+        counts[row, :size] = rng.integers(1, 9, size)
+    return torch.from_numpy(tokens), torch.from_numpy(index), torch.from_numpy(counts)
+
+
+def counted(work):
+    """Operations of a call, of the products that torch's counter knows."""
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        work()
+    return counter.get_total_flops()
+
+
+def test_forward_arithmetic_is_that_of_the_written_out_model():
+    tokens, index, counts = community([30, 30, 30, 30, 30], [5, 4])
+    model = SequenceEncoder(OPTIONS, 30)
+    index, counts = index[:1], counts[:1]
+    ours = forward_flops(OPTIONS, positions_of(tokens.numpy()), np.array([5]))
+    found = counted(lambda: reference.encode_sample(model, tokens[index[0]], counts[0], pad_to=5))
+    # The counter does not know matrix times vector: the weighted values of pooling, each linear layer of a single vector.
+    assert found == pytest.approx(ours, rel=0.01)
+
+
+def test_forward_arithmetic_is_that_of_the_model_without_padding():
+    tokens, index, counts = community([30] * 6, [6, 6, 6])
+    model = SequenceEncoder(OPTIONS, 30)
+    ours = forward_flops(OPTIONS, positions_of(tokens.numpy()), np.array([6, 6, 6]))
+    found = counted(lambda: model(tokens, index, counts))
+    # The attention bias adds a channel group to the heads of the sample level.
+    assert ours < found < 1.02 * ours
+    both = counted(lambda: model(tokens, index, counts).square().sum().backward())
+    assert both == pytest.approx(FORWARD_AND_BACKWARD * ours, rel=0.03)
+
+
+def test_padding_and_repeats_are_no_useful_arithmetic():
+    short, long = np.array([20, 20]), np.array([20, 30])
+    assert forward_flops(OPTIONS, short, np.array([2, 2])) < forward_flops(OPTIONS, long, np.array([2, 2]))
+    per_asv = forward_flops(OPTIONS, np.array([20]), np.array([1])) - forward_flops(OPTIONS, np.array([], dtype=int), np.array([1]))
+    with_repeats = forward_flops(OPTIONS, short, np.array([2] * 50)) - forward_flops(OPTIONS, short, np.array([2] * 49))
+    assert with_repeats < per_asv / 5
+    assert 0 < masked_flops(OPTIONS, short, 0.25, 0.15) < 0.3 * forward_flops(OPTIONS, short, np.array([2]))
+
+
+def test_the_peak_is_forgotten_when_asked():
+    held = torch.ones(64 * 2**20, dtype=torch.uint8)
+    before = highest("cpu")
+    del held
+    base = restart_peak("cpu")
+    again = torch.ones(32 * 2**20, dtype=torch.uint8)
+    assert base < before
+    assert highest("cpu") - base > 16 * 2**20
+    del again
+
+
+def test_variants_are_timed_in_turn():
+    calls = []
+    times = interleave({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, "cpu", warm_up=1)
+    assert calls == ["a", "b"] * 3
+    assert {name: len(measured) for name, measured in times.items()} == {"a": 2, "b": 2}
+
+
+def test_targets_say_how_far():
+    assert [target("", "", reached, 2, 5)["met"] for reached in (1, 2, 5)] == ["no", "at least", "aim"]
+    assert [target("", "", reached, 0.05, 0.01, smaller=True)["met"] for reached in (0.1, 0.05, 0.01)] == ["no", "at least", "aim"]
+
+
+def test_tables_are_aligned():
+    lines = text_table([{"name": "one", "value": 1.25}, {"name": "eleven"}], {"name": "", "value": ".1f"}).splitlines()
+    assert lines == ["name    value", "------  -----", "one       1.2", "eleven      -"]
+
+
+def test_mixed_samples_are_like_real_ones():
+    table = simulate(0, n_samples=30, n_asvs=60, length=40).table
+    mixed = resample(table, 50)
+    assert mixed.counts.shape == (50, 60)
+    assert set(mixed.depths) <= set(table.depths)
+    assert 0.7 < (mixed.counts.nnz / 50) / (table.counts.nnz / 30) < 2
+
+
+def test_unifrac_of_oral_is_measured_on_its_own_batches(shared_data):
+    work = Workload(read_subject("oral", shared_data("oral").parent), SIZES["tiny"], 8)
+    assert unifrac_step(work)().samples == 8
+
+
+def result_of(benchmark, name, folder, *arguments):
+    """The JSON of a quick run."""
+    benchmark.main(["--quick", "--repeats", "1", "--threads", "1", "--output", str(folder), *arguments])
+    result = json.loads((folder / f"{name}.json").read_text())
+    assert result["benchmark"] == name
+    assert {"torch", "threads", "cpu", "fp32_gflops", "bf16_gflops"} <= set(result["environment"])
+    return result
+
+
+@pytest.mark.slow
+def test_throughput(tmp_path, capsys):
+    result = result_of(throughput, "throughput", tmp_path)
+    steps = {row["what"]: row for row in result["steps"]}
+    assert set(steps) == {*throughput.STEPS, *throughput.WHOLE_TABLE, "reference forward", "reference step"}
+    assert {"samples/s", "nt/s", "of fp32 rate", "x reference", "peak MB", "above base MB"} <= set(steps["pretrain"])
+    assert [row["precision"] for row in result["ASV encoder"]] == ["fp32", "bf16"]
+    assert {row["met"] for row in result["targets"]} <= {"no", "at least", "aim"}
+    printed = capsys.readouterr().out
+    assert "x public" in printed
+    assert "train, frozen base" in printed
+
+
+def test_memory(tmp_path):
+    result = result_of(memory, "memory", tmp_path)
+    rows = result["settings"]
+    assert rows[0]["setting"] == memory.BASE
+    assert all(row["peak MB"] > row["above base MB"] > 0 for row in rows)
+    logits = [row["bytes per sample"] for row in result["logits"]]
+    assert logits == sorted(logits, reverse=True)
+    assert len({dial.setting for dial in memory.DIALS}) == len(memory.DIALS)
+
+
+def test_unifrac(tmp_path):
+    result = result_of(unifrac, "unifrac", tmp_path)
+    assert {row["drawn"] for row in result["all pairs"]} == {SIMULATED, "mixed"}
+    assert all(row["difference"] < 1e-12 for row in result["all pairs"] if "difference" in row)
+    assert {row["metric"] for row in result["per batch"]} == set(unifrac.METRICS)
+    assert [row["metric"] for row in result["command"]] == list(unifrac.METRICS)
+
+
+def test_scaling(tmp_path):
+    result = result_of(scaling, "scaling", tmp_path)
+    assert [row["axis"] for row in result["laws"]] == [axis.name for axis in scaling.AXES]
+    assert all({"ms", "ASVs", "GFLOP", "law"} <= set(row) for row in result["laws"])
+
+
+def test_the_exponent_of_a_power_law():
+    x = [4, 8, 16, 32]
+    assert scaling.exponent(x, [3 * value**0.7 for value in x]) == pytest.approx(0.7)
+    powers = {"ms": 0.62, "ASVs": 0.6, "GFLOP": 0.8}
+    assert "nearest: the distinct ASVs" in scaling.law_of("samples per batch", powers)
+    assert "nearest: the useful arithmetic" in scaling.law_of("width", {"ms": 1.5, "ASVs": 0.0, "GFLOP": 1.6})
