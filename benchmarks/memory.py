@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aam.config import Precision, ReadOptions
+from aam.config import DEFAULT_COMPUTE, AttnImplementation, ComputeOptions, ReadOptions
 from aam.models.masking import mask_nucleotides
 from aam.training.objectives import _MASKED_ASVS
 from benchmarks.measure import Row, Run, parser_of
@@ -24,16 +24,14 @@ _LETTERS, _LOGIT_BYTES = 4, 4
 
 @dataclass(frozen=True)
 class Dial:
-    """One row: a setting as it is shown, and what it changes of the model's and the objectives' options and of the batch.
-
-    More rows are more entries of `DIALS`: an option of `ModelOptions` is named in `model`.
-    """
+    """One row: a setting as it is shown, and what it changes of the options and of the batch."""
 
     setting: str
     model: dict[str, Any] = field(default_factory=dict)
     objectives: dict[str, Any] = field(default_factory=dict)
     token_limit: int | None = None
-    precision: Precision = "no"
+    compute: ComputeOptions = DEFAULT_COMPUTE
+    gradient_checkpointing: bool = False
     batch_factor: float = 1.0
 
     def turn(self, work: Workload) -> Workload:
@@ -43,7 +41,8 @@ class Dial:
             model=replace(work.model, **self.model),
             objectives=replace(work.objectives, **self.objectives),
             reads=ReadOptions(token_limit=self.token_limit),
-            precision=self.precision,
+            compute=self.compute,
+            gradient_checkpointing=self.gradient_checkpointing,
             batch_size=max(2, round(work.batch_size * self.batch_factor)),
         )
 
@@ -51,16 +50,19 @@ class Dial:
 def _chunked(chunk: int, checkpointing: bool) -> Dial:
     size = "all" if chunk == ALL_ASVS else str(chunk)
     name = f"asv_chunk_size {size}{', gradient_checkpointing' if checkpointing else ''}"
-    return Dial(name, {"asv_chunk_size": chunk, "gradient_checkpointing": checkpointing})
+    return Dial(name, compute=ComputeOptions(asv_chunk_size=chunk), gradient_checkpointing=checkpointing)
 
 
+_BF16 = ComputeOptions(mixed_precision="bf16")
+_KERNELS: tuple[AttnImplementation, ...] = ("math", "mem_efficient")
 DIALS = (
     Dial(BASE),
     *(_chunked(chunk, checkpointing) for checkpointing in (False, True) for chunk in (32, 256, ALL_ASVS)),
     Dial("ffn_ratio 1", {"ffn_ratio": 1.0}),
     Dial("ffn_ratio 2", {"ffn_ratio": 2.0}),
-    Dial("mixed_precision bf16", precision="bf16"),
-    Dial("bf16, chunk 32, gradient_checkpointing", {"asv_chunk_size": 32, "gradient_checkpointing": True}, precision="bf16"),
+    *(Dial(f"attn_implementation {name}", compute=ComputeOptions(attn_implementation=name)) for name in _KERNELS),
+    Dial("mixed_precision bf16", compute=_BF16),
+    Dial("bf16, chunk 32, gradient_checkpointing", compute=replace(_BF16, asv_chunk_size=32), gradient_checkpointing=True),
     Dial("token_limit 64", token_limit=64),
     Dial("token_limit 32", token_limit=32),
     Dial("nuc_penalty 0", objectives={"nuc_penalty": 0.0}),

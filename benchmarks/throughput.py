@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from aam.config import TrainFitOptions
+from aam.config import ComputeOptions, TrainFitOptions
 from aam.training.fit import fit
 from aam.training.module import HeadModule
 from benchmarks.measure import Row, Run, interleave, parser_of
@@ -118,11 +118,11 @@ def frozen_epoch(work: Workload) -> float:
         def on_train_epoch_start(self) -> None:
             starts.append(time.perf_counter())
 
-    options = TrainFitOptions(batch_size=work.batch_size, epochs=_FROZEN_EPOCHS, patience=_FROZEN_EPOCHS)
     training, validation = embedded_loader(work, work.rows), embedded_loader(work, work.rows[::10], shuffle=False)
     module = train_module(work, Timed, freeze_base=True)
+    module.fit_options = TrainFitOptions(batch_size=work.batch_size, epochs=_FROZEN_EPOCHS, patience=_FROZEN_EPOCHS)
     with tempfile.TemporaryDirectory() as folder:
-        fit(module, training, validation, options, Path(folder), "val/target_mae", False)
+        fit(module, (training, validation), "no", Path(folder), "val/target_mae", False)
     return statistics.median(later - earlier for earlier, later in pairwise(starts[1:]))
 
 
@@ -161,7 +161,7 @@ def measure_encoder(run: Run, subject: Subject, size: str, batch_sizes: Sequence
         variants: dict[str, Callable[[], Work | float]] = {
             "no": TASKS["ASV encoder"](work),
             "rate": lambda: run.rate.measure("fp32"),
-            "bf16": TASKS["ASV encoder"](replace(work, precision="bf16")),
+            "bf16": TASKS["ASV encoder"](replace(work, compute=ComputeOptions(mixed_precision="bf16"))),
             "bf16 rate": lambda: run.rate.measure("bf16"),
         }
         times = interleave(variants, run.repeats(7), run.device)

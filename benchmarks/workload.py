@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from aam.cli.study import Study, read_study
+from aam.compute import autocast
 from aam.config import (
+    DEFAULT_COMPUTE,
+    ComputeOptions,
     ModelOptions,
-    Precision,
     PretrainObjectives,
     ReadOptions,
     SampleOptions,
@@ -99,7 +101,8 @@ class Workload:
     batch_size: int
     reads: ReadOptions = field(default_factory=ReadOptions)
     objectives: PretrainObjectives = field(default_factory=PretrainObjectives)
-    precision: Precision = "no"
+    compute: ComputeOptions = DEFAULT_COMPUTE
+    gradient_checkpointing: bool = False
     device: str = "cpu"
     pad_to: int = 1024
 
@@ -120,7 +123,9 @@ class Workload:
     def encoder(self) -> SequenceEncoder:
         """A fresh model on the device."""
         torch.manual_seed(_SEED)
-        return SequenceEncoder(self.model, self.subject.study.asv_tokens.shape[1] - 1).to(self.device)
+        encoder = SequenceEncoder(self.model, self.subject.study.asv_tokens.shape[1] - 1, self.compute).to(self.device)
+        encoder.asv_encoder.gradient_checkpointing = self.gradient_checkpointing
+        return encoder
 
     def predictor(self, freeze_base: bool = False) -> SequencePredictor:
         """A fresh model for a number, on the device."""
@@ -137,7 +142,7 @@ class Workload:
 
     def in_precision(self) -> torch.autocast:
         """The arithmetic of the network, as Lightning sets it."""
-        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+        return autocast(torch.device(self.device), self.compute.mixed_precision)
 
     def work_of(self, batch: Batch, passes: int, masked: bool) -> Work:
         """What a step on a batch did: `passes` times the arithmetic of a forward pass, with the masked nucleotides or without."""
@@ -263,8 +268,7 @@ def embed_table(work: Workload) -> Step:
     samples = TableSamples(work.dataset, work.subject.study.asv_tokens, work.rows)
 
     def step() -> Work:
-        with work.in_precision():
-            embed_samples(encoder, samples, work.batch_size)
+        embed_samples(encoder, samples, work.batch_size)
         return done
 
     return step
@@ -276,8 +280,7 @@ def predict_table(work: Workload) -> Step:
     samples = TableSamples(work.dataset, work.subject.study.asv_tokens, work.rows)
 
     def step() -> Work:
-        with work.in_precision():
-            predict_samples(model, samples, work.batch_size)
+        predict_samples(model, samples, work.batch_size)
         return done
 
     return step

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from aam.cache import Cache
     from aam.cli.study import Study
     from aam.data.dataset import SampleDataset
-    from aam.data.sampler import Fits
     from aam.data.splits import Split
     from aam.models import SequencePredictor
+    from aam.training.memory import Plan
     from aam.training.module import TrainModule
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ def train(config: TrainConfig) -> None:
     import numpy as np
 
     from aam.artifact import ModelInfo, build_predictor, load_model, save_model
-    from aam.cache import Cache
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_study, write_split
@@ -43,7 +42,6 @@ def train(config: TrainConfig) -> None:
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
     from aam.training.fit import check_fit, fit, monitor_of
-    from aam.training.memory import TrainingTable, plan_memory
 
     pretrained = config.encoder.pretrained_encoder
     measured: list[BestMetric] = ["loss", "accuracy", "auc"] if config.target.classifier else ["mae", "rmse", "r2", "loss"]
@@ -53,7 +51,6 @@ def train(config: TrainConfig) -> None:
         config = with_shape_of(loaded, config)
     check_compute(config.compute)
     folder = start_run(config, [pretrained])
-    cache = Cache.of(config.caching)
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     problem = pose_problem(study, config)
     check_fit(config.fit, len(problem.split.val), config.objectives.penalty > 0)
@@ -64,21 +61,14 @@ def train(config: TrainConfig) -> None:
         first = first_draws(dataset, study, problem.split.train)
         encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
     model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
-    training = TrainingTable(dataset, problem.split.train, study.asv_tokens)
-    plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training)
     log.info("%s", summarise(model))
-    config = replace(config, fit=replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate))
-    frozen = embed_frozen(model, study, dataset, cache) if model.freeze_base else None
-    if frozen is None:
-        module, loaders = build_module(problem, model, dataset, config, plan.limit, folder, cache)
-    else:
-        module, loaders = build_head_module(problem, model, frozen, config)
+    parts = assemble(problem, model, dataset, config, folder)
     write_split(study, problem.split, folder)
-    result = fit(module, loaders, config.compute.mixed_precision, folder, monitor, config.output.resume)
-    plan.log_peak()
+    result = fit(parts.module, parts.loaders, config.compute.mixed_precision, folder, monitor, config.output.resume)
+    parts.plan.log_peak()
 
     part, held_out = problem.split.held_out
-    scores = score(problem, model, dataset, held_out, folder, frozen)
+    scores = score(problem, model, dataset, held_out, folder, parts.frozen)
     before = loaded.info.learned_from if loaded else ()
     known = len(set(before).intersection(study.ids(held_out)))
     if known:
@@ -153,48 +143,51 @@ def pose_problem(study: Study, config: TrainConfig) -> Problem:
     return Problem(study, split, TargetInfo(column, target, categoricals), truth, learned, codes)
 
 
-def build_module(
-    problem: Problem,
-    model: SequencePredictor,
-    dataset: SampleDataset,
-    config: TrainConfig,
-    limit: Fits | None,
-    folder: Path,
-    cache: Cache,
-) -> tuple[TrainModule, tuple[DataLoader, DataLoader]]:
-    """The module to fit, and its training and validation batches."""
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a fit takes: the module, its training and validation batches, and how they were planned.
+
+    frozen: embeddings float32 [N, D] of a frozen base, else None.
+    """
+
+    module: TrainModule
+    loaders: tuple[DataLoader, DataLoader]
+    plan: Plan
+    frozen: np.ndarray | None
+
+
+def assemble(problem: Problem, model: SequencePredictor, dataset: SampleDataset, config: TrainConfig, folder: Path) -> Parts:
+    """Build what is fitted. A frozen base runs once, here, and only the head is fitted to what it gave."""
+    from aam.cache import Cache
     from aam.cli.study import read_distances_of
     from aam.data.dataset import Collate, make_loader
-    from aam.training.module import TrainModule
+    from aam.training.memory import Plan, TrainingTable, plan_memory
+    from aam.training.module import HeadModule, TrainModule, make_embedded_loader
 
-    split, study, options = problem.split, problem.study, config.fit
-    majority = study.majority(split.train)
+    split, study, cache, fit = problem.split, problem.study, Cache.of(config.caching), config.fit
+    about = (problem.info.target, config.target.loss_type, study.majority(split.train))
+    if model.freeze_base:
+        frozen = embed_frozen(model, study, dataset, cache)
+        inputs = (frozen, problem.target, problem.categoricals)
+        heads = (
+            make_embedded_loader(*inputs, split.train, fit.batch_size, shuffle=True),
+            make_embedded_loader(*inputs, split.val, fit.batch_size, shuffle=False),
+        )
+        return Parts(HeadModule(model, None, config.objectives, fit, *about), heads, Plan(fit.batch_size, fit.accumulate), frozen)
     distance = None
     if config.objectives.penalty > 0:
         distance = read_distances_of(study, config.distances, folder, config.output.resume, cache)
     elif config.distances.tree or config.distances.unifrac_matrix:
         log.warning("the tree or matrix is not used: --penalty, the weight of the UniFrac loss beside the target, is 0")
+    training = TrainingTable(dataset, split.train, study.asv_tokens)
+    plan = plan_memory(model.base_model, config.objectives, fit, config.compute, training)
+    fit = replace(fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
     collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
-    module = TrainModule(model, distance, config.objectives, options, problem.info.target, config.target.loss_type, majority)
-    return module, (
-        make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=limit),
-        make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, fits=limit),
+    loaders = (
+        make_loader(dataset, collate, split.train, fit.batch_size, shuffle=True, fits=plan.limit),
+        make_loader(dataset, collate, split.val, fit.batch_size, shuffle=False, fits=plan.limit),
     )
-
-
-def build_head_module(
-    problem: Problem, model: SequencePredictor, frozen: np.ndarray, config: TrainConfig
-) -> tuple[TrainModule, tuple[DataLoader, DataLoader]]:
-    """The same on the embeddings float32 [N, D] of a frozen base."""
-    from aam.training.module import HeadModule, make_embedded_loader
-
-    split, options = problem.split, config.fit
-    majority = problem.study.majority(split.train)
-    parts = (frozen, problem.target, problem.categoricals)
-    return HeadModule(model, None, config.objectives, options, problem.info.target, config.target.loss_type, majority), (
-        make_embedded_loader(*parts, split.train, options.batch_size, shuffle=True),
-        make_embedded_loader(*parts, split.val, options.batch_size, shuffle=False),
-    )
+    return Parts(TrainModule(model, distance, config.objectives, fit, *about), loaders, plan, None)
 
 
 def embed_frozen(model: SequencePredictor, study: Study, dataset: SampleDataset, cache: Cache) -> np.ndarray:
