@@ -44,13 +44,14 @@ def forward_flops(options: ModelOptions, asv_positions: np.ndarray, sample_sizes
     - a transformer layer: T (6 D D + 2 D D + 4 D H) + 4 T T D;
     - pooling: T (2 D N + 2 D D + 2 D) + 2 D D.
 
-    Each ASV costs its layers and a pooling, and so does each sample, with 2 D + 2 D D more for the abundance of each of its ASVs
-    and 2 D for its richness.
+    Each ASV costs its layers and a pooling, and so does each sample, with 2 D + 4 D D more for each of its ASVs (abundance, and the
+    values of max pooling) and 2 D + 2 D D for itself (richness, and the output of max pooling).
     """
     width = options.embedding_dim
     asvs = layers_flops(options, asv_positions) + pooling_flops(options, asv_positions)
     samples = layers_flops(options, sample_sizes) + pooling_flops(options, sample_sizes)
-    return asvs + samples + (2 * width + 2 * width * width) * float(sample_sizes.sum()) + 2 * width * len(sample_sizes)
+    occurrences = (2 * width + 4 * width * width) * float(sample_sizes.sum())
+    return asvs + samples + occurrences + (2 * width + 2 * width * width) * len(sample_sizes)
 
 
 def encode_asvs_flops(options: ModelOptions, asv_positions: np.ndarray) -> float:

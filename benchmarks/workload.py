@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from aam.cli.study import Study, read_study
 from aam.compute import autocast
@@ -24,8 +24,9 @@ from aam.config import (
     TrainFitOptions,
     TrainObjectives,
 )
-from aam.data.dataset import Batch, Collate, EpochSampler, SampleDataset, make_loader
+from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.phylogeny import Phylogeny, read_tree
+from aam.data.sampler import EpochSampler
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.data.targets import RegressionTarget
@@ -156,8 +157,8 @@ class Workload:
 def _whole(loader: DataLoader[Batch], batch_size: int) -> Iterator[Batch]:
     epoch = 0
     while True:
-        assert isinstance(loader.sampler, EpochSampler)
-        loader.sampler.set_epoch(epoch)
+        assert isinstance(loader.batch_sampler, BatchSampler) and isinstance(loader.batch_sampler.sampler, EpochSampler)
+        loader.batch_sampler.sampler.set_epoch(epoch)
         yield from (batch for batch in loader if len(batch.counts) == batch_size)
         epoch += 1
 

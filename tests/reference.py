@@ -95,6 +95,8 @@ def encode_sample(model: SequenceEncoder, asv_tokens: Tensor, counts: Tensor, pa
     for layer, multiple in zip(encoder.layers, encoder.abundance_multiple, strict=True):
         x = _layer(layer, x, multiple[:, None] * abundance, visible, None)
     pooled = _pool(model.pooling, x, model.abundance_multiple[:, None] * abundance, visible)
+    largest = model.max_pooling.value(model.max_pooling.norm(x[visible])).max(dim=0).values
+    pooled = pooled + model.max_pooling.out(model.max_pooling.pooled_norm(largest))
     return pooled + model.richness(visible.sum().clamp(min=1).to(x.dtype).log()[None])
 
 

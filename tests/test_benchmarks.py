@@ -36,9 +36,12 @@ def community(lengths, sizes):
 
 
 def counted(work):
-    """Operations of a call, of the products that torch's counter knows."""
+    """Operations of a call, of the products that torch's counter knows. In one thread: it counts in its own alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with FlopCounterMode(display=False) as counter:
         work()
+    torch.set_num_threads(threads)
     return counter.get_total_flops()
 
 

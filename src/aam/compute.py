@@ -9,12 +9,19 @@ import torch
 from aam.config import ComputeOptions, Precision
 from aam.errors import InputError
 
+# A CPU is fastest where the activations of a chunk stay in its caches, a GPU where all of it is busy.
+_CHUNK = {False: 16, True: 256}
 _AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def default_device() -> torch.device:
     """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def asv_chunk_size(options: ComputeOptions, device: torch.device) -> int:
+    """Distinct ASVs encoded at a time: as asked for, or as is fastest on the device."""
+    return options.asv_chunk_size or _CHUNK[device.type == "cuda"]
 
 
 def check_compute(options: ComputeOptions) -> None:

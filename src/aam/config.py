@@ -167,18 +167,18 @@ class ModelOptions:
 class ComputeOptions:
     """How a model is run. Not part of the model: none of it is kept in the model folder."""
 
-    asv_chunk_size: int = 256
-    """Distinct ASVs encoded at a time."""
+    asv_chunk_size: int | None = None
+    """Distinct ASVs encoded at a time; changes memory and speed only. Default: 256 on a GPU; 16 on a CPU, whose caches they fit."""
     attn_implementation: AttnImplementation = "auto"
     """Attention kernel. mem_efficient and flash never hold the weights of all pairs, math does, sdpa leaves the choice to PyTorch;
-    a kernel that the device lacks is replaced by the next of these. auto: mem_efficient, but math in bf16 on a CPU."""
+    a kernel that the device lacks is replaced by the next of these. Default (auto): mem_efficient, but math in bf16 on a CPU."""
     mixed_precision: Precision = "no"
     """Arithmetic of the network; distances and losses stay in fp32."""
     compile_model: bool = False
     """Compile the layers first (torch.compile): pays back in long runs only, and on a CPU needs a C++ compiler."""
 
     def __post_init__(self) -> None:
-        check(self.asv_chunk_size >= 1, "asv_chunk_size", self.asv_chunk_size, "at least 1")
+        check(self.asv_chunk_size is None or self.asv_chunk_size >= 1, "asv_chunk_size", self.asv_chunk_size, "at least 1")
 
 
 DEFAULT_COMPUTE = ComputeOptions()

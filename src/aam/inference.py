@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam.compute import autocast
+from aam.compute import asv_chunk_size, autocast
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
 from aam.progress import track
@@ -23,9 +23,10 @@ def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
     # By length, so that few positions are padding.
     order = np.argsort(lengths, kind="stable")
     vectors = torch.zeros(len(asv_tokens), encoder.options.embedding_dim, device=device)
-    steps = range(0, len(order), encoder.compute.asv_chunk_size)
+    size = asv_chunk_size(encoder.compute, device)
+    steps = range(0, len(order), size)
     for start in track(steps, "Encoding ASVs", len(steps)):
-        rows = order[start : start + encoder.compute.asv_chunk_size]
+        rows = order[start : start + size]
         tokens = torch.from_numpy(asv_tokens[rows, : lengths[rows[-1]]]).to(device)
         with autocast(device, encoder.compute.mixed_precision):
             vectors[torch.from_numpy(rows).to(device)] = encoder(tokens).float()

@@ -6,10 +6,8 @@ matrix; what pairs share below the rare ones is added pair by pair, so that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from aam.data.phylogeny import Phylogeny
 from aam.distances.unifrac import Comparison, Shared, UniFrac, mirror
 from aam.errors import InputError, first_few
 from aam.progress import track
+from aam.threads import in_threads
 
 # Memory of the samples x nodes tables that are made in each thread while a block is prepared.
 BLOCK_BYTES = 2**29
@@ -28,9 +27,6 @@ MOST_SAMPLES = 256
 # A pair of samples costs 15 ns at a rare node, and at a common one 0.03 ns as part of a matrix product, 0.3 ns otherwise: below
 # this share of the samples a node is cheaper as rare.
 RARE = {"unweighted": 0.04, "weighted_normalized": 0.12, "weighted_unnormalized": 0.12, "generalized": 0.12}
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def require_reads_on_tree(counts: sparse.csr_array, phylogeny: Phylogeny, sample_ids: Sequence[str] | None = None) -> None:
@@ -127,7 +123,7 @@ def unifrac_matrix(
         return Entries(nodes, samples, values[nodes, samples])
 
     starts = range(0, n_samples, size)
-    entries = list(_in_threads(entries_of, starts, threads))
+    entries = list(in_threads(entries_of, starts, threads))
     occupancy = torch.stack([torch.bincount(block.nodes, minlength=n_nodes) for block in entries]).sum(dim=0)
     is_common = occupancy > RARE[comparison.metric] * n_samples
     common_nodes = torch.where(is_common, is_common.cumsum(0) - 1, -1)
@@ -144,22 +140,9 @@ def unifrac_matrix(
 
     result = np.zeros((n_samples, n_samples), dtype=np.float32 if dtype == torch.float32 else np.float64)
     pairs = [(first, second) for second in range(len(blocks)) for first in range(second + 1)]
-    done = track(_in_threads(distances_of, pairs, threads), "UniFrac", len(pairs))
+    done = track(in_threads(distances_of, pairs, threads), "UniFrac", len(pairs))
     for (first, second), block in zip(pairs, done, strict=True):
         here, there = slice(first * size, (first + 1) * size), slice(second * size, (second + 1) * size)
         result[here, there] = block
         result[there, here] = block.T
     return result
-
-
-def _in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
-    """Results in order, from threads that share no operation: inside one, they would wait for each other thousands of times."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield from pool.map(work, items)
-    finally:
-        # Not to wait for the rest after an interrupt.
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from aam.compute import asv_chunk_size
 from aam.config import ComputeOptions, ModelOptions
 from aam.data.sequences import Nucleotide
+from aam.models.chunks import Chunked, run_chunks
 from aam.models.pooling import AttentionPooling
 from aam.models.transformer import RotaryPositions, TransformerLayer, hide_padding
 
@@ -39,7 +40,7 @@ class NucleotideContext(nn.Module):
 class ASVEncoder(nn.Module):
     """Encode each distinct ASV once: tokens [U, 1 + L] -> [U, D].
 
-    `max_bp` is the longest sequence; `compute.asv_chunk_size` ASVs are encoded at a time. With `gradient_checkpointing` the
+    `max_bp` is the longest sequence; a chunk of ASVs is encoded at a time. With `gradient_checkpointing` the
     backward pass computes a chunk's activations again.
     """
 
@@ -81,10 +82,9 @@ class ASVEncoder(nn.Module):
         return self._in_chunks(self._logits, tokens, masked_positions)
 
     def _in_chunks(self, encode: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        chunks = zip(*(part.split(self.compute.asv_chunk_size) for part in inputs), strict=True)
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return torch.cat([checkpoint(encode, *chunk, use_reentrant=False) for chunk in chunks])
-        return torch.cat([encode(*chunk) for chunk in chunks])
+        size = asv_chunk_size(self.compute, inputs[0].device)
+        chunks = list(zip(*(part.split(size) for part in inputs), strict=True))
+        return run_chunks(Chunked(encode, chunks, self.gradient_checkpointing), (), list(self.parameters()))
 
     def _vectors(self, tokens: Tensor) -> Tensor:
         return self.pooling(self._hidden(tokens), tokens != Nucleotide.PAD)

@@ -1,4 +1,4 @@
-"""Attention pooling: a set of vectors to one."""
+"""Pooling: a set of vectors to one."""
 
 import torch
 from torch import Tensor, nn
@@ -35,3 +35,21 @@ class AttentionPooling(nn.Module):
             weights = weights * mask.unsqueeze(1)
         pooled = torch.matmul(weights.unsqueeze(2), values).reshape(n, width)
         return self.out(pooled)
+
+
+class MaxPooling(nn.Module):
+    """Pool [N, T, D] to [N, D]: the largest value in each channel, as a branch of a tree is there if any ASV below it is.
+
+    A row without any position pools to zero before the output layer.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.pooled_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [N, T, D], mask bool [N, T] (True = real) -> [N, D]."""
+        values = self.value(self.norm(x))
+        largest = values.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
+        return self.out(self.pooled_norm(largest.masked_fill(~mask.any(dim=1, keepdim=True), 0.0)))

@@ -5,18 +5,30 @@ from torch import Tensor, nn
 
 from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 from aam.models.asv_encoder import ASVEncoder
-from aam.models.pooling import AttentionPooling
+from aam.models.chunks import Chunked, run_chunks
+from aam.models.pooling import AttentionPooling, MaxPooling
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
 
 # UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
 _TYPICAL_DISTANCE = 0.6
 
 
+# Samples encoded together at the sample level.
+_GROUP = 8
+
+
+def _lengths(counts: Tensor) -> Tensor:
+    """Places up to the last ASV of each sample, int64 [B], from counts [B, S]; 0 for an empty one."""
+    places = torch.arange(1, counts.shape[1] + 1, device=counts.device)
+    return ((counts > 0) * places).amax(dim=1)
+
+
 class SequenceEncoder(nn.Module):
     """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
 
     `compute` says how it runs and is no part of what it is.
-    Pooling averages, so the number of ASVs is added back: UniFrac and diversity depend on it.
+    Three views of the set are added up: averages weighted by attention (who dominates), the maximum in each channel (who is there
+    at all, which unweighted UniFrac and presence are about), and the number of ASVs (richness), which both lose.
     """
 
     def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions = DEFAULT_COMPUTE) -> None:
@@ -26,6 +38,7 @@ class SequenceEncoder(nn.Module):
         self.sample_encoder = SampleSequenceEncoder(options, compute)
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads))
         self.pooling = AttentionPooling(width, heads)
+        self.max_pooling = MaxPooling(width)
         self.richness = nn.Linear(1, width)
         self.compute = compute
         if compute.compile_model:
@@ -43,7 +56,7 @@ class SequenceEncoder(nn.Module):
         embedding = self(asv_tokens, asv_index, counts)
         distance = float(torch.pdist(embedding).mean())
         scale = _TYPICAL_DISTANCE / distance if distance > 1e-6 else 1.0
-        for layer in (self.pooling.out, self.richness):
+        for layer in (self.pooling.out, self.max_pooling.out, self.richness):
             layer.weight.mul_(scale)
 
     def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
@@ -52,8 +65,21 @@ class SequenceEncoder(nn.Module):
 
     def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
         """The same from ASV vectors [U, D], which inference computes once for a whole table -> [B, D]."""
+        longest = _lengths(counts)
+        order = longest.argsort()
+        # Samples of like size together: little of what is computed is padding.
+        groups = [
+            (asv_index[rows, :length], counts[rows, :length])
+            for rows in order.split(_GROUP)
+            if (length := max(1, int(longest[rows[-1]])))
+        ]
+        parts = [parameter for name, parameter in self.named_parameters() if not name.startswith("asv_encoder.")]
+        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors,), parts)
+        return encoded[order.argsort()]
+
+    def _encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
         x = self.sample_encoder(asv_vectors, asv_index, counts)
         present = counts > 0
         key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)
         richness = present.sum(dim=1, keepdim=True).clamp(min=1).to(counts.dtype).log()
-        return self.pooling(x, present, key_bias) + self.richness(richness)
+        return self.pooling(x, present, key_bias) + self.max_pooling(x, present) + self.richness(richness)

@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from aam.compute import autocast, default_device
+from aam.compute import asv_chunk_size, autocast, default_device
 from aam.config import FitOptions, PretrainObjectives, TrainComputeOptions
 from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
@@ -169,7 +169,7 @@ def plan_memory(
     asvs.gradient_checkpointing = False
     cost = measure_cost(encoder, objectives, table.asv_tokens.shape[1])
     budget = budget_bytes(encoder, compute.max_memory_gb)
-    whole, chunked = Limit(cost, budget), Limit(replace(cost, chunk=compute.asv_chunk_size), budget)
+    whole, chunked = Limit(cost, budget), Limit(replace(cost, chunk=asv_chunk_size(compute, default_device())), budget)
     alone = table.sizes_alone()
     everything_fits = all(whole(*size) for size in table.sizes(fit.batch_size) + alone)
     asvs.gradient_checkpointing = not everything_fits if choice is None else choice

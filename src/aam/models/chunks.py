@@ -1,0 +1,105 @@
+"""A model run on chunks of its input, on a CPU several at a time, with gradients.
+
+Each thread runs its chunks forward and backward on one core, so that activations stay in its cache. The graph of a chunk is kept
+for the backward pass, or, to save memory, made again in it (gradient checkpointing; Chen et al. 2016, arXiv 1604.06174).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aam.threads import in_threads
+
+# More Python threads than this would wait for the interpreter; they leave cores to the operations.
+_MOST_THREADS = 8
+
+Chunk = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """What is run: `encode(*shared, *chunk)` -> [rows of the chunk, ...] for every chunk, put together."""
+
+    encode: Callable[..., Tensor]
+    chunks: Sequence[Chunk]
+    recompute: bool
+
+
+def run_chunks(work: Chunked, shared: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
+    """The outputs of all chunks, one after the other.
+
+    `shared` are inputs of every chunk that gradients go back to, `parameters` those of the model that `encode` uses.
+    """
+    threads, device = _threads(work), work.chunks[0][0].device.type
+    here = _as_here(device)
+    if not torch.is_grad_enabled() or (threads == 1 and not work.recompute):
+        return torch.cat(list(in_threads(here(lambda chunk: work.encode(*shared, *chunk)), work.chunks, threads)))
+    output: Tensor = _RunChunks.apply(work, here, len(shared), *shared, *parameters)
+    return output
+
+
+def _threads(work: Chunked) -> int:
+    """One for each core of a CPU; a GPU is one worker."""
+    return min(torch.get_num_threads(), _MOST_THREADS, len(work.chunks)) if work.chunks[0][0].device.type == "cpu" else 1
+
+
+def _as_here(device: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Make a function compute in another thread as it would here: whether gradients are wanted and autocast are a thread's own."""
+    grad, autocast, dtype = torch.is_grad_enabled(), torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+
+    def wrap(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def run(item: Any) -> Any:
+            with torch.set_grad_enabled(grad), torch.autocast(device, dtype, enabled=autocast):
+                return function(item)
+
+        return run
+
+    return wrap
+
+
+class _RunChunks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, work: Chunked, here: Callable, n_shared: int, *tensors: Tensor) -> Tensor:
+        # The chunks' graphs end at these, and backward() goes on from them.
+        shared = [tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors[:n_shared]]
+
+        def encode(chunk: Chunk) -> Tensor:
+            return work.encode(*shared, *chunk)
+
+        run = torch.no_grad()(encode) if work.recompute else encode
+        outputs = list(in_threads(here(run), work.chunks, _threads(work)))
+        ctx.leaves, ctx.threads = [*shared, *tensors[n_shared:]], _threads(work)
+        ctx.sizes = [len(output) for output in outputs]
+        # What gives the output of a chunk with its graph, which is let go of when it has been used.
+        again = here(encode)
+        ctx.graphs = [(again, chunk) for chunk in work.chunks] if work.recompute else outputs
+        return torch.cat([output.detach() for output in outputs])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        wanted = [leaf for leaf in ctx.leaves if leaf.requires_grad]
+        parts = gradients[0].split(ctx.sizes)
+
+        def run(first: int) -> list[Tensor | None]:
+            """Sums of the gradients of every `threads`-th chunk."""
+            sums: list[Tensor | None] = [None] * len(wanted)
+            for number in range(first, len(parts), ctx.threads):
+                graph, ctx.graphs[number] = ctx.graphs[number], None
+                output = graph if isinstance(graph, Tensor) else graph[0](graph[1])
+                found = torch.autograd.grad(output, wanted, parts[number], allow_unused=True)
+                sums = [_sum((old, new)) for old, new in zip(sums, found, strict=True)]
+            return sums
+
+        by_thread = in_threads(run, range(ctx.threads), ctx.threads)
+        totals = iter([_sum(parts) for parts in zip(*by_thread, strict=True)])
+        return (None, None, None, *(next(totals) if leaf.requires_grad else None for leaf in ctx.leaves))
+
+
+def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    return sum(there[1:], start=there[0]) if there else None
