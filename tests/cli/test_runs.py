@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from skbio import DistanceMatrix
 
 from aam.cli import main
@@ -232,3 +234,33 @@ def test_ctrl_c_keeps_the_last_epoch_for_resume(community, tmp_path):
     aam(*arguments, "--patience", "10000", "--resume", "--epochs", "5")
     # It went on: a run from scratch would have logged its first epoch again.
     assert (tmp_path / "run" / "aam.log").read_text().count(" epoch 1/") == 1
+
+
+def test_a_run_within_its_memory_reads_every_sample_and_says_what_it_took(community, tmp_path):
+    run = ["pretrain", "--table", community / "table.biom", "--tree", community / "tree.nwk", *SMALL, "--epochs", 1]
+    said = aam(*run, "--max-memory-gb", 8, "--output-dir", tmp_path / "fits")
+    assert re.search(r"memory: \d\.\d\d GB at the most, \d\.\d\d GB planned", said)
+    said = aam(*run, "--max-memory-gb", 0.01, "--output-dir", tmp_path / "not", code=2)
+    assert re.search(r"^error: sample \S+ with \d+ ASVs needs about", said, re.MULTILINE)
+    said = aam(*run, "--auto-batch-size", "--output-dir", tmp_path / "auto")
+    assert "--auto-batch-size: --batch-size 16 --accumulate 1" in said
+
+
+def test_a_learning_rate_is_found_plotted_and_used(community, tmp_path):
+    run = ["pretrain", "--table", community / "table.biom", "--tree", community / "tree.nwk", *SMALL, "--epochs", 2]
+    said = aam(*run, "--find-lr", "--output-dir", tmp_path / "run")
+    chosen = float(re.search(r"--find-lr: --lr (\S+)", said)[1])
+    assert 1e-5 < chosen < 0.3
+    assert (tmp_path / "run/plots/learning_rate.png").stat().st_size > 5_000
+    checkpoint = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["lr_schedulers"][0]["base_lrs"][0] == pytest.approx(chosen, rel=0.06)
+    assert not list((tmp_path / "run").glob(".lr_find*"))
+
+
+@pytest.mark.parametrize("dials", [["--mixed-precision", "bf16"], ["--asv-chunk-size", 7, "--attn-implementation", "math"]])
+def test_predictions_hardly_depend_on_how_they_are_computed(community, regressor, tmp_path, dials):
+    run = ["predict", "--model", regressor, "--table", community / "table.biom", "--metadata", community / "metadata.tsv"]
+    aam(*run, "--output", tmp_path / "plain.tsv")
+    aam(*run, *dials, "--output", tmp_path / "dials.tsv")
+    plain, other = (pd.read_csv(tmp_path / name, sep="\t")["prediction"] for name in ("plain.tsv", "dials.tsv"))
+    assert (plain - other).abs().max() < (0.1 * plain.std() if "bf16" in dials else 1e-3)

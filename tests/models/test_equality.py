@@ -1,5 +1,8 @@
 """The fast path equals the slow, obvious model: outputs and gradients, whatever the batch."""
 
+import shutil
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -38,7 +41,15 @@ def make_batch(seed: int, distinct: int, samples: int, asvs: int, mixed_lengths:
     return tokens, index, counts
 
 
-@settings(max_examples=25, deadline=None)
+@contextmanager
+def in_threads(number):
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield
+    torch.set_num_threads(before)
+
+
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     distinct=st.integers(1, 9),
@@ -46,12 +57,10 @@ def make_batch(seed: int, distinct: int, samples: int, asvs: int, mixed_lengths:
     asvs=st.integers(1, 7),
     mixed_lengths=st.booleans(),
     position_encoding=st.sampled_from(["rotary", "learned"]),
-    gradient_checkpointing=st.booleans(),
-    attn_implementation=st.sampled_from(get_args(AttnImplementation)),
+    dials=st.tuples(st.booleans(), st.sampled_from(get_args(AttnImplementation)), st.sampled_from([1, 2])),
 )
-def test_outputs_and_gradients_equal_the_reference(
-    seed, distinct, samples, asvs, mixed_lengths, position_encoding, gradient_checkpointing, attn_implementation
-):
+def test_outputs_and_gradients_equal_the_reference(seed, distinct, samples, asvs, mixed_lengths, position_encoding, dials):
+    gradient_checkpointing, attn_implementation, threads = dials
     compute = ComputeOptions(asv_chunk_size=3, attn_implementation=attn_implementation)
     encoder = make_encoder(compute, position_encoding=position_encoding)
     encoder.asv_encoder.gradient_checkpointing = gradient_checkpointing
@@ -65,7 +74,8 @@ def test_outputs_and_gradients_equal_the_reference(
         gradients = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
         return output.detach(), gradients
 
-    fast, fast_gradients = run(lambda: encoder(*batch))
+    with in_threads(threads):
+        fast, fast_gradients = run(lambda: encoder(*batch))
     slow, slow_gradients = run(lambda: reference.encode(encoder, *batch))
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-8)
     for name, gradient in slow_gradients.items():
@@ -87,3 +97,34 @@ def test_mixed_precision_stays_near_full_precision():
         half = encoder(tokens, index, counts.float())
     assert half.isfinite().all()
     assert (half.float() - full).norm() / full.norm() < 0.05
+
+
+@pytest.mark.parametrize("gradient_checkpointing", [False, True])
+def test_half_precision_is_handed_on_to_threads_and_to_what_is_computed_again(gradient_checkpointing):
+    tokens, index, counts = make_batch(3, 9, 20, 6, mixed_lengths=True)
+    gradients = []
+    for threads, again, half in ((1, False, False), (1, False, True), (2, gradient_checkpointing, True)):
+        encoder = make_encoder(embedding_dim=32, attention_heads=4).float()
+        encoder.asv_encoder.gradient_checkpointing = again
+        with in_threads(threads):
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                output = encoder(tokens, index, counts.float())
+            output.float().square().sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None]))
+    full, here, there = gradients
+    assert 1e-3 < (there - full).norm() / full.norm() < 0.05
+    assert 1e-3 < (here - full).norm() / full.norm() < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
+def test_a_compiled_model_equals_the_plain_one():
+    batch = make_batch(4, 9, 4, 6, mixed_lengths=True)
+    results = []
+    for compute in (IN_CHUNKS, replace(IN_CHUNKS, compile_model=True)):
+        encoder = make_encoder(compute, attention_layers=1)
+        output = encoder(*batch)
+        output.square().sum().backward()
+        results.append((output.detach(), encoder.asv_encoder.layers[0].ffn[0].weight.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-9)
+    assert encoder.state_dict().keys() == make_encoder(attention_layers=1).state_dict().keys()

@@ -72,7 +72,7 @@ class SampleDataset(Dataset[Draw]):
         columns = [self.counts.indices[row] for row in rows]
         if limit is None:
             return columns
-        return [asvs[np.argsort(-self.counts.data[row])[:limit]] for asvs, row in zip(columns, rows, strict=True)]
+        return [asvs[np.argsort(-self.counts.data[row], kind="stable")[:limit]] for asvs, row in zip(columns, rows, strict=True)]
 
     def __getitem__(self, key: tuple[int, int]) -> Draw:
         epoch, row = key

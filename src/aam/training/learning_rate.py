@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import lightning as L
@@ -18,7 +19,7 @@ from aam.training.plots import save
 log = logging.getLogger(__name__)
 
 _LOWEST, _HIGHEST, _STEPS = 1e-6, 0.3, 100
-# Before the first the running mean of the losses has not settled, after the last the loss has begun to rise.
+# Steps after which Lightning's running mean of the losses has settled.
 _SETTLING = 10
 
 
@@ -28,7 +29,7 @@ def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, 
     A hundred steps with rates from 1e-6 to 0.3; the module's weights are as before. InputError when no rate can be named.
     """
     trainer = L.Trainer(
-        max_epochs=-1,
+        max_epochs=math.ceil(_STEPS / len(train)),
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -48,13 +49,12 @@ def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, 
 def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
     """The rate at which the loss falls fastest with the logarithm of the rate, from rising rates and their losses [steps]."""
     finite = np.isfinite(losses)
-    rates, losses = rates[finite], losses[finite]
+    rates, losses = rates[finite][_SETTLING:], losses[finite][_SETTLING:]
     end = int(losses.argmin()) + 1 if len(losses) else 0
-    if end < _SETTLING + 2:
+    if end < 3:
         raise InputError("--find-lr: the loss did not fall at any rate; give --lr")
     smooth = np.convolve(np.pad(losses, 2, mode="edge"), np.full(5, 0.2), mode="valid")[:end]
-    slopes = np.gradient(smooth, np.log(rates[:end]))
-    return float(rates[_SETTLING + slopes[_SETTLING:].argmin()])
+    return float(rates[np.gradient(smooth, np.log(rates[:end])).argmin()])
 
 
 def _plot(rates: np.ndarray, losses: np.ndarray, chosen: float) -> Figure:

@@ -27,7 +27,7 @@ from aam.training.objectives import self_supervised, self_supervised_losses
 log = logging.getLogger(__name__)
 
 GIGABYTE = 2**30
-# Of what is kept for the backward pass: what its own intermediate results and the allocator take besides.
+# Of what is kept for the backward pass: with what its own intermediate results and the allocator take.
 _OVERHEAD = 1.3
 # Of the memory that is free, when no limit is given.
 _FREE_SHARE = 0.8
@@ -49,12 +49,13 @@ class StepCost:
     always: float
     length: int
     chunk: float
+    overhead: float = _OVERHEAD
 
     def bytes(self, distinct: int, samples: int, longest: int) -> float:
         """Estimate for a batch of `samples` of up to `longest` ASVs, `distinct` between them."""
         nucleotides = min(distinct, self.chunk) * self.length * self.nucleotide
         slots = samples * longest
-        return _OVERHEAD * (nucleotides + slots * self.slot + slots * longest * self.pair) + self.always
+        return self.overhead * (nucleotides + slots * self.slot + slots * longest * self.pair) + self.always
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,16 @@ def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: B
 def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
     """Run small batches of sequences of `length` and fit what is kept for the backward pass to their sizes."""
     sizes, kept = [], []
-    device = encoder.richness.weight.device
+    device, threads = encoder.richness.weight.device, torch.get_num_threads()
+    # What other threads keep is not seen from here.
+    torch.set_num_threads(1)
     for distinct, samples, asvs in _PROBES:
         batch = probe_batch(distinct, samples, asvs, length).to(device)
         with count_kept_bytes(encoder.parameters()) as kept_bytes, autocast(device, encoder.compute.mixed_precision):
             step_loss(encoder, objectives, batch)
             kept.append(kept_bytes())
         sizes.append((distinct * length, samples * asvs, samples * asvs**2, 1))
+    torch.set_num_threads(threads)
     (nucleotide, slot, pair, always), _ = nnls(np.array(sizes, dtype=float), np.array(kept, dtype=float))
     return StepCost(nucleotide, slot, pair, always, length, math.inf)
 
@@ -169,12 +173,11 @@ def plan_memory(
     asvs.gradient_checkpointing = False
     cost = measure_cost(encoder, objectives, table.asv_tokens.shape[1])
     budget = budget_bytes(encoder, compute.max_memory_gb)
-    whole, chunked = Limit(cost, budget), Limit(replace(cost, chunk=asv_chunk_size(compute, default_device())), budget)
-    alone = table.sizes_alone()
-    everything_fits = all(whole(*size) for size in table.sizes(fit.batch_size) + alone)
-    asvs.gradient_checkpointing = not everything_fits if choice is None else choice
-    limit = chunked if asvs.gradient_checkpointing else whole
-    require_each_fits(limit, alone, table)
+    # Each thread has a chunk in work.
+    chunk = asv_chunk_size(compute, default_device()) * (1 if torch.cuda.is_available() else torch.get_num_threads())
+    limit = choose_limit(Limit(cost, budget), chunk, choice, fit.batch_size, table)
+    asvs.gradient_checkpointing = limit.cost.chunk == chunk
+    require_each_fits(limit, table)
     batch_size = largest_batch(fit.batch_size, limit, table) if compute.auto_batch_size else fit.batch_size
     accumulate = fit.accumulate * math.ceil(fit.batch_size / batch_size)
     if compute.auto_batch_size:
@@ -184,8 +187,16 @@ def plan_memory(
     return Plan(batch_size, accumulate, limit, planned)
 
 
-def require_each_fits(limit: Limit, alone: list[tuple[int, int, int]], table: TrainingTable) -> None:
+def choose_limit(limit: Limit, chunk: int, checkpointing: bool | None, batch_size: int, table: TrainingTable) -> Limit:
+    """The limit at the cost with gradient checkpointing where it is wanted or (None) not everything fits without, else as it is."""
+    if checkpointing is None:
+        checkpointing = not all(limit(*size) for size in table.sizes(batch_size) + table.sizes_alone())
+    return replace(limit, cost=replace(limit.cost, chunk=chunk)) if checkpointing else limit
+
+
+def require_each_fits(limit: Limit, table: TrainingTable) -> None:
     """InputError that names the largest sample when it does not fit alone."""
+    alone = table.sizes_alone()
     number = max(range(len(alone)), key=lambda sample: alone[sample][0])
     if limit(*alone[number]):
         return

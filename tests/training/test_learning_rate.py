@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from aam.errors import InputError
+from aam.training.learning_rate import steepest
+
+
+def curve(falls_at):
+    rates = np.geomspace(1e-6, 0.3, 100)
+    losses = 1.0 - 0.8 / (1 + np.exp(-4 * np.log10(rates / falls_at)))
+    return rates, np.where(rates > 30 * falls_at, losses + rates / falls_at, losses)
+
+
+@pytest.mark.parametrize("falls_at", [1e-4, 1e-3, 5e-3])
+def test_the_rate_where_the_loss_falls_fastest_is_found(falls_at):
+    assert steepest(*curve(falls_at)) == pytest.approx(falls_at, rel=0.3)
+
+
+def test_losses_that_are_not_finite_are_left_out():
+    rates, losses = curve(1e-3)
+    assert steepest(rates, np.where(rates > 0.05, np.nan, losses)) == pytest.approx(1e-3, rel=0.3)
+
+
+def test_a_loss_that_never_falls_is_an_error():
+    rates = np.geomspace(1e-6, 0.3, 100)
+    with pytest.raises(InputError, match="give --lr"):
+        steepest(rates, rates)

@@ -1,0 +1,106 @@
+"""The plan of a run's memory: measured costs foretell what a step keeps, and batches are made by them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aam.config import ComputeOptions, FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainComputeOptions
+from aam.data.dataset import Collate, SampleDataset
+from aam.data.sequences import tokenize
+from aam.data.simulate import simulate
+from aam.errors import InputError
+from aam.models import SequenceEncoder
+from aam.training.memory import (
+    Limit,
+    StepCost,
+    TrainingTable,
+    choose_limit,
+    count_kept_bytes,
+    largest_batch,
+    measure_cost,
+    plan_memory,
+    require_each_fits,
+    step_loss,
+)
+
+OBJECTIVES = PretrainObjectives()
+
+
+@pytest.fixture(scope="module")
+def table():
+    community = simulate(0, n_samples=40, n_asvs=80, length=60)
+    tokens = tokenize(community.sequences, community.table.feature_ids, 150)
+    return TrainingTable(SampleDataset(community.table, ReadOptions(), 0), np.arange(40), tokens)
+
+
+def encoder_of(**compute):
+    torch.manual_seed(0)
+    return SequenceEncoder(ModelOptions(embedding_dim=32, attention_heads=2), 60, ComputeOptions(**compute))
+
+
+@pytest.mark.parametrize("attention", ["mem_efficient", "math"])
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_the_measured_cost_foretells_what_a_real_batch_keeps(table, attention, precision):
+    encoder = encoder_of(attn_implementation=attention, mixed_precision=precision)
+    threads = torch.get_num_threads()
+    cost = measure_cost(encoder, OBJECTIVES, table.asv_tokens.shape[1])
+    assert torch.get_num_threads() == threads
+    batch = Collate(table.asv_tokens)([table.dataset[0, row] for row in range(24)])
+    torch.set_num_threads(1)
+    with count_kept_bytes(encoder.parameters()) as kept, torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        step_loss(encoder, OBJECTIVES, batch)
+        actual = kept()
+    torch.set_num_threads(threads)
+    sizes = (batch.counts > 0).sum(dim=1)
+    estimate = replace(cost, overhead=1.0).bytes(len(batch.asv_tokens), 24, int(sizes.max()))
+    assert 0.9 * actual < estimate < 1.6 * actual  # samples are reckoned as long as the longest of them
+
+
+def test_checkpointing_is_planned_with_one_chunk_and_keeps_less():
+    cost = StepCost(nucleotide=1000.0, slot=10.0, pair=0.0, always=5.0, length=100, chunk=float("inf"))
+    chunked = replace(cost, chunk=16.0)
+    assert cost.bytes(400, 8, 50) > 10 * chunked.bytes(400, 8, 50)
+    assert cost.bytes(10, 8, 50) == chunked.bytes(10, 8, 50)
+
+
+def test_nothing_is_planned_where_nothing_is_asked_for(table):
+    encoder = encoder_of()
+    plan = plan_memory(encoder, OBJECTIVES, FitOptions(batch_size=8), TrainComputeOptions(), table)
+    assert (plan.batch_size, plan.accumulate, plan.limit) == (8, 1, None)
+    assert encoder.asv_encoder.gradient_checkpointing is torch.cuda.is_available()
+    plan_memory(encoder, OBJECTIVES, FitOptions(batch_size=8), TrainComputeOptions(gradient_checkpointing=True), table)
+    assert encoder.asv_encoder.gradient_checkpointing
+
+
+COST = StepCost(nucleotide=10.0, slot=1.0, pair=0.0, always=0.0, length=1, chunk=float("inf"), overhead=1.0)
+
+
+def test_checkpointing_goes_on_where_the_limit_needs_it_and_not_where_it_is_refused(table):
+    all_asvs = max(distinct for distinct, _, _ in table.sizes(32))
+    enough, little = Limit(COST, 1e9), Limit(COST, 10.0 * all_asvs)
+    for limit, choice, expected in (
+        (enough, None, False),
+        (little, None, True),
+        (little, False, False),
+        (enough, True, True),
+    ):
+        chosen = choose_limit(limit, 4, choice, 32, table)
+        assert (chosen.cost.chunk == 4) is expected, (limit, choice)
+        assert chosen.budget == limit.budget
+
+
+def test_a_sample_that_does_not_fit_alone_is_named(table):
+    largest = max(asvs for asvs, _, _ in table.sizes_alone())
+    require_each_fits(Limit(COST, 11.0 * largest), table)
+    with pytest.raises(InputError, match=rf"sample \S+ with {largest} ASVs needs about .* GB, .* --token-limit"):
+        require_each_fits(Limit(COST, 11.0 * largest - 1), table)
+
+
+def test_the_largest_batch_fits_and_accumulation_keeps_the_samples_per_step(table):
+    cost = replace(COST, nucleotide=0.0)
+    longest = max(size for _, _, size in table.sizes(8))
+    assert largest_batch(32, Limit(cost, 1e9), table) == 32
+    assert largest_batch(32, Limit(cost, 9.0 * longest), table) == 8
+    assert largest_batch(32, Limit(cost, 0.0), table) == 2
