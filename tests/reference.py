@@ -37,7 +37,7 @@ def _rotate(x: Tensor, angles: Tensor | None) -> Tensor:
 
 def _layer(layer, x: Tensor, logit_bias: Tensor, visible: Tensor, angles: Tensor | None) -> Tensor:
     x = _attention(layer, x, logit_bias, visible, angles)
-    return x + layer.ffn(layer.ffn_norm(x))
+    return x + layer.narrow(torch.nn.functional.gelu(layer.widen(layer.ffn_norm(x))))
 
 
 def _pool(pooling, x: Tensor, logit_bias: Tensor, visible: Tensor) -> Tensor:

@@ -125,6 +125,6 @@ def test_a_compiled_model_equals_the_plain_one():
         encoder = make_encoder(compute, attention_layers=1)
         output = encoder(*batch)
         output.square().sum().backward()
-        results.append((output.detach(), encoder.asv_encoder.layers[0].ffn[0].weight.grad))
+        results.append((output.detach(), encoder.asv_encoder.layers[0].widen.weight.grad))
     torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-9)
     assert encoder.state_dict().keys() == make_encoder(attention_layers=1).state_dict().keys()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from aam.config import AttnImplementation, ComputeOptions, ModelOptions
+from aam.models.recompute import Apply, Recomputed
 
 # What stands in where a kernel is not to be had: the efficient one has no CPU version, flash none of fp32 on a GPU.
 _KERNELS = {
@@ -104,7 +105,8 @@ class Attention(nn.Module):
         if rotary is not None:
             qk = rotary(qk)
         q, k = qk.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        v = v.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        # A copy, so that not all of qkv is kept for it.
+        v = v.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
         return self.out(attend(q, k, v, key_bias, self.implementation).transpose(1, 2).reshape(n, t, width))
 
 
@@ -121,8 +123,15 @@ class TransformerLayer(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = Attention(options, compute)
         self.ffn_norm = nn.LayerNorm(width)
-        self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), key_bias, rotary)
-        return x + self.ffn(self.ffn_norm(x))
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._forward(x, key_bias, rotary, lambda function, x: function(x))
+        again = Recomputed()
+        with again.keeping():
+            return self._forward(x, key_bias, rotary, again.of)
+
+    def _forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None, of: Apply) -> Tensor:
+        x = x + self.attention(of(self.attention_norm, x), key_bias, rotary)
+        return x + self.narrow(of(F.gelu, self.widen(of(self.ffn_norm, x))))
