@@ -34,6 +34,19 @@ def check_compute(options: ComputeOptions) -> None:
         raise InputError("--compile-model needs a C++ compiler on a CPU: install g++, or leave the option out")
 
 
+def describe(options: ComputeOptions, gradient_checkpointing: bool) -> str:
+    """One line on how a model runs here, with what was chosen for the device."""
+    device = default_device()
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    chunks = f"{asv_chunk_size(options, device)} ASVs at a time{' in each thread' if device.type == 'cpu' else ''}"
+    precision = {"no": "fp32"}.get(options.mixed_precision, options.mixed_precision)
+    kernel = options.attn_implementation
+    if device.type == "cpu" and kernel in ("auto", "mem_efficient"):
+        kernel = "math" if kernel == "auto" and precision == "bf16" else "flash"
+    checkpointing = "gradient checkpointing" if gradient_checkpointing else "no gradient checkpointing"
+    return f"{where}; {precision}; attention: {kernel}; {chunks}; {checkpointing}"
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """Context in which the network computes in `precision`, outside of a Lightning trainer."""
     dtype = _AUTOCAST[precision]

@@ -5,14 +5,30 @@ A chain of small tensor operations is faster on one core than shared by many: th
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
 from typing import TypeVar
 
 import torch
 
+# Of mallopt(3).
+_M_ARENA_MAX = -8
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@cache
+def share_one_arena() -> None:
+    """Let all threads allocate from one heap: each on its own would hold on to what it freed, a third more memory in a long run.
+
+    Only glibc has arenas.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
@@ -20,6 +36,7 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
     if min(threads, len(items)) <= 1:
         yield from map(work, items)
         return
+    share_one_arena()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     pool = ThreadPoolExecutor(threads)

@@ -36,7 +36,7 @@ def pretrain(config: PretrainConfig) -> None:
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_distances_of, read_study, write_split
-    from aam.compute import check_compute
+    from aam.compute import check_compute, describe
     from aam.data.dataset import Collate, SampleDataset, make_loader
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
@@ -61,7 +61,7 @@ def pretrain(config: PretrainConfig) -> None:
     training = TrainingTable(dataset, split.train, study.asv_tokens)
     plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training)
     options = replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
-    log.info("%s", summarise(encoder))
+    log.info("%s\n%s", summarise(encoder), describe(config.compute, encoder.asv_encoder.gradient_checkpointing))
     collate = Collate(study.asv_tokens)
     train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=plan.limit)
     # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.

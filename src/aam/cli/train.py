@@ -37,7 +37,7 @@ def train(config: TrainConfig) -> None:
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import first_draws, read_study, write_split
-    from aam.compute import check_compute
+    from aam.compute import check_compute, describe
     from aam.data.dataset import SampleDataset
     from aam.models import SequenceEncoder
     from aam.models.summary import summarise
@@ -61,8 +61,8 @@ def train(config: TrainConfig) -> None:
         first = first_draws(dataset, study, problem.split.train)
         encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
     model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
-    log.info("%s", summarise(model))
     parts = assemble(problem, model, dataset, config, folder)
+    log.info("%s\n%s", summarise(model), describe(config.compute, encoder.asv_encoder.gradient_checkpointing))
     write_split(study, problem.split, folder)
     result = fit(parts.module, parts.loaders, config.compute.mixed_precision, folder, monitor, config.output.resume)
     parts.plan.log_peak()

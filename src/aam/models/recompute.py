@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -47,6 +48,6 @@ class Recomputed:
     def _unpack(kept: object) -> Tensor:
         if isinstance(kept, Tensor):
             return kept
-        function, x, shape = kept  # type: ignore[misc]
+        function, x, shape = cast("tuple[Callable[[Tensor], Tensor], Tensor, torch.Size]", kept)
         with torch.no_grad():
             return function(x).view(shape)
