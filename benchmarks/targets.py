@@ -35,6 +35,9 @@ def targets_of(parts: Parts, table: str, size: str, batch_sizes: Sequence[int], 
             target(f"pretrain, batch {many}", "public", steps["pretrain", many]["x public"], 60, 150),
             target(f"pretrain, batch {few}", "public", steps["pretrain", few]["x public"], 25, 60),
             target(f"predict the whole {table} table", "public", steps["predict", many]["x public"], 150, 500),
+            target(f"pretrain, batch {many}, bf16", "public", steps["pretrain, bf16", many]["x public"], 60, 150),
+            target(f"pretrain, batch {few}, bf16", "public", steps["pretrain, bf16", few]["x public"], 25, 60),
+            target(f"predict the whole {table} table, bf16", "public", steps["predict, bf16", many]["x public"], 150, 500),
         ]
     for row in parts["epochs"]:
         if (row["table"], row["size"]) == (table, size):

@@ -347,7 +347,13 @@ def reference_step(work: Workload) -> Step:
 
 
 # By the name that rows have.
+def _in_bf16(task: Callable[[Workload], Step]) -> Callable[[Workload], Step]:
+    return lambda work: task(replace(work, compute=replace(work.compute, mixed_precision="bf16")))
+
+
 TASKS: dict[str, Callable[[Workload], Step]] = {
+    "pretrain, bf16": _in_bf16(pretrain_step),
+    "predict, bf16": _in_bf16(predict_table),
     "pretrain": pretrain_step,
     "train": train_step,
     "train, frozen base": frozen_step,
