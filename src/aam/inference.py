@@ -14,6 +14,9 @@ from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
 from aam.progress import track
 
+# Chunks of ASVs between two steps of the progress bar.
+_CHUNKS = 16
+
 
 @torch.inference_mode()
 def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
@@ -23,7 +26,8 @@ def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
     # By length, so that few positions are padding.
     order = np.argsort(lengths, kind="stable")
     vectors = torch.zeros(len(asv_tokens), encoder.options.embedding_dim, device=device)
-    size = asv_chunk_size(encoder.compute, device)
+    # As many as the threads share out among them.
+    size = _CHUNKS * asv_chunk_size(encoder.compute, device)
     steps = range(0, len(order), size)
     for start in track(steps, "Encoding ASVs", len(steps)):
         rows = order[start : start + size]

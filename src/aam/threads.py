@@ -1,4 +1,4 @@
-"""Several pieces of work at a time, each on one core.
+"""Several pieces of work at a time, each on cores of its own.
 
 A chain of small tensor operations is faster on one core than shared by many: they would wait for each other at every operation.
 """
@@ -38,7 +38,7 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
         return
     share_one_arena()
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(max(1, before // threads))
     pool = ThreadPoolExecutor(threads)
     try:
         yield from pool.map(work, items)

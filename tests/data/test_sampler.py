@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from aam.config import ReadOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
-from aam.data.sampler import EpochSampler, PackedBatchSampler
+from aam.data.sampler import EpochSampler, PackedBatchSampler, Packing
 from tests.data.test_dataset import table_of, tokens_of
 
 
@@ -24,10 +24,14 @@ def test_every_sample_is_in_one_batch_that_fits_or_is_its_own(samples, batch_siz
         return distinct + number * longest <= 2 * most
 
     sampler = EpochSampler(np.arange(len(samples)), seed, shuffle=True)
-    sampler.set_epoch(3)
-    batches = list(PackedBatchSampler(sampler, batch_size, columns, 31, fits))
-    assert [key for batch in batches for key in batch] == list(sampler)
-    assert len(PackedBatchSampler(sampler, batch_size, columns, 31, fits)) == len(batches)
+    packed = PackedBatchSampler(sampler, batch_size, Packing(fits, columns, 31, epochs=4))
+    for epoch in range(4):
+        sampler.set_epoch(epoch)
+        batches = list(packed)
+        # Lightning counts the batches once for all epochs.
+        assert len(batches) == len(packed)
+        assert [key for batch in batches for key in batch] == list(sampler)
+    batches = packed.pack(list(sampler))
     for number, batch in enumerate(batches):
         rows = [row for _, row in batch]
 

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 # They say what to do with the folder and where options come from, not what the run is.
 NOT_RECORDED = ("config", "overwrite", "resume")
 # What --resume may change: how long the run is, where its folder lies, and what changes no result.
-MAY_CHANGE = ("epochs", "max_steps", "output_dir", "cache", "cache_dir")
+MAY_CHANGE = (
+    "epochs",
+    "max_steps",
+    "output_dir",
+    "cache",
+    "cache_dir",
+    "asv_chunk_size",
+    "attn_implementation",
+    "gradient_checkpointing",
+    "compile_model",
+)
 
 
 def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -19,7 +19,7 @@ class ShortHelp(DefaultFormatter):
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         short = [
             entry.copy(
-                negative_names=entry.negative_names if entry.default == "True" else (),
+                negative_names=() if entry.default == "False" else entry.negative_names,
                 default=None if entry.default in OFF else entry.default,
             )
             for entry in panel.entries

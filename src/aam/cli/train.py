@@ -184,7 +184,7 @@ def assemble(problem: Problem, model: SequencePredictor, dataset: SampleDataset,
     fit = replace(fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
     collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
     loaders = (
-        make_loader(dataset, collate, split.train, fit.batch_size, shuffle=True, fits=plan.limit),
+        make_loader(dataset, collate, split.train, fit.batch_size, shuffle=True, fits=plan.limit, epochs=fit.epochs),
         make_loader(dataset, collate, split.val, fit.batch_size, shuffle=False, fits=plan.limit),
     )
     return Parts(TrainModule(model, distance, config.objectives, fit, *about), loaders, plan, None)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from aam.config import ReadOptions
-from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler
+from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler, Packing
 from aam.data.table import FeatureTable, rarefy
 
 
@@ -128,11 +128,20 @@ class Collate:
 
 
 def make_loader(
-    dataset: SampleDataset, collate: Collate, rows: np.ndarray, batch_size: int, shuffle: bool, fits: Fits | None = None
+    dataset: SampleDataset,
+    collate: Collate,
+    rows: np.ndarray,
+    batch_size: int,
+    shuffle: bool,
+    fits: Fits | None = None,
+    epochs: int = 1,
 ) -> DataLoader[Batch]:
-    """Batches of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in every epoch."""
+    """Batches of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in every epoch.
+
+    `epochs`: of the run, for batches packed by `fits`.
+    """
     sampler = EpochSampler(rows, dataset.seed, shuffle)
     batches: Sampler = BatchSampler(sampler, batch_size, drop_last=False)  # type: ignore[arg-type]
     if fits is not None:
-        batches = PackedBatchSampler(sampler, batch_size, dataset.most_columns(), dataset.counts.shape[1], fits)
+        batches = PackedBatchSampler(sampler, batch_size, Packing(fits, dataset.most_columns(), dataset.counts.shape[1], epochs))
     return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]

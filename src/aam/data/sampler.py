@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -28,40 +29,62 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return len(self.rows)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        rows = self.rows
-        if self.shuffle:
-            rows = np.random.default_rng((self.seed, self.epoch)).permutation(rows)
-        return iter([(self.epoch, int(row)) for row in rows])
+        return iter(self.keys(self.epoch))
+
+    def keys(self, epoch: int) -> list[tuple[int, int]]:
+        """Those of one epoch."""
+        rows = np.random.default_rng((self.seed, epoch)).permutation(self.rows) if self.shuffle else self.rows
+        return [(epoch, int(row)) for row in rows]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What packs batches: whether one fits, the ASVs of each row (table columns below `n_columns`), and the epochs of the run."""
+
+    fits: Fits
+    columns: Sequence[np.ndarray]
+    n_columns: int
+    epochs: int
 
 
 class PackedBatchSampler(Sampler[list[tuple[int, int]]]):
     """Batches of up to `batch_size` samples in the sampler's order, closed earlier where one sample more would not fit.
 
-    columns: the ASVs of each row (table columns), from which the size of a batch is known before it is drawn. A sample that does
-    not fit alone is a batch of its own; none is left out.
+    A sample that does not fit alone is a batch of its own; none is left out. Every epoch has as many batches as the epoch with
+    most of them - its largest batches are halved until it has - because Lightning counts them once for the whole run.
     """
 
-    def __init__(self, sampler: EpochSampler, batch_size: int, columns: Sequence[np.ndarray], n_columns: int, fits: Fits) -> None:
-        self.sampler, self.batch_size, self.columns, self.n_columns, self.fits = sampler, batch_size, columns, n_columns, fits
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        seen = np.zeros(self.n_columns, dtype=bool)
-        batch: list[tuple[int, int]] = []
-        distinct = longest = 0
-        for key in self.sampler:
-            columns = self.columns[key[1]]
-            new = int(np.count_nonzero(~seen[columns]))
-            grown = (distinct + new, len(batch) + 1, max(longest, len(columns)))
-            if batch and (len(batch) == self.batch_size or not self.fits(*grown)):
-                yield batch
-                batch, grown = [], (len(columns), 1, len(columns))
-                seen[:] = False
-            batch.append(key)
-            seen[columns] = True
-            distinct, longest = grown[0], grown[2]
-        if batch:
-            yield batch
+    def __init__(self, sampler: EpochSampler, batch_size: int, packing: Packing) -> None:
+        self.sampler, self.batch_size, self.packing = sampler, batch_size, packing
+        epochs = range(packing.epochs if sampler.shuffle else 1)
+        self.number = max(len(self.pack(sampler.keys(epoch))) for epoch in epochs)
 
     def __len__(self) -> int:
-        """Batches of the sampler's present epoch."""
-        return sum(1 for _ in self)
+        return self.number
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batches = self.pack(list(self.sampler))
+        while len(batches) < self.number:
+            largest = max(range(len(batches)), key=lambda number: len(batches[number]))
+            batch = batches[largest]
+            batches[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+        return iter(batches)
+
+    def pack(self, keys: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """The keys in order, in batches as full as they may be."""
+        seen = np.zeros(self.packing.n_columns, dtype=bool)
+        batches: list[list[tuple[int, int]]] = []
+        distinct = longest = 0
+        for key in keys:
+            columns = self.packing.columns[key[1]]
+            new = int(np.count_nonzero(~seen[columns]))
+            last = batches[-1] if batches else []
+            grown = (distinct + new, len(last) + 1, max(longest, len(columns)))
+            if not last or len(last) == self.batch_size or not self.packing.fits(*grown):
+                batches.append([])
+                grown = (len(columns), 1, len(columns))
+                seen[:] = False
+            batches[-1].append(key)
+            seen[columns] = True
+            distinct, longest = grown[0], grown[2]
+        return batches

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from aam.threads import in_threads
 
@@ -81,6 +82,7 @@ class _RunChunks(torch.autograd.Function):
         return torch.cat([output.detach() for output in outputs])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         wanted = [leaf for leaf in ctx.leaves if leaf.requires_grad]
         parts = gradients[0].split(ctx.sizes)

@@ -74,7 +74,7 @@ class SequenceEncoder(nn.Module):
             if (length := max(1, int(longest[rows[-1]])))
         ]
         parts = [parameter for name, parameter in self.named_parameters() if not name.startswith("asv_encoder.")]
-        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors,), parts)
+        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors.to(counts.dtype),), parts)
         return encoded[order.argsort()]
 
     def _encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
@@ -82,4 +82,6 @@ class SequenceEncoder(nn.Module):
         present = counts > 0
         key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)
         richness = present.sum(dim=1, keepdim=True).clamp(min=1).to(counts.dtype).log()
-        return self.pooling(x, present, key_bias) + self.max_pooling(x, present) + self.richness(richness)
+        views = (self.pooling(x, present, key_bias), self.max_pooling(x, present), self.richness(richness))
+        # In full precision: small distances are differences of these.
+        return torch.stack([view.to(counts.dtype) for view in views]).sum(dim=0)

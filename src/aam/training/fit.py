@@ -112,9 +112,7 @@ def _trainer(
         max_epochs=epochs,
         # All of them, however many an epoch has, unless epochs are shortened.
         limit_train_batches=batches if batches < len(train) else 1.0,
-        accumulate_grad_batches=options.accumulate,
-        gradient_clip_val=options.gradient_clip,
-        **_where(options, precision),
+        **_step_options(options, precision),
         logger=OverlayLogger(folder / "tensorboard"),
         callbacks=callbacks,
         log_every_n_steps=10,
@@ -125,11 +123,13 @@ def _trainer(
     return trainer, best, lines
 
 
-def _where(options: FitOptions, precision: Precision) -> dict[str, Any]:
-    """What every trainer is told about the machine."""
+def _step_options(options: FitOptions, precision: Precision) -> dict[str, Any]:
+    """What every trainer is told about a step."""
     return {
         "precision": _PRECISION[precision],
         "deterministic": options.deterministic,
+        "accumulate_grad_batches": options.accumulate,
+        "gradient_clip_val": options.gradient_clip,
         # Not "auto": Apple's GPUs have no float64, which exact distances and running sums need.
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
         "devices": 1,
@@ -154,7 +154,7 @@ def fit(
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
     if options.find_lr and not resume:
-        module.lr = find_learning_rate(module, train, folder, _where(options, precision))
+        module.lr = find_learning_rate(module, train, folder, _step_options(options, precision))
     trainer, best, lines = _trainer(options, precision, train, folder, monitor)
     # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
     module.train()

@@ -11,6 +11,7 @@ import numpy as np
 from lightning.pytorch.tuner import Tuner
 from matplotlib.figure import Figure
 from torch.utils.data import DataLoader
+from torchmetrics import Metric
 
 from aam.errors import InputError
 from aam.training.module import LearningModule
@@ -29,7 +30,7 @@ def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, 
     A hundred steps with rates from 1e-6 to 0.3; the module's weights are as before. InputError when no rate can be named.
     """
     trainer = L.Trainer(
-        max_epochs=math.ceil(_STEPS / len(train)),
+        max_epochs=math.ceil(_STEPS * module.fit_options.accumulate / len(train)),
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -39,6 +40,9 @@ def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, 
     module.train()
     finder = Tuner(trainer).lr_find(module, train, min_lr=_LOWEST, max_lr=_HIGHEST, num_training=_STEPS, update_attr=False)
     assert finder is not None
+    for part in module.modules():
+        if isinstance(part, Metric):
+            part.reset()  # they saw losses at every rate
     rates, losses = (np.array(finder.results[name]) for name in ("lr", "loss"))
     chosen = steepest(rates, losses)
     save(_plot(rates, losses, chosen), folder / "plots" / "learning_rate.png")

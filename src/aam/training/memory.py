@@ -21,7 +21,7 @@ from aam.config import FitOptions, PretrainObjectives, TrainComputeOptions
 from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
 from aam.errors import InputError
-from aam.models import SequenceEncoder
+from aam.models import SequenceEncoder, recompute
 from aam.training.objectives import self_supervised, self_supervised_losses
 
 log = logging.getLogger(__name__)
@@ -107,8 +107,12 @@ def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[]
             kept.setdefault(address, tensor.detach())
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield lambda: sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    recompute.observers.append(pack)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            yield lambda: sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    finally:
+        recompute.observers.remove(pack)
 
 
 def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: Batch) -> Tensor:
@@ -120,17 +124,25 @@ def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: B
 
 def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
     """Run small batches of sequences of `length` and fit what is kept for the backward pass to their sizes."""
-    sizes, kept = [], []
-    device, threads = encoder.richness.weight.device, torch.get_num_threads()
+    threads = torch.get_num_threads()
     # What other threads keep is not seen from here.
     torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng():
+            return _fit_cost(encoder, objectives, length)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _fit_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
+    sizes, kept = [], []
+    device = encoder.richness.weight.device
     for distinct, samples, asvs in _PROBES:
         batch = probe_batch(distinct, samples, asvs, length).to(device)
         with count_kept_bytes(encoder.parameters()) as kept_bytes, autocast(device, encoder.compute.mixed_precision):
             step_loss(encoder, objectives, batch)
             kept.append(kept_bytes())
         sizes.append((distinct * length, samples * asvs, samples * asvs**2, 1))
-    torch.set_num_threads(threads)
     (nucleotide, slot, pair, always), _ = nnls(np.array(sizes, dtype=float), np.array(kept, dtype=float))
     return StepCost(nucleotide, slot, pair, always, length, math.inf)
 
@@ -182,7 +194,7 @@ def plan_memory(
     accumulate = fit.accumulate * math.ceil(fit.batch_size / batch_size)
     if compute.auto_batch_size:
         log.info("--auto-batch-size: --batch-size %d --accumulate %d", batch_size, accumulate)
-    planned = resident_bytes() + budget
+    planned = bytes_in_use() + budget
     log.info("memory: %.2f GB planned, of which %.2f for a step", planned / GIGABYTE, budget / GIGABYTE)
     return Plan(batch_size, accumulate, limit, planned)
 
@@ -200,7 +212,7 @@ def require_each_fits(limit: Limit, table: TrainingTable) -> None:
     number = max(range(len(alone)), key=lambda sample: alone[sample][0])
     if limit(*alone[number]):
         return
-    need, allowed = ((resident_bytes() + part) / GIGABYTE for part in (limit.cost.bytes(*alone[number]), limit.budget))
+    need, allowed = ((bytes_in_use() + part) / GIGABYTE for part in (limit.cost.bytes(*alone[number]), limit.budget))
     name, asvs = table.dataset.sample_ids[table.rows[number]], alone[number][0]
     raise InputError(
         f"sample {name} with {asvs} ASVs needs about {need:.2f} GB, {allowed:.2f} are there: raise --max-memory-gb, "
@@ -224,12 +236,14 @@ def budget_bytes(encoder: SequenceEncoder, max_memory_gb: float | None) -> float
         free = torch.cuda.mem_get_info()[0]
         limit = math.inf if max_memory_gb is None else max_memory_gb * GIGABYTE - torch.cuda.memory_allocated()
         return min(limit, _FREE_SHARE * free) - optimiser
-    limit = math.inf if max_memory_gb is None else max_memory_gb * GIGABYTE - resident_bytes()
+    limit = math.inf if max_memory_gb is None else max_memory_gb * GIGABYTE - bytes_in_use()
     return min(limit, _FREE_SHARE * psutil.virtual_memory().available) - optimiser
 
 
-def resident_bytes() -> int:
-    """Memory that the process holds now."""
+def bytes_in_use() -> int:
+    """Memory that is held now: on the GPU, or by the process."""
+    if torch.cuda.is_available():
+        return torch.cuda.memory_allocated()
     return psutil.Process().memory_info().rss
 
 
