@@ -9,7 +9,7 @@ from typing import Any
 
 from aam.config import DEFAULT_COMPUTE, AttnImplementation, ComputeOptions, ReadOptions
 from aam.models.masking import mask_nucleotides
-from aam.training.objectives import _MASKED_ASVS
+from aam.training.objectives import MASKED_ASVS
 from benchmarks.measure import Row, Run, parser_of
 from benchmarks.peak import Peak, measure_peak
 from benchmarks.workload import SIMULATED, SIZES, Workload, read_subject
@@ -115,7 +115,7 @@ def measure_logits(run: Run, work: Workload) -> None:
     batch = next(work.batches())
     samples, letters = len(batch.counts), (batch.asv_tokens > 0).sum(dim=1) - 1
     options = work.objectives
-    masked = int(mask_nucleotides(batch.asv_tokens, options.nuc_mask_ratio, options.nuc_mask_strategy).sum()) * _MASKED_ASVS
+    masked = int(mask_nucleotides(batch.asv_tokens, options.nuc_mask_ratio, options.nuc_mask_strategy).sum()) * MASKED_ASVS
     positions = {
         "every position of every occurrence": int(letters[batch.asv_index][batch.counts > 0].sum()),
         "every position of the distinct ASVs": int(letters.sum()),

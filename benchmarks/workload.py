@@ -34,7 +34,7 @@ from aam.distances.unifrac import UniFrac
 from aam.inference import TableSamples, embed_samples, predict_samples
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.training.module import EmbeddedBatch, HeadModule, LearningModule, PretrainModule, TrainModule, make_embedded_loader
-from aam.training.objectives import _MASKED_ASVS
+from aam.training.objectives import MASKED_ASVS
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, encode_asvs_flops, forward_flops, masked_flops, positions_of
 
 SIZES = {
@@ -150,7 +150,7 @@ class Workload:
         positions = positions_of(batch.asv_tokens.numpy())
         flops = forward_flops(self.model, positions, (batch.counts > 0).sum(dim=1).numpy())
         if masked and self.objectives.nuc_penalty > 0:
-            flops += masked_flops(self.model, positions, _MASKED_ASVS, self.objectives.nuc_mask_ratio)
+            flops += masked_flops(self.model, positions, MASKED_ASVS, self.objectives.nuc_mask_ratio)
         return Work(len(batch.counts), len(positions), int((positions - 1).sum()), passes * flops)
 
 
@@ -263,28 +263,26 @@ def _table_work(work: Workload) -> Work:
     return Work(work.subject.samples, len(positions), int((positions - 1).sum()), flops)
 
 
-def embed_table(work: Workload) -> Step:
-    """Embed the whole table."""
-    encoder, done = work.encoder().eval(), _table_work(work)
-    samples = TableSamples(work.dataset, work.subject.study.asv_tokens, work.rows)
+def _whole_table(work: Workload, use: Callable[[TableSamples], object]) -> Step:
+    samples, done = TableSamples(work.dataset, work.subject.study.asv_tokens, work.rows), _table_work(work)
 
     def step() -> Work:
-        embed_samples(encoder, samples, work.batch_size)
+        use(samples)
         return done
 
     return step
+
+
+def embed_table(work: Workload) -> Step:
+    """Embed the whole table."""
+    encoder = work.encoder().eval()
+    return _whole_table(work, lambda samples: embed_samples(encoder, samples, work.batch_size))
 
 
 def predict_table(work: Workload) -> Step:
     """Predict the whole table."""
-    model, done = work.predictor().eval(), _table_work(work)
-    samples = TableSamples(work.dataset, work.subject.study.asv_tokens, work.rows)
-
-    def step() -> Work:
-        predict_samples(model, samples, work.batch_size)
-        return done
-
-    return step
+    model = work.predictor().eval()
+    return _whole_table(work, lambda samples: predict_samples(model, samples, work.batch_size))
 
 
 def encode_step(work: Workload) -> Step:
@@ -346,11 +344,11 @@ def reference_step(work: Workload) -> Step:
     return _reference(work, backward=True)
 
 
-# By the name that rows have.
 def _in_bf16(task: Callable[[Workload], Step]) -> Callable[[Workload], Step]:
     return lambda work: task(replace(work, compute=replace(work.compute, mixed_precision="bf16")))
 
 
+# By the name that rows have.
 TASKS: dict[str, Callable[[Workload], Step]] = {
     "pretrain, bf16": _in_bf16(pretrain_step),
     "predict, bf16": _in_bf16(predict_table),

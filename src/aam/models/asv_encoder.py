@@ -1,7 +1,5 @@
 """Nucleotides -> one vector per distinct ASV."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,7 +7,7 @@ from torch import Tensor, nn
 from aam.compute import asv_chunk_size
 from aam.config import ComputeOptions, ModelOptions
 from aam.data.sequences import Nucleotide
-from aam.models.chunks import Chunked, run_chunks
+from aam.models.chunks import Chunked, ChunkedLoss, run_chunks, run_losses
 from aam.models.pooling import AttentionPooling
 from aam.models.transformer import RotaryPositions, TransformerLayer, hide_padding
 
@@ -61,7 +59,8 @@ class ASVEncoder(nn.Module):
 
     def forward(self, asv_tokens: Tensor) -> Tensor:
         """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]."""
-        return self._in_chunks(self._vectors, asv_tokens)
+        work = Chunked(self._vectors, self._chunks(asv_tokens), self.gradient_checkpointing)
+        return run_chunks(work, (), list(self.parameters()))
 
     @torch.no_grad()
     def calibrate(self, asv_tokens: Tensor) -> None:
@@ -76,21 +75,26 @@ class ASVEncoder(nn.Module):
         self.pooling.out.bias.sub_(vectors.mean(dim=0)).mul_(scale)
         self.pooling.out.weight.mul_(scale.unsqueeze(1))
 
-    def nucleotide_logits(self, asv_tokens: Tensor, masked_positions: Tensor) -> Tensor:
-        """Logits over A, C, G, T [P, 4] at the P masked positions (bool [U, 1 + L], row by row), which the model does not see."""
-        tokens = asv_tokens.masked_fill(masked_positions, Nucleotide.MASK)
-        return self._in_chunks(self._logits, tokens, masked_positions)
+    def masked_nucleotides(self, asv_tokens: Tensor, masked_positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict the nucleotides at the P masked positions (bool [U, 1 + L]), which the model does not see.
 
-    def _in_chunks(self, encode: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        Their cross-entropy, summed, in nats; and, without gradients, logits over A, C, G, T [P, 4], row by row.
+        """
+        return run_losses(ChunkedLoss(self._masked_loss, self._chunks(asv_tokens, masked_positions)), list(self.parameters()))
+
+    def _chunks(self, *inputs: Tensor) -> list[tuple[Tensor, ...]]:
         size = asv_chunk_size(self.compute, inputs[0].device)
-        chunks = list(zip(*(part.split(size) for part in inputs), strict=True))
-        return run_chunks(Chunked(encode, chunks, self.gradient_checkpointing), (), list(self.parameters()))
+        return list(zip(*(part.split(size) for part in inputs), strict=True))
 
     def _vectors(self, tokens: Tensor) -> Tensor:
         return self.pooling(self._hidden(tokens), tokens != Nucleotide.PAD)
 
-    def _logits(self, tokens: Tensor, masked_positions: Tensor) -> Tensor:
-        return self.nucleotide_head(self._hidden(tokens)[masked_positions])
+    def _masked_loss(self, tokens: Tensor, masked_positions: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self._hidden(tokens.masked_fill(masked_positions, Nucleotide.MASK))
+        logits = self.nucleotide_head(hidden[masked_positions])
+        # In full precision; in double where the model is.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return F.cross_entropy(logits, tokens[masked_positions].long() - Nucleotide.A, reduction="sum"), logits
 
     def _hidden(self, tokens: Tensor) -> Tensor:
         real = tokens != Nucleotide.PAD

@@ -1,7 +1,8 @@
 """A model run on chunks of its input, on a CPU several at a time, with gradients.
 
 Each thread runs its chunks forward and backward on one core, so that activations stay in its cache. The graph of a chunk is kept
-for the backward pass, or, to save memory, made again in it (gradient checkpointing; Chen et al. 2016, arXiv 1604.06174).
+for the backward pass, or, to save memory, made again in it (gradient checkpointing; Chen et al. 2016, arXiv 1604.06174). A loss
+that is a sum over chunks needs neither: each chunk goes backward at once.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ class Chunked:
 
     encode: Callable[..., Tensor]
     chunks: Sequence[Chunk]
-    recompute: bool
+    recompute: bool = False
+
+
+@dataclass(frozen=True)
+class ChunkedLoss:
+    """What is run: `loss(*chunk)` -> the chunk's part of a sum, and what it was computed from, for every chunk."""
+
+    loss: Callable[..., tuple[Tensor, Tensor]]
+    chunks: Sequence[Chunk]
 
 
 def run_chunks(work: Chunked, shared: Sequence[Tensor], parameters: Sequence[Tensor]) -> Tensor:
@@ -36,17 +45,29 @@ def run_chunks(work: Chunked, shared: Sequence[Tensor], parameters: Sequence[Ten
 
     `shared` are inputs of every chunk that gradients go back to, `parameters` those of the model that `encode` uses.
     """
-    threads, device = _threads(work), work.chunks[0][0].device.type
-    here = _as_here(device)
+    threads, here = _threads(work.chunks), _as_here(work.chunks[0][0].device.type)
     if not torch.is_grad_enabled() or (threads == 1 and not work.recompute):
         return torch.cat(list(in_threads(here(lambda chunk: work.encode(*shared, *chunk)), work.chunks, threads)))
     output: Tensor = _RunChunks.apply(work, here, len(shared), *shared, *parameters)
     return output
 
 
-def _threads(work: Chunked) -> int:
+def run_losses(work: ChunkedLoss, parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The sum of the losses of all chunks, and what they were computed from, without gradients, one after the other.
+
+    `parameters` are those of the model that gradients go back to. No activations are kept.
+    """
+    here = _as_here(work.chunks[0][0].device.type)
+    if torch.is_grad_enabled():
+        loss, outputs = _RunLosses.apply(work, here, *parameters)
+        return loss, outputs
+    parts = list(in_threads(here(lambda chunk: work.loss(*chunk)), work.chunks, _threads(work.chunks)))
+    return torch.stack([loss for loss, _ in parts]).sum(), torch.cat([output for _, output in parts])
+
+
+def _threads(chunks: Sequence[Chunk]) -> int:
     """One for each core of a CPU; a GPU is one worker."""
-    return min(torch.get_num_threads(), _MOST_THREADS, len(work.chunks)) if work.chunks[0][0].device.type == "cpu" else 1
+    return min(torch.get_num_threads(), _MOST_THREADS, len(chunks)) if chunks[0][0].device.type == "cpu" else 1
 
 
 def _as_here(device: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
@@ -73,8 +94,8 @@ class _RunChunks(torch.autograd.Function):
             return work.encode(*shared, *chunk)
 
         run = torch.no_grad()(encode) if work.recompute else encode
-        outputs = list(in_threads(here(run), work.chunks, _threads(work)))
-        ctx.leaves, ctx.threads = [*shared, *tensors[n_shared:]], _threads(work)
+        outputs = list(in_threads(here(run), work.chunks, _threads(work.chunks)))
+        ctx.leaves, ctx.threads = [*shared, *tensors[n_shared:]], _threads(work.chunks)
         ctx.sizes = [len(output) for output in outputs]
         # What gives the output of a chunk with its graph, which is let go of when it has been used.
         again = here(encode)
@@ -97,9 +118,44 @@ class _RunChunks(torch.autograd.Function):
                 sums = [_sum((old, new)) for old, new in zip(sums, found, strict=True)]
             return sums
 
-        by_thread = in_threads(run, range(ctx.threads), ctx.threads)
-        totals = iter([_sum(parts) for parts in zip(*by_thread, strict=True)])
+        totals = iter(_totals(run, ctx.threads))
         return (None, None, None, *(next(totals) if leaf.requires_grad else None for leaf in ctx.leaves))
+
+
+class _RunLosses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, work: ChunkedLoss, here: Callable, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        wanted = [parameter for parameter in parameters if parameter.requires_grad]
+        threads = _threads(work.chunks)
+        results: list[Any] = [None] * len(work.chunks)
+
+        def run(first: int) -> list[Tensor | None]:
+            """Sums of the gradients of every `threads`-th chunk."""
+            sums: list[Tensor | None] = [None] * len(wanted)
+            for number in range(first, len(results), threads):
+                with torch.enable_grad():
+                    loss, output = work.loss(*work.chunks[number])
+                results[number] = (loss.detach(), output.detach())
+                found = torch.autograd.grad(loss, wanted, allow_unused=True)
+                sums = [_sum((old, new)) for old, new in zip(sums, found, strict=True)]
+            return sums
+
+        gradients = iter(_totals(here(run), threads))
+        ctx.gradients = [next(gradients) if parameter.requires_grad else None for parameter in parameters]
+        losses, outputs = zip(*results, strict=True)
+        output = torch.cat(outputs)
+        ctx.mark_non_differentiable(output)
+        return torch.stack(losses).sum(), output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return (None, None, *(None if part is None else part * gradients[0] for part in ctx.gradients))
+
+
+def _totals(run: Callable[[int], list[Tensor | None]], threads: int) -> list[Tensor | None]:
+    """The gradients that each thread adds up, added up."""
+    return [_sum(parts) for parts in zip(*in_threads(run, range(threads), threads), strict=True)]
 
 
 def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -134,4 +134,4 @@ class TransformerLayer(nn.Module):
 
     def _forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None, of: Apply) -> Tensor:
         x = x + self.attention(of(self.attention_norm, x), key_bias, rotary)
-        return x + self.narrow(of(F.gelu, self.widen(of(self.ffn_norm, x))))
+        return x + self.narrow(of(F.gelu, of(self.widen, of(self.ffn_norm, x))))

@@ -116,8 +116,8 @@ def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[]
 
 
 def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: Batch) -> Tensor:
-    """A loss that needs all that a step computes but the distances and the head, which take next to nothing."""
-    outcome = self_supervised(encoder, None, batch, objectives, embed=True)
+    """A loss that needs all of which a step keeps much: of masked nucleotides it keeps nothing, of the head next to nothing."""
+    outcome = self_supervised(encoder, None, batch, replace(objectives, nuc_penalty=0.0), embed=True)
     assert outcome.embedding is not None
     return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome).values()]).sum()
 

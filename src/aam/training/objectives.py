@@ -16,7 +16,7 @@ from aam.models.masking import mask_abundances, mask_nucleotides
 from aam.models.sample_sequence_encoder import abundance_targets
 
 # The sample path encodes whole sequences, as inference does; this share of a batch's ASVs is encoded once more with masks.
-_MASKED_ASVS = 0.25
+MASKED_ASVS = 0.25
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,11 @@ class Paired:
 
 @dataclass(frozen=True)
 class MaskedNucleotides:
-    """Logits over A, C, G, T [P, 4] of masked positions, their true letters 0-3 [P] and positions in the sequence [P]."""
+    """Cross-entropy summed over the masked positions; their logits over A, C, G, T [P, 4] without gradients, true letters 0-3 [P]
+    and positions in the sequence [P].
+    """
 
+    loss: Tensor
     logits: Tensor
     letters: Tensor
     positions: Tensor
@@ -61,12 +64,12 @@ def predict_masked_nucleotides(
     encoder: SequenceEncoder, asv_tokens: Tensor, options: PretrainObjectives, generator: torch.Generator | None
 ) -> MaskedNucleotides:
     """Hide nucleotides in a random share of the distinct ASVs uint8 [U, 1 + L] and predict them."""
-    number = max(1, round(_MASKED_ASVS * len(asv_tokens)))
+    number = max(1, round(MASKED_ASVS * len(asv_tokens)))
     chosen = torch.rand(len(asv_tokens), device=asv_tokens.device, generator=generator).topk(number).indices
     tokens = asv_tokens[chosen]
     masked = mask_nucleotides(tokens, options.nuc_mask_ratio, options.nuc_mask_strategy, generator)
-    logits = encoder.asv_encoder.nucleotide_logits(tokens, masked).float()
-    return MaskedNucleotides(logits, tokens[masked].long() - Nucleotide.A, masked.nonzero()[:, 1])
+    loss, logits = encoder.asv_encoder.masked_nucleotides(tokens, masked)
+    return MaskedNucleotides(loss, logits, tokens[masked].long() - Nucleotide.A, masked.nonzero()[:, 1])
 
 
 def self_supervised(
@@ -83,14 +86,15 @@ def self_supervised(
     """
     embedding = pairs = nucleotides = abundances = None
     learns_distances = distance is not None and options.penalty > 0
+    # First, before anything is kept for the backward pass: of this nothing is.
+    if options.nuc_penalty > 0:
+        nucleotides = predict_masked_nucleotides(encoder, batch.asv_tokens, options, generator)
     if embed or learns_distances or options.count_penalty > 0:
         vectors = encoder.asv_encoder(batch.asv_tokens)
     if embed or learns_distances:
         embedding = encoder.encode_samples(vectors, batch.asv_index, batch.counts)
     if distance is not None and embedding is not None and learns_distances:
         pairs = sample_pairs(embedding, distance(batch.columns, batch.counts, batch.sample_index))
-    if options.nuc_penalty > 0:
-        nucleotides = predict_masked_nucleotides(encoder, batch.asv_tokens, options, generator)
     if options.count_penalty > 0:
         masked = mask_abundances(batch.counts > 0, options.nuc_mask_ratio, generator)
         predicted = encoder.sample_encoder.abundances(vectors, batch.asv_index, batch.counts, masked)
@@ -105,7 +109,7 @@ def paired_loss(paired: Paired) -> Tensor:
 
 def nucleotide_loss(nucleotides: MaskedNucleotides) -> Tensor:
     """Cross-entropy at masked positions only, in nats; 0 when none was masked."""
-    return F.cross_entropy(nucleotides.logits, nucleotides.letters, reduction="sum") / max(1, len(nucleotides.letters))
+    return nucleotides.loss / max(1, len(nucleotides.letters))
 
 
 def self_supervised_losses(outcome: SelfSupervised) -> dict[str, Tensor]:
