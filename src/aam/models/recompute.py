@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,47 +17,66 @@ Apply = Callable[[Function, Tensor], Tensor]
 
 
 class _Recipe:
-    """How a result is made: a function of a tensor that is kept, or of the result of another recipe, in the autocast of now."""
+    """How a result is made, in the autocast of now: a function of a tensor that is kept, or of another recipe's result.
 
-    def __init__(self, function: Function, source: Tensor | _Recipe) -> None:
-        self.function, self.source = function, source
+    Once made, the result is held until it was asked for as often as autograd will.
+    """
+
+    def __init__(self, function: Function, source: Tensor | _View) -> None:
+        self.function, self.source, self.uses = function, source, 0
         self._made: Tensor | None = None
         device = self.kept.device.type
         self._autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
 
     @property
     def kept(self) -> Tensor:
-        return self.source if isinstance(self.source, Tensor) else self.source.kept
+        return self.source if isinstance(self.source, Tensor) else self.source.recipe.kept
+
+    def result(self) -> Tensor:
+        if self._made is None:
+            source = self.source if isinstance(self.source, Tensor) else self.source.of(self.source.recipe.result())
+            with torch.no_grad(), torch.autocast(*self._autocast):
+                self._made = self.function(source)
+        return self._made
 
     def take(self) -> Tensor:
-        """The result, which is not held on to. What it is made from is, for its own turn, which comes next in a backward pass."""
-        made, self._made = self._made, None
-        with torch.no_grad(), torch.autocast(*self._autocast):
-            return self._make() if made is None else made
+        """The result, for autograd."""
+        result = self.result()
+        self.uses -= 1
+        if self.uses <= 0:
+            self._made = None
+        return result
 
-    def _make(self) -> Tensor:
-        if isinstance(self.source, Tensor):
-            return self.function(self.source)
-        self.source._made = self.source._make()
-        return self.function(self.source._made)
+
+@dataclass(frozen=True)
+class _View:
+    """A tensor in the memory of a recipe's result."""
+
+    recipe: _Recipe
+    size: torch.Size
+    stride: tuple[int, ...]
+    offset: int
+
+    def of(self, result: Tensor) -> Tensor:
+        return result.as_strided(self.size, self.stride, self.offset)
 
 
 class Recomputed:
-    """Results that autograd would keep for the operation that follows, made again in the backward pass.
+    """Results that autograd would keep for the operations that follow, made again in the backward pass.
 
-    Inside `keeping()`, what `of` returns is not kept: the input of the first function of a chain is, and the functions are called
-    again, each once.
+    Inside `keeping()`, neither what `of` returns nor a view of it is kept: the input of the first function of a chain is, and the
+    functions are called again, each once.
     """
 
     def __init__(self) -> None:
-        # By address. The results are held meanwhile, so that none of the addresses is given to another tensor.
+        # By address of the storage. The results are held meanwhile, so that none of the addresses is given to another tensor.
         self._recipes: dict[int, _Recipe] = {}
         self._held: list[Tensor] = []
 
     def of(self, function: Function, x: Tensor) -> Tensor:
         """function(x), to be made again."""
         result = function(x)
-        self._recipes[result.data_ptr()] = _Recipe(function, self._recipes.get(x.data_ptr(), x.detach()))
+        self._recipes[result.untyped_storage().data_ptr()] = _Recipe(function, self._view(x) or x.detach())
         self._held.append(result)
         return result
 
@@ -69,15 +89,18 @@ class Recomputed:
         self._held.clear()
         self._recipes.clear()
 
-    def _pack(self, tensor: Tensor) -> Tensor | tuple[_Recipe, torch.Size]:
-        recipe = self._recipes.get(tensor.data_ptr())
+    def _view(self, tensor: Tensor) -> _View | None:
+        recipe = self._recipes.get(tensor.untyped_storage().data_ptr())
+        return None if recipe is None else _View(recipe, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+
+    def _pack(self, tensor: Tensor) -> Tensor | _View:
+        view = self._view(tensor)
+        if view is not None:
+            view.recipe.uses += 1
         for observe in observers:
-            observe(tensor if recipe is None else recipe.kept)
-        return tensor if recipe is None else (recipe, tensor.shape)
+            observe(tensor if view is None else view.recipe.kept)
+        return tensor if view is None else view
 
     @staticmethod
-    def _unpack(kept: Tensor | tuple[_Recipe, torch.Size]) -> Tensor:
-        if isinstance(kept, Tensor):
-            return kept
-        recipe, shape = kept
-        return recipe.take().view(shape)
+    def _unpack(kept: Tensor | _View) -> Tensor:
+        return kept if isinstance(kept, Tensor) else kept.of(kept.recipe.take())

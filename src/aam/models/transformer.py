@@ -107,7 +107,7 @@ class Attention(nn.Module):
         q, k = qk.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         # A copy, so that not all of qkv is kept for it.
         v = v.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
-        return self.out(attend(q, k, v, key_bias, self.implementation).transpose(1, 2).reshape(n, t, width))
+        return attend(q, k, v, key_bias, self.implementation).transpose(1, 2).reshape(n, t, width)
 
 
 class TransformerLayer(nn.Module):
@@ -133,5 +133,6 @@ class TransformerLayer(nn.Module):
             return self._forward(x, key_bias, rotary, again.of)
 
     def _forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None, of: Apply) -> Tensor:
-        x = x + self.attention(of(self.attention_norm, x), key_bias, rotary)
-        return x + self.narrow(of(F.gelu, of(self.widen, of(self.ffn_norm, x))))
+        attended = self.attention(of(self.attention_norm, x), key_bias, rotary)
+        with_attended = of(lambda attended: x + self.attention.out(attended), attended)
+        return with_attended + self.narrow(of(F.gelu, of(self.widen, of(self.ffn_norm, with_attended))))
