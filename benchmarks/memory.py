@@ -57,6 +57,7 @@ _BF16 = ComputeOptions(mixed_precision="bf16")
 _KERNELS: tuple[AttnImplementation, ...] = ("math", "mem_efficient")
 DIALS = (
     Dial(BASE),
+    Dial("gradient_checkpointing", gradient_checkpointing=True),
     *(_chunked(chunk, checkpointing) for checkpointing in (False, True) for chunk in (32, 256, ALL_ASVS)),
     Dial("ffn_ratio 1", {"ffn_ratio": 1.0}),
     Dial("ffn_ratio 2", {"ffn_ratio": 2.0}),

@@ -62,7 +62,8 @@ def test_forward_arithmetic_is_that_of_the_model_without_padding():
     found = counted(lambda: model(tokens, index, counts))
     assert found == pytest.approx(ours, rel=0.01)
     both = counted(lambda: model(tokens, index, counts).square().sum().backward())
-    assert both == pytest.approx(FORWARD_AND_BACKWARD * ours, rel=0.03)
+    # What the backward pass makes again - the hidden layer, the layer after attention - is no useful arithmetic.
+    assert 0.97 < both / (FORWARD_AND_BACKWARD * ours) < 1.15
 
 
 def test_padding_and_repeats_are_no_useful_arithmetic():

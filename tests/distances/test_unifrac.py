@@ -9,6 +9,7 @@ from skbio.diversity import alpha_diversity, beta_diversity
 
 from aam.data.phylogeny import Phylogeny, read_tree
 from aam.data.table import read_table
+from aam.distances import matrix
 from aam.distances.matrix import require_reads_on_tree, unifrac_matrix
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
@@ -77,9 +78,9 @@ def both_ways(metric, counts, phylogeny, alpha=0.5):
     batch = UniFrac(phylogeny, metric, alpha)(*as_batch(counts, np.random.default_rng(0)), torch.arange(len(counts))).numpy()
     whole = unifrac_matrix(sparse.csr_array(counts), phylogeny, metric, alpha, block_samples=3)
     np.testing.assert_allclose(whole, batch, rtol=0, atol=1e-12)
-    for matrix in (batch, whole):
-        assert (matrix == matrix.T).all()
-        assert (np.diagonal(matrix) == 0).all()
+    for distances in (batch, whole):
+        assert (distances == distances.T).all()
+        assert (np.diagonal(distances) == 0).all()
     return batch
 
 
@@ -197,6 +198,24 @@ def test_block_size_and_precision_change_no_result(community, metric):
     single = unifrac_matrix(table, phylogeny, metric, dtype=torch.float32)
     assert (expected.dtype, single.dtype) == (np.float64, np.float32)
     np.testing.assert_allclose(single, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("most_terms", [1, 3, 50])
+def test_rare_nodes_of_samples_that_are_alike_are_compared_in_pieces(community, metric, most_terms, monkeypatch):
+    phylogeny, _ = community
+    # Three groups of four samples, each with ASVs of its own: a node is rare in the table and in all samples of a block.
+    counts = np.zeros((12, 40), dtype=np.int64)
+    draws = np.random.default_rng(0)
+    for group in range(3):
+        counts[4 * group : 4 * group + 4, 12 * group : 12 * group + 12] = draws.integers(0, 9, (4, 12))
+    counts[:, 37] = 1
+    monkeypatch.setitem(matrix.RARE, metric, 0.5)
+    monkeypatch.setattr(matrix, "MOST_TERMS", most_terms)
+    batch = as_batch(counts, np.random.default_rng(0))
+    expected = UniFrac(phylogeny, metric)(*batch)
+    found = unifrac_matrix(sparse.csr_array(counts), phylogeny, metric, block_samples=4)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
 def test_known_values():

@@ -16,6 +16,7 @@ from aam.training.memory import (
     Limit,
     StepCost,
     TrainingTable,
+    bytes_in_use,
     choose_limit,
     count_kept_bytes,
     largest_batch,
@@ -68,13 +69,26 @@ def test_checkpointing_is_planned_with_one_chunk_and_keeps_less():
     assert cost.bytes(10, 8, 50) == chunked.bytes(10, 8, 50)
 
 
-def test_nothing_is_planned_where_nothing_is_asked_for(table):
+def test_nothing_is_planned_where_nothing_is_asked_for(table, tmp_path):
     encoder = encoder_of()
-    plan = plan_memory(encoder, OBJECTIVES, FitOptions(batch_size=8), TrainComputeOptions(), table)
+    plan = plan_memory(encoder, OBJECTIVES, FitOptions(batch_size=8), TrainComputeOptions(), table, tmp_path / "plain.json")
     assert (plan.batch_size, plan.accumulate, plan.limit) == (8, 1, None)
     assert encoder.asv_encoder.gradient_checkpointing is torch.cuda.is_available()
-    plan_memory(encoder, OBJECTIVES, FitOptions(batch_size=8), TrainComputeOptions(gradient_checkpointing=True), table)
+    again = TrainComputeOptions(gradient_checkpointing=True)
+    plan_memory(encoder, OBJECTIVES, FitOptions(batch_size=8), again, table, tmp_path / "again.json")
     assert encoder.asv_encoder.gradient_checkpointing
+
+
+def test_a_resumed_run_goes_on_as_planned_whatever_is_free_by_then(table, tmp_path):
+    fit, in_use = FitOptions(batch_size=32), bytes_in_use() / 2**30
+    first = plan_memory(
+        encoder_of(), OBJECTIVES, fit, TrainComputeOptions(max_memory_gb=in_use + 0.2, auto_batch_size=True), table, tmp_path / "p"
+    )
+    other = encoder_of()
+    second = plan_memory(other, OBJECTIVES, fit, TrainComputeOptions(max_memory_gb=100.0), table, tmp_path / "p")
+    assert second == first
+    assert first.limit is not None
+    assert other.asv_encoder.gradient_checkpointing is first.gradient_checkpointing
 
 
 COST = StepCost(nucleotide=10.0, slot=1.0, pair=0.0, always=0.0, length=1, chunk=float("inf"), overhead=1.0)

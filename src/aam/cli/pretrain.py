@@ -61,7 +61,7 @@ def pretrain(config: PretrainConfig) -> None:
     probe = first_draws(dataset, study, split.train)
     encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
     training = TrainingTable(dataset, split.train, study.asv_tokens)
-    plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training)
+    plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training, folder / "memory.json")
     options = replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
     log.info("%s\n%s", summarise(encoder), describe(config.compute, encoder.asv_encoder.gradient_checkpointing))
     collate = Collate(study.asv_tokens)

@@ -167,20 +167,23 @@ def assemble(problem: Problem, model: SequencePredictor, dataset: SampleDataset,
     split, study, cache, fit = problem.split, problem.study, Cache.of(config.caching), config.fit
     about = (problem.info.target, config.target.loss_type, study.majority(split.train))
     if model.freeze_base:
+        if config.compute.max_memory_gb or config.compute.auto_batch_size or config.compute.gradient_checkpointing:
+            log.warning("a frozen base takes little memory: the options that bound it are not used with --freeze-base")
         frozen = embed_frozen(model, study, dataset, cache)
         inputs = (frozen, problem.target, problem.categoricals)
         heads = (
             make_embedded_loader(*inputs, split.train, fit.batch_size, shuffle=True),
             make_embedded_loader(*inputs, split.val, fit.batch_size, shuffle=False),
         )
-        return Parts(HeadModule(model, None, config.objectives, fit, *about), heads, Plan(fit.batch_size, fit.accumulate), frozen)
+        plan = Plan(fit.batch_size, fit.accumulate, gradient_checkpointing=False)
+        return Parts(HeadModule(model, None, config.objectives, fit, *about), heads, plan, frozen)
     distance = None
     if config.objectives.penalty > 0:
         distance = read_distances_of(study, config.distances, folder, config.output.resume, cache)
     elif config.distances.tree or config.distances.unifrac_matrix:
         log.warning("the tree or matrix is not used: --penalty, the weight of the UniFrac loss beside the target, is 0")
     training = TrainingTable(dataset, split.train, study.asv_tokens)
-    plan = plan_memory(model.base_model, config.objectives, fit, config.compute, training)
+    plan = plan_memory(model.base_model, config.objectives, fit, config.compute, training, folder / "memory.json")
     fit = replace(fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
     collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
     loaders = (

@@ -66,8 +66,12 @@ class SampleDataset(Dataset[Draw]):
         self.sample_keys = [zlib.crc32(sample_id.encode()) for sample_id in table.sample_ids]
 
     def most_columns(self) -> list[np.ndarray]:
-        """Of each row, the table columns of as many ASVs as a draw can have: all, or the `token_limit` most abundant."""
+        """Of each row, the table columns of as many ASVs as a draw can have: all, or with a `token_limit` the most abundant ones,
+        or where they are drawn at random those of epoch 0.
+        """
         limit = self.reads.token_limit
+        if limit is not None and self.reads.asv_sampling == "random":
+            return [self[0, row].columns for row in range(self.counts.shape[0])]
         rows = [slice(*self.counts.indptr[row : row + 2]) for row in range(self.counts.shape[0])]
         columns = [self.counts.indices[row] for row in rows]
         if limit is None:

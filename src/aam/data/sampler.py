@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
+
+log = logging.getLogger(__name__)
 
 # Whether a batch of so many distinct ASVs, samples and ASVs in the largest of them may be made.
 Fits = Callable[[int, int, int], bool]
@@ -58,6 +61,9 @@ class PackedBatchSampler(Sampler[list[tuple[int, int]]]):
         self.sampler, self.batch_size, self.packing = sampler, batch_size, packing
         epochs = range(packing.epochs if sampler.shuffle else 1)
         self.number = max(len(self.pack(sampler.keys(epoch))) for epoch in epochs)
+        alone = sum(len(batch) == 1 for batch in self.pack(sampler.keys(0)))
+        if alone > 1 and batch_size > 1:
+            log.warning("%d of %d samples are alone in their batch: raise --max-memory-gb", alone, len(sampler))
 
     def __len__(self) -> int:
         return self.number

@@ -24,6 +24,11 @@ from aam.threads import in_threads
 # Memory of the samples x nodes tables that are made in each thread while a block is prepared.
 BLOCK_BYTES = 2**29
 MOST_SAMPLES = 256
+# With blocks of fewer samples than this, fewer threads are faster.
+FEWEST_SAMPLES = 32
+# Nodes of pairs that are compared at a time below rare nodes: bounds memory where all samples of a block share what is rare in the
+# table.
+MOST_TERMS = 2**22
 # A pair of samples costs 15 ns at a rare node, and at a common one 0.03 ns as part of a matrix product, 0.3 ns otherwise: below
 # this share of the samples a node is cheaper as rare.
 RARE = {"unweighted": 0.04, "weighted_normalized": 0.12, "weighted_unnormalized": 0.12, "generalized": 0.12}
@@ -76,14 +81,19 @@ def rare_terms(first: Entries, second: Entries, comparison: Comparison, branch_l
     # For each entry of the first block, those of the second block at the same node: a stretch, because they are sorted by node.
     start = torch.searchsorted(second.nodes, first.nodes)
     number = torch.searchsorted(second.nodes, first.nodes, right=True) - start
-    mine = torch.repeat_interleave(number)
-    other = torch.arange(len(mine), device=mine.device) + (start - number.cumsum(0) + number)[mine]
-    terms = comparison.terms(first.values[mine], second.values[other])
-    lengths = branch_length[first.nodes[mine]]
-    pair = first.samples[mine] * shared.overlap.shape[1] + second.samples[other]
-    shared.overlap.view(-1).scatter_add_(0, pair, terms.overlap * lengths)
-    if isinstance(shared.joint, Tensor):
-        shared.joint.view(-1).scatter_add_(0, pair, terms.joint * lengths)
+    before = number.cumsum(0) - number
+    if (total := int(number.sum())) == 0:
+        return shared
+    borders = torch.searchsorted(before, torch.arange(0, total, MOST_TERMS, device=before.device)).tolist()
+    for begin, end in zip(borders, [*borders[1:], len(number)], strict=True):
+        mine = begin + torch.repeat_interleave(number[begin:end])
+        other = torch.arange(len(mine), device=mine.device) + (start - before)[mine] + before[begin : begin + 1]
+        terms = comparison.terms(first.values[mine], second.values[other])
+        lengths = branch_length[first.nodes[mine]]
+        pair = first.samples[mine] * shared.overlap.shape[1] + second.samples[other]
+        shared.overlap.view(-1).scatter_add_(0, pair, terms.overlap * lengths)
+        if isinstance(shared.joint, Tensor):
+            shared.joint.view(-1).scatter_add_(0, pair, terms.joint * lengths)
     return shared
 
 
@@ -108,9 +118,9 @@ def unifrac_matrix(
     require_reads_on_tree(counts, phylogeny, sample_ids)
     unifrac = UniFrac(phylogeny, metric, alpha, dtype).to(device)
     n_samples, n_nodes = counts.shape[0], len(phylogeny.branch_length)
-    threads = torch.get_num_threads() if device == "cpu" else 1
-    affordable = BLOCK_BYTES // (8 * 4 * n_nodes * threads)
-    size = block_samples or int(np.clip(affordable, 1, MOST_SAMPLES))
+    affordable = BLOCK_BYTES // (8 * 4 * n_nodes)
+    threads = min(torch.get_num_threads(), max(1, affordable // FEWEST_SAMPLES)) if device == "cpu" else 1
+    size = block_samples or int(np.clip(affordable // threads, 1, MOST_SAMPLES))
     comparison = unifrac.comparison
 
     @torch.no_grad()

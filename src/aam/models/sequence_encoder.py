@@ -11,8 +11,6 @@ from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relati
 
 # UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
 _TYPICAL_DISTANCE = 0.6
-
-
 # Samples encoded together at the sample level.
 _GROUP = 8
 
@@ -68,11 +66,10 @@ class SequenceEncoder(nn.Module):
         longest = _lengths(counts)
         order = longest.argsort()
         # Samples of like size together: little of what is computed is padding.
-        groups = [
-            (asv_index[rows, :length], counts[rows, :length])
-            for rows in order.split(_GROUP)
-            if (length := max(1, int(longest[rows[-1]])))
-        ]
+        by_size = order.split(_GROUP)
+        # A sample without ASVs still has a place.
+        most = longest[torch.stack([rows[-1] for rows in by_size])].clamp(min=1).tolist()
+        groups = [(asv_index[rows, :length], counts[rows, :length]) for rows, length in zip(by_size, most, strict=True)]
         parts = [parameter for name, parameter in self.named_parameters() if not name.startswith("asv_encoder.")]
         encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors.to(counts.dtype),), parts)
         return encoded[order.argsort()]

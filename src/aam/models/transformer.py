@@ -82,7 +82,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None, implementat
 def _attend_by_products(q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None) -> Tensor:
     """The same with the weights [N, H, T, T] written out."""
     n, heads, length, width = q.shape
-    q, k, v = ((part if part is not q else q * width**-0.5).reshape(n * heads, length, width) for part in (q, k, v))
+    q, k, v = (part.reshape(n * heads, length, width) for part in (q * width**-0.5, k, v))
     logits = q @ k.transpose(1, 2)
     if key_bias is not None:
         logits = logits + key_bias.reshape(n * heads, 1, length)

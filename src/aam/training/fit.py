@@ -153,13 +153,13 @@ def fit(
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
-    if options.find_lr and not resume:
-        module.lr = find_learning_rate(module, train, folder, _step_options(options, precision))
     trainer, best, lines = _trainer(options, precision, train, folder, monitor)
-    # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
-    module.train()
     last = folder / "checkpoints" / "last.ckpt" if resume else None
     try:
+        if options.find_lr and not resume:
+            module.lr = find_learning_rate(module, train, folder, _step_options(options, precision))
+        # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
+        module.train()
         trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
     except SystemExit as stop:
         # Lightning makes exit code 1 of a Ctrl-C.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -72,14 +74,27 @@ class Limit:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a run fits into memory: samples at a time, batches per optimiser step, what a batch may take (None: no limit), and the
-    most bytes that were planned.
+    """How a run fits into memory: samples at a time, batches per optimiser step, whether the nucleotide level is computed again in
+    the backward pass, what a batch may take (None: no limit), and the most bytes that were planned.
     """
 
     batch_size: int
     accumulate: int
+    gradient_checkpointing: bool
     limit: Limit | None = None
     planned: float = math.inf
+
+    def save(self, path: Path) -> None:
+        """Write it, for a resumed run: what is free by then may be another amount, and the batches must be the same."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """Read what `save` wrote."""
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if (limit := fields.pop("limit")) is not None:
+            limit = Limit(StepCost(**limit["cost"]), limit["budget"])
+        return cls(**fields, limit=limit)
 
     def log_peak(self) -> None:
         """Say what the run took, beside what was planned."""
@@ -171,24 +186,37 @@ class TrainingTable:
 
 
 def plan_memory(
-    encoder: SequenceEncoder, objectives: PretrainObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
+    encoder: SequenceEncoder,
+    objectives: PretrainObjectives,
+    fit: FitOptions,
+    compute: TrainComputeOptions,
+    table: TrainingTable,
+    kept: Path,
 ) -> Plan:
     """Decide on gradient checkpointing (set on the encoder) and, where a limit is asked for, on the batches.
 
-    InputError that names the sample when one alone does not fit.
+    The plan is kept in the file `kept`; where that is there already, a run is resumed as it was planned. InputError that names the
+    sample when one alone does not fit.
     """
-    asvs, choice = encoder.asv_encoder, compute.gradient_checkpointing
-    asvs.gradient_checkpointing = torch.cuda.is_available() if choice is None else choice
+    plan = Plan.load(kept) if kept.is_file() else _plan(encoder, objectives, fit, compute, table)
+    plan.save(kept)
+    encoder.asv_encoder.gradient_checkpointing = plan.gradient_checkpointing
+    return plan
+
+
+def _plan(
+    encoder: SequenceEncoder, objectives: PretrainObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
+) -> Plan:
+    choice = compute.gradient_checkpointing
     if compute.max_memory_gb is None and not compute.auto_batch_size:
-        return Plan(fit.batch_size, fit.accumulate)
+        return Plan(fit.batch_size, fit.accumulate, torch.cuda.is_available() if choice is None else choice)
     encoder.to(default_device())
-    asvs.gradient_checkpointing = False
+    encoder.asv_encoder.gradient_checkpointing = False
     cost = measure_cost(encoder, objectives, table.asv_tokens.shape[1])
     budget = budget_bytes(encoder, compute.max_memory_gb)
     # Each thread has a chunk in work.
     chunk = asv_chunk_size(compute, default_device()) * (1 if torch.cuda.is_available() else torch.get_num_threads())
     limit = choose_limit(Limit(cost, budget), chunk, choice, fit.batch_size, table)
-    asvs.gradient_checkpointing = limit.cost.chunk == chunk
     require_each_fits(limit, table)
     batch_size = largest_batch(fit.batch_size, limit, table) if compute.auto_batch_size else fit.batch_size
     accumulate = fit.accumulate * math.ceil(fit.batch_size / batch_size)
@@ -196,7 +224,7 @@ def plan_memory(
         log.info("--auto-batch-size: --batch-size %d --accumulate %d", batch_size, accumulate)
     planned = bytes_in_use() + budget
     log.info("memory: %.2f GB planned, of which %.2f for a step", planned / GIGABYTE, budget / GIGABYTE)
-    return Plan(batch_size, accumulate, limit, planned)
+    return Plan(batch_size, accumulate, limit.cost.chunk == chunk, limit, planned)
 
 
 def choose_limit(limit: Limit, chunk: int, checkpointing: bool | None, batch_size: int, table: TrainingTable) -> Limit:
