@@ -1,7 +1,7 @@
 """Every option of every command, once: name, type, default, help and check.
 
 The command line, its help, ``config.yaml`` and the model folder derive from these dataclasses, so nothing heavy is imported
-here. Fields carry their help as the string below them.
+here. Each command puts its own together. Fields carry their help as the string below them.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class TreeOptions:
 
 @Parameter(name="*", group=METADATA)
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions:
-    """Which samples, and how they are kept apart."""
+class GroupOptions:
+    """Which samples, and which of them stay together."""
 
     metadata: Path | None = None
     """Sample metadata, TSV as QIIME 2 reads it."""
@@ -107,18 +107,28 @@ class SampleOptions:
     group_column: str | None = None
     """Metadata column whose groups (subject, study) stay on one side of every split."""
     val_fraction: float = 0.1
-    """Share of the samples held out to choose the best epoch."""
+    """Share of the samples learned from that are kept out to choose the best epoch."""
+
+    def __post_init__(self) -> None:
+        check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
+        for option in ("where", "group_column"):
+            if getattr(self, option) is not None and self.metadata is None:
+                raise InputError(f"--{option.replace('_', '-')} needs --metadata")
+
+
+@Parameter(name="*", group=METADATA)
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(GroupOptions):
+    """How samples are kept apart in one run."""
+
     test_fraction: float = 0.2
     """Share of the samples held out of everything, for the final score."""
 
     def __post_init__(self) -> None:
-        check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
+        super().__post_init__()
         check(0.0 <= self.test_fraction < 1.0, "test_fraction", self.test_fraction, "0 or more and below 1")
         total = self.val_fraction + self.test_fraction
         check(total < 1.0, "val_fraction + --test_fraction", round(total, 3), "below 1")
-        for option in ("where", "group_column"):
-            if getattr(self, option) is not None and self.metadata is None:
-                raise InputError(f"--{option.replace('_', '-')} needs --metadata")
 
 
 @Parameter(name="*", group=METADATA)
@@ -338,54 +348,6 @@ class ConfigFile:
 
     config: Path | None = None
     """YAML file of options by name (rep_seqs: seqs.fasta). The command line wins over it; --no-FLAG undoes a flag."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class PretrainConfig(ConfigFile):
-    data: TableOptions
-    reads: ReadOptions = ReadOptions()
-    distances: TreeOptions = TreeOptions()
-    samples: PretrainSampleOptions = PretrainSampleOptions()
-    model: ModelOptions = ModelOptions()
-    objectives: PretrainObjectives = PretrainObjectives()
-    fit: FitOptions = FitOptions()
-    compute: TrainComputeOptions = TrainComputeOptions()
-    output: OutputOptions
-    caching: CacheOptions = CacheOptions()
-
-    def __post_init__(self) -> None:
-        weights = self.objectives
-        if weights.penalty == weights.nuc_penalty == weights.count_penalty == 0:
-            raise InputError("--penalty, --nuc-penalty and --count-penalty are all 0: there is nothing to learn")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig(ConfigFile):
-    data: TableOptions
-    reads: ReadOptions = ReadOptions()
-    distances: TreeOptions = TreeOptions()
-    samples: SampleOptions = SampleOptions()
-    target: TargetOptions
-    encoder: EncoderOptions = EncoderOptions()
-    model: ModelOptions = ModelOptions()
-    objectives: TrainObjectives = TrainObjectives()
-    fit: TrainFitOptions = TrainFitOptions()
-    compute: TrainComputeOptions = TrainComputeOptions()
-    output: OutputOptions
-    caching: CacheOptions = CacheOptions()
-
-    def __post_init__(self) -> None:
-        if self.samples.metadata is None:
-            raise InputError("--metadata is missing: the table that holds --metadata-column")
-        if self.target.metadata_column in self.target.categorical_columns:
-            raise InputError(f"--categorical-columns {self.target.metadata_column}: this is the column to predict; leave it out")
-        if self.encoder.freeze_base:
-            for option in ("penalty", "nuc_penalty", "count_penalty"):
-                check(getattr(self.objectives, option) == 0, option, getattr(self.objectives, option), "0 with --freeze-base")
-            if self.reads.rarefy_each_epoch:
-                raise InputError("--rarefy-each-epoch with --freeze-base: a frozen encoder runs once, on one draw; leave one out")
 
 
 @Parameter(name="*", group=MODEL)

@@ -14,7 +14,9 @@ from aam import __version__
 from aam.cli import COMMANDS, build_app, log, main
 from aam.cli.config_file import write_config
 from aam.cli.output import check_output_file, prepare_output
-from aam.config import OutputOptions, PretrainConfig, TrainConfig
+from aam.cli.pretrain import PretrainConfig
+from aam.cli.train import TrainConfig
+from aam.config import OutputOptions
 from aam.errors import InputError
 
 TRAIN = ["train", "--table", "t.biom", "--metadata", "m.tsv", "--metadata-column", "age", "--output-dir", "out"]

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from aam.cli.pretrain import PretrainConfig, pretrain
+from aam.cli.train import TrainConfig, train
 from aam.config import (
     OUTPUT,
     CacheOptions,
     EncoderOptions,
     FitOptions,
     OutputOptions,
-    PretrainConfig,
     PretrainSampleOptions,
     SampleOptions,
     TableOptions,
     TargetOptions,
-    TrainConfig,
     TrainedModelOptions,
     TrainFitOptions,
     TreeOptions,
@@ -58,8 +58,6 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
     Takes a few minutes on two cores and needs no data.
     """
     from aam.cli.predict import PredictConfig, predict
-    from aam.cli.pretrain import pretrain
-    from aam.cli.train import train
 
     folder = config.output_dir
     outputs = {name: OutputOptions(output_dir=folder / name, overwrite=config.overwrite) for name in ("pretrained", *_TARGETS)}

@@ -6,14 +6,20 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aam.cli.config_file import refuse_change, write_config
 from aam.cli.log import log_to_file
-from aam.config import OutputOptions, PretrainConfig, TrainConfig
+from aam.config import OutputOptions
 from aam.errors import InputError, first_few
 
+if TYPE_CHECKING:
+    from aam.cli.evaluate import EvaluateConfig
+    from aam.cli.pretrain import PretrainConfig
+    from aam.cli.train import TrainConfig
+
 LOG = "aam.log"
-# Everything that pretrain and train write. --overwrite removes these and nothing else.
+# Everything that pretrain, train and evaluate write. --overwrite removes these and nothing else.
 WRITTEN = (
     LOG,
     "config.yaml",
@@ -28,14 +34,20 @@ WRITTEN = (
     "tensorboard",
     "checkpoints",
     "tree.nwk",
+    "memory.json",
+    "folds.tsv",
+    "folds",
+    "summary.tsv",
+    "index.html",
 )
-
 
 # A run that stopped at its input left no more than these.
 LEFT_BY_BAD_INPUT = {LOG, "config.yaml", "tree.nwk"}
+# One of these is where a run that was broken off goes on from: a checkpoint, or the predictions of a fold.
+RESUMABLE = ("checkpoints/*.ckpt", "folds/*.npy")
 
 
-def input_paths(config: PretrainConfig | TrainConfig) -> tuple[Path | None, ...]:
+def input_paths(config: PretrainConfig | TrainConfig | EvaluateConfig) -> tuple[Path | None, ...]:
     """Every file that the options name as input."""
     return (
         config.data.table,
@@ -56,7 +68,7 @@ def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -
         raise InputError(f"--output-dir {folder}: is a file, not a folder")
     held = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if options.resume:
-        if not any((folder / "checkpoints").glob("*.ckpt")):
+        if not any(any(folder.glob(pattern)) for pattern in RESUMABLE):
             raise InputError(f"--resume: no checkpoint in {folder / 'checkpoints'}; leave out --resume to start afresh")
     elif options.overwrite:
         _clear(folder, held, inputs)
@@ -90,7 +102,7 @@ def _one_holds_the_other(first: Path, second: Path) -> bool:
     return first.is_relative_to(second) or second.is_relative_to(first)
 
 
-def start_run(config: PretrainConfig | TrainConfig, more_inputs: Iterable[Path | None] = ()) -> Path:
+def start_run(config: PretrainConfig | TrainConfig | EvaluateConfig, more_inputs: Iterable[Path | None] = ()) -> Path:
     """Prepare the output folder, the log, config.yaml and the random numbers of a run; refuse to resume a different one."""
     import lightning as L
 

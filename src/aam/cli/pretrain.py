@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aam.config import BestMetric, PretrainConfig
+from cyclopts import Parameter
+
+from aam.config import (
+    BestMetric,
+    CacheOptions,
+    ConfigFile,
+    FitOptions,
+    ModelOptions,
+    OutputOptions,
+    PretrainObjectives,
+    PretrainSampleOptions,
+    ReadOptions,
+    TableOptions,
+    TrainComputeOptions,
+    TreeOptions,
+)
+from aam.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +38,28 @@ log = logging.getLogger(__name__)
 # Held-out samples of which all pairs are scored; more add nothing to a correlation and cost their square.
 _SCORED_SAMPLES = 1_000
 _SHOWN_PAIRS = 5_000
+# What --best-metric may be; the first is its default.
+DISTANCE_METRICS: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(ConfigFile):
+    data: TableOptions
+    reads: ReadOptions = ReadOptions()
+    distances: TreeOptions = TreeOptions()
+    samples: PretrainSampleOptions = PretrainSampleOptions()
+    model: ModelOptions = ModelOptions()
+    objectives: PretrainObjectives = PretrainObjectives()
+    fit: FitOptions = FitOptions()
+    compute: TrainComputeOptions = TrainComputeOptions()
+    output: OutputOptions
+    caching: CacheOptions = CacheOptions()
+
+    def __post_init__(self) -> None:
+        weights = self.objectives
+        if weights.penalty == weights.nuc_penalty == weights.count_penalty == 0:
+            raise InputError("--penalty, --nuc-penalty and --count-penalty are all 0: there is nothing to learn")
 
 
 def pretrain(config: PretrainConfig) -> None:
@@ -33,20 +71,15 @@ def pretrain(config: PretrainConfig) -> None:
 
     from aam.artifact import ModelInfo, save_model
     from aam.cache import Cache
+    from aam.cli.fitting import fit_encoder
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
-    from aam.cli.study import first_draws, read_distances_of, read_study, write_split
-    from aam.compute import check_compute, describe
-    from aam.data.dataset import Collate, SampleDataset, make_loader
-    from aam.models import SequenceEncoder
-    from aam.models.summary import summarise
-    from aam.training.fit import check_fit, fit, monitor_of
-    from aam.training.memory import TrainingTable, plan_memory
-    from aam.training.module import PretrainModule
+    from aam.cli.study import read_distances_of, read_study, write_split
+    from aam.compute import check_compute
+    from aam.training.fit import check_fit, monitor_of
 
     learns_distances = config.objectives.penalty > 0
-    measured: list[BestMetric] = ["unifrac_mse", "unifrac_spearman", "loss"] if learns_distances else ["loss"]
-    monitor = monitor_of(config.fit.best_metric, measured)
+    monitor = monitor_of(config.fit.best_metric, DISTANCE_METRICS if learns_distances else ("loss",))
     check_compute(config.compute)
     folder = start_run(config)
     cache = Cache.of(config.caching)
@@ -55,29 +88,15 @@ def pretrain(config: PretrainConfig) -> None:
     check_fit(config.fit, len(split.val), learns_distances)
     distance = read_distances_of(study, config.distances, folder, config.output.resume, cache) if learns_distances else None
     write_split(study, split, folder)
-
-    encoder = SequenceEncoder(config.model, config.reads.max_bp, config.compute)
-    dataset = SampleDataset(study.table, config.reads, config.fit.seed)
-    probe = first_draws(dataset, study, split.train)
-    encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
-    training = TrainingTable(dataset, split.train, study.asv_tokens)
-    plan = plan_memory(encoder, config.objectives, config.fit, config.compute, training, folder / "memory.json")
-    options = replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
-    log.info("%s\n%s", summarise(encoder), describe(config.compute, encoder.asv_encoder.gradient_checkpointing))
-    collate = Collate(study.asv_tokens)
-    train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=plan.limit, epochs=options.epochs)
-    # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
-    val_order = np.random.default_rng(options.seed).permutation(split.val)
-    val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, fits=plan.limit)
-    module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe)
-    result = fit(module, (train, val), config.compute.mixed_precision, folder, monitor, config.output.resume)
-    plan.log_peak()
+    fitted = fit_encoder(study, split, distance, config, folder, monitor)
+    fitted.plan.log_peak()
 
     part, held_out = split.held_out
+    encoder, dataset = fitted.encoder, fitted.dataset
     scores = {} if distance is None else score_distances(encoder, distance, study, dataset, held_out, folder)
     learned_from = study.ids(np.concatenate([split.train, split.val]))
     save_model(folder / "model", encoder, ModelInfo(config.model, config.reads, metric_name(config), None, learned_from, scores))
-    write_metrics(folder, result, {"held_out_part": part, "held_out_samples": len(held_out), "held_out": scores})
+    write_metrics(folder, fitted.result, {"held_out_part": part, "held_out_samples": len(held_out), "held_out": scores})
     if scores:
         log.info("%s", score_table(f"UniFrac of {len(held_out)} held-out samples ({part})", scores))
     log.info("wrote %s", folder)

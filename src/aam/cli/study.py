@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from aam.cache import Cache
-from aam.config import ReadOptions, SampleOptions, TableOptions, TreeOptions
+from aam.config import GroupOptions, ReadOptions, SampleOptions, TableOptions, TreeOptions
 from aam.data.metadata import categorical_column, read_metadata, reconcile
 from aam.data.sequences import Nucleotide, read_sequences, tokenize
 from aam.data.splits import Split, split_samples
@@ -66,7 +66,7 @@ class Study:
         return torch.from_numpy(np.stack([(tokens == letter).sum(axis=0) for letter in letters]).argmax(axis=0))
 
 
-def read_study(data: TableOptions, reads: ReadOptions, samples: SampleOptions, metadata_column: str | None = None) -> Study:
+def read_study(data: TableOptions, reads: ReadOptions, samples: GroupOptions, metadata_column: str | None = None) -> Study:
     """Read and reconcile everything; only usable samples are kept."""
     table = read_table(data.table, data.ignore_missing)
     metadata = None

@@ -40,6 +40,7 @@ class UniFrac(nn.Module):
         if metric not in get_args(UniFracMetric) or not 0.0 <= alpha <= 1.0:
             raise ValueError(f"{metric!r} with alpha {alpha} is no UniFrac metric")
         self.comparison = Comparison("weighted_normalized" if metric == "generalized" and alpha == 1.0 else metric, alpha)
+        self.phylogeny = phylogeny
         self.n_tips = len(phylogeny.tip_columns)
         # Columns that the tree lacks become one tip more, which no node spans.
         column_tip = np.full(self.n_tips + len(phylogeny.missing), self.n_tips, dtype=np.int64)

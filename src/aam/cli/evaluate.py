@@ -1,0 +1,295 @@
+"""``aam evaluate``: what a table can predict, by AAM and by what people use today, on the same folds."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import Parameter
+
+from aam.config import (
+    METADATA,
+    MODEL,
+    CacheOptions,
+    ConfigFile,
+    GroupOptions,
+    ModelOptions,
+    OutputOptions,
+    ReadOptions,
+    TableOptions,
+    TargetOptions,
+    TrainComputeOptions,
+    TrainFitOptions,
+    TrainObjectives,
+    TreeOptions,
+    check,
+)
+from aam.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch import nn
+
+    from aam.cli.study import Study
+    from aam.evaluation.baselines import Learner, Task
+    from aam.evaluation.compare import Outcome
+    from aam.evaluation.folds import Fold
+
+log = logging.getLogger(__name__)
+
+
+@Parameter(name="*", group=METADATA)
+@dataclass(frozen=True, kw_only=True)
+class FoldOptions:
+    folds: int = 5
+    """Parts that the samples (or groups) are dealt into; each is tested once by models of the others."""
+    repeats: int = 1
+    """Times that the samples are dealt anew."""
+    leave_one_group_out: bool = False
+    """Test each group of --group-column by models of all others, instead of --folds."""
+    confounder_column: str | None = None
+    """Metadata column that may explain the target by itself (study, site): its levels' medians are a baseline."""
+
+    def __post_init__(self) -> None:
+        check(self.folds >= 2, "folds", self.folds, "at least 2")
+        check(self.repeats >= 1, "repeats", self.repeats, "at least 1")
+
+
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True, kw_only=True)
+class ContestOptions:
+    pretrain_epochs: int = 10
+    """Most epochs of pretraining, on the training samples of each fold."""
+    transductive: bool = False
+    """Pretrain once on all samples, those to be tested too, without their labels: faster, and for a table that will not grow."""
+    only_baselines: bool = False
+    """Leave out AAM: what the usual models reach, in minutes."""
+
+    def __post_init__(self) -> None:
+        check(self.pretrain_epochs >= 1, "pretrain_epochs", self.pretrain_epochs, "at least 1")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(ConfigFile):
+    data: TableOptions
+    reads: ReadOptions = ReadOptions()
+    distances: TreeOptions = TreeOptions()
+    samples: GroupOptions = GroupOptions()
+    target: TargetOptions
+    folding: FoldOptions = FoldOptions()
+    contest: ContestOptions = ContestOptions()
+    model: ModelOptions = ModelOptions()
+    objectives: TrainObjectives = TrainObjectives()
+    fit: TrainFitOptions = TrainFitOptions()
+    compute: TrainComputeOptions = TrainComputeOptions()
+    output: OutputOptions
+    caching: CacheOptions = CacheOptions()
+
+    def __post_init__(self) -> None:
+        if self.samples.metadata is None:
+            raise InputError("--metadata is missing: the table that holds --metadata-column")
+        if self.folding.leave_one_group_out and self.samples.group_column is None:
+            raise InputError("--leave-one-group-out needs --group-column: which groups")
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Say how well a metadata column can be predicted, by AAM and by the models in use today, on the same folds.
+
+    Everything is fitted inside the training samples of each fold. The output folder holds a report, index.html.
+    """
+    from aam.cache import Cache
+    from aam.cli.contest import Networks
+    from aam.cli.output import start_run
+    from aam.cli.study import read_distances_of, read_study
+    from aam.compute import check_compute
+    from aam.evaluation.baselines import baselines_of
+    from aam.evaluation.report import write_report
+
+    check_compute(config.compute)
+    folder = start_run(config)
+    study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
+    distance = read_distances_of(study, config.distances, folder, config.output.resume, Cache.of(config.caching))
+    task, classes = pose_task(study, config, distance)
+    folds = make_all_folds(task, config)
+    write_folds(study, task, folds, folder)
+    simple = baselines_of(task)
+    contestants: dict[str, Learner] = dict(simple)
+    if not config.contest.only_baselines:
+        contestants |= Networks(study, task, distance, config, folder).learners()
+    predictions = run_contest(task, contestants, folds, folder / "folds")
+    outcome = outcome_of(task, classes, folds, predictions)
+    write_predictions(study, outcome, folder / "predictions.tsv")
+    write_report(study_facts(study, task, config), outcome, list(simple), warnings_of(study, task, outcome, config), folder)
+    log.info("wrote %s", folder / "index.html")
+
+
+def pose_task(study: Study, config: EvaluateConfig, distance: nn.Module) -> tuple[Task, tuple[str, ...]]:
+    """What is predicted from what, and the names of the classes."""
+    import numpy as np
+    import torch
+
+    from aam.data.metadata import categorical_column, numeric_column
+    from aam.data.targets import ClassTarget
+    from aam.evaluation.baselines import Task
+
+    metadata, ids = study.metadata, study.table.sample_ids
+    assert metadata is not None  # EvaluateConfig does not exist without
+    column = config.target.metadata_column
+    classes: tuple[str, ...] = ()
+    if config.target.classifier:
+        target = ClassTarget.fit(labels := categorical_column(metadata, column, ids))
+        truth, classes = target.encode(labels), target.classes
+    else:
+        truth = numeric_column(metadata, column, ids)
+        if np.ptp(truth) == 0:
+            raise InputError(f"--metadata-column {column}: is {truth[0]:g} in all samples: there is nothing to predict")
+
+    def labels_of(name: str | None) -> np.ndarray | None:
+        return None if name is None else categorical_column(metadata, name, ids)
+
+    task = Task(
+        study.table.counts,
+        truth,
+        len(classes) or None,
+        labels_of(config.samples.group_column),
+        labels_of(config.folding.confounder_column),
+        lambda: all_distances(study, distance),
+        config.fit.seed,
+        torch.get_num_threads(),
+    )
+    return task, classes
+
+
+def all_distances(study: Study, distance: nn.Module) -> np.ndarray:
+    """Distances [N, N] of all samples: UniFrac, or the matrix that was given."""
+    from aam.distances.matrix import unifrac_matrix
+    from aam.distances.precomputed import PrecomputedDistances
+    from aam.distances.unifrac import UniFrac
+
+    if isinstance(distance, PrecomputedDistances):
+        return distance.matrix.numpy()
+    assert isinstance(distance, UniFrac)
+    return unifrac_matrix(study.table.counts, distance.phylogeny, distance.comparison.metric, distance.comparison.alpha)
+
+
+def make_all_folds(task: Task, config: EvaluateConfig) -> list[Fold]:
+    """The folds that the options ask for."""
+    from aam.evaluation.folds import leave_one_group_out, make_folds
+
+    options = config.folding
+    if options.leave_one_group_out:
+        assert task.groups is not None
+        return leave_one_group_out(task.groups, task.labels)
+    return make_folds(len(task.truth), options.folds, options.repeats, config.fit.seed, groups=task.groups, labels=task.labels)
+
+
+def write_folds(study: Study, task: Task, folds: list[Fold], folder: Path) -> None:
+    """folds.tsv: in which fold of which repeat each sample is tested."""
+    import pandas as pd
+
+    rows = [
+        (fold.repeat + 1, fold.number + 1, study.table.sample_ids[row], "" if task.groups is None else task.groups[row])
+        for fold in folds
+        for row in fold.test
+    ]
+    frame = pd.DataFrame(rows, columns=["repeat", "fold", "sample", "group"])
+    frame.to_csv(folder / "folds.tsv", sep="\t", index=False)
+
+
+def run_contest(task: Task, contestants: dict[str, Learner], folds: list[Fold], kept: Path) -> dict[str, list[np.ndarray]]:
+    """What each model says of the tested samples of each fold. Kept fold by fold, so that --resume goes on where a run stopped."""
+    import numpy as np
+
+    from aam.progress import track
+
+    kept.mkdir(exist_ok=True)
+    work = [(number, fold, name) for number, fold in enumerate(folds) for name in contestants]
+    predictions: dict[str, list[np.ndarray]] = {name: [] for name in contestants}
+    for _, fold, name in track(work, "Evaluating", len(work)):
+        path = kept / f"{fold.repeat + 1}-{fold.number + 1}-{name.replace(' ', '_').replace(',', '')}.npy"
+        if path.is_file():
+            predicted = np.load(path, allow_pickle=False)
+        else:
+            log.info("%s: %s", fold.name, name)
+            predicted = contestants[name](task, fold.train, fold.test)
+            np.save(path, predicted)
+        predictions[name].append(predicted)
+    return predictions
+
+
+def outcome_of(task: Task, classes: tuple[str, ...], folds: list[Fold], predictions: dict[str, list[np.ndarray]]) -> Outcome:
+    """The predictions with what they are measured by."""
+    import numpy as np
+
+    from aam.evaluation.compare import Outcome
+
+    if task.groups is None:
+        return Outcome(task.truth, classes, np.arange(len(task.truth)), (), folds, predictions)
+    names, unit = np.unique(task.groups, return_inverse=True)
+    return Outcome(task.truth, classes, unit, names.tolist(), folds, predictions)
+
+
+def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
+    """predictions.tsv: every model, every tested sample, in original units; of classes the probability of each."""
+    import pandas as pd
+
+    parts = []
+    for model, by_fold in outcome.predictions.items():
+        for fold, predicted in zip(outcome.folds, by_fold, strict=True):
+            about: dict[str, Any] = {
+                "model": model,
+                "repeat": fold.repeat + 1,
+                "fold": fold.number + 1,
+                "sample": study.ids(fold.test),
+            }
+            if outcome.classes:
+                names = [outcome.classes[k] for k in outcome.truth[fold.test]]
+                best = [outcome.classes[k] for k in predicted.argmax(axis=1)]
+                shares = {f"probability of {name}": predicted[:, k] for k, name in enumerate(outcome.classes)}
+                parts.append(pd.DataFrame({**about, "true": names, "predicted": best, **shares}))
+            else:
+                parts.append(pd.DataFrame({**about, "true": outcome.truth[fold.test], "predicted": predicted}))
+    pd.concat(parts).to_csv(path, sep="\t", index=False)
+
+
+def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, str]:
+    """What the report says of the data, by name."""
+    samples, asvs = study.table.counts.shape
+    groups = f"{len(set(task.groups))} of {config.samples.group_column}" if task.groups is not None else "none: folds are random"
+    folding = config.folding
+    dealt = "each group by itself" if folding.leave_one_group_out else f"{folding.folds} folds, {folding.repeats} times"
+    return {
+        "column": config.target.metadata_column,
+        "table": config.data.table.name,
+        "samples": f"{samples:,}",
+        "ASVs": f"{asvs:,}",
+        "groups": groups,
+        "tested": dealt,
+        "pretraining": "of all samples, without labels" if config.contest.transductive else "of the training samples only",
+    }
+
+
+def warnings_of(study: Study, task: Task, outcome: Outcome, config: EvaluateConfig) -> list[str]:
+    """What the reader must know before believing a score."""
+    from aam.evaluation import checks
+    from aam.evaluation.compare import best_of, mean_score
+
+    metadata: pd.DataFrame | None = study.metadata
+    assert metadata is not None
+    found = [
+        checks.near_duplicates(task, outcome.folds),
+        checks.small_classes(task, outcome.classes),
+        checks.few_groups(task),
+    ]
+    if task.groups is None:
+        found.append(checks.ungrouped_columns(metadata, config.target.metadata_column))
+    confounded = [name for name in outcome.predictions if name.endswith("of each level")]
+    if confounded and config.folding.confounder_column is not None:
+        others = [name for name in outcome.predictions if name not in confounded]
+        best, explained = mean_score(outcome, best_of(outcome, others)), mean_score(outcome, confounded[0])
+        found.append(checks.explained_by_confounder(config.folding.confounder_column, best, explained, outcome.metric))
+    return [finding for finding in found if finding is not None]

@@ -1,0 +1,85 @@
+"""What makes a score worth less than it looks: each finding one sentence that says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from aam.data.metadata import text_values
+from aam.evaluation.baselines import Task
+from aam.evaluation.folds import Fold
+
+# Cosine of square roots of shares (Bhattacharyya coefficient) from which two samples are as good as one.
+_NEAR_DUPLICATE = 0.97
+_FEW_IN_CLASS, _FEW_GROUPS = 20, 5
+_GROUP_NAMES = re.compile(
+    r"subject|host|patient|participant|person|individual|donor|animal|mouse|cage|family|household|study|site", re.IGNORECASE
+)
+
+
+def near_duplicates(task: Task, folds: Sequence[Fold]) -> str | None:
+    """Tested samples that have a near copy among the training samples of the same fold."""
+    roots = task.shares.sqrt()
+    found = tested = 0
+    for fold in folds:
+        if fold.repeat == 0:
+            alike = (roots[fold.test] @ roots[fold.train].T).max(axis=1).toarray().ravel()
+            found += int((alike >= _NEAR_DUPLICATE).sum())
+            tested += len(fold.test)
+    if found < max(2, 0.01 * tested):
+        return None
+    return (
+        f"{found} of {tested} tested samples have a near copy among the samples learned from: repeats, or neighbours of one "
+        "subject? Keep them together with --group-column, or the score says how well a sample is recognised, not predicted."
+    )
+
+
+def ungrouped_columns(metadata: pd.DataFrame, target: str) -> str | None:
+    """Columns that look like subjects or studies, when no groups were named."""
+    looks = []
+    for column in metadata.columns:
+        if column == target or not _GROUP_NAMES.search(str(column)):
+            continue
+        values = [value for value in text_values(metadata[column]) if value is not None]
+        distinct = len(set(values))
+        if 1 < distinct <= 0.9 * len(values):
+            looks.append(f"{column} ({distinct} values)")
+    if not looks:
+        return None
+    return (
+        f"No --group-column was named, and samples share values of {', '.join(looks[:4])}: if these are subjects or studies, "
+        "the same one is learned from and tested, and the score is too good."
+    )
+
+
+def small_classes(task: Task, classes: Sequence[str]) -> str | None:
+    """Classes of few samples or few groups."""
+    if task.classes is None:
+        return None
+    few = []
+    for number, name in enumerate(classes):
+        members = task.truth == number
+        groups = len(set(task.groups[members])) if task.groups is not None else None
+        if members.sum() < _FEW_IN_CLASS or (groups is not None and groups < _FEW_GROUPS):
+            few.append(f"{name} ({int(members.sum())} samples{f' of {groups} groups' if groups is not None else ''})")
+    return f"Too few to learn or score well: {', '.join(few)}." if few else None
+
+
+def few_groups(task: Task) -> str | None:
+    """Groups so few that the interval says little."""
+    if task.groups is None or (number := len(set(task.groups))) >= 3 * _FEW_GROUPS:
+        return None
+    return f"There are {number} groups only: folds differ much, and the intervals are rough."
+
+
+def explained_by_confounder(column: str, best: float, confounded: float, metric: str) -> str | None:
+    """Whether knowing the confounder alone is nearly as good as the best model (`best` and `confounded` are their scores)."""
+    explained = confounded <= 1.02 * best if metric == "mae" else confounded >= best - 0.01
+    if not explained:
+        return None
+    return (
+        f"{column} alone explains the target as well as the best model ({metric} {confounded:.3g} against {best:.3g}): "
+        f"what is learned may be {column}. Test across it with --group-column {column}."
+    )

@@ -1,0 +1,153 @@
+"""Models beside each other on identical folds: scores, and differences with intervals from resampled groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aam.evaluation.folds import Fold
+from aam.evaluation.scores import class_scores, regression_scores
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What is known after an evaluation.
+
+    truth: numbers [N], or class ids below len(classes); unit: group of each sample as an id from 0, or its own number, int64 [N];
+    group_names: by that id, or empty; predictions: by model, what it said of `fold.test` of each fold, in the order of `folds`.
+    """
+
+    truth: np.ndarray
+    classes: tuple[str, ...]
+    unit: np.ndarray
+    group_names: Sequence[str]
+    folds: Sequence[Fold]
+    predictions: Mapping[str, Sequence[np.ndarray]]
+
+    @property
+    def metric(self) -> str:
+        """What models are compared by."""
+        return "auc" if self.classes else "mae"
+
+    @property
+    def repeats(self) -> int:
+        return 1 + max(fold.repeat for fold in self.folds)
+
+
+def fold_scores(outcome: Outcome, model: str) -> list[dict[str, float]]:
+    """All scores of a model on each fold."""
+    score = class_scores if outcome.classes else regression_scores
+    return [
+        score(outcome.truth[fold.test], predicted, outcome.truth[fold.train])
+        for fold, predicted in zip(outcome.folds, outcome.predictions[model], strict=True)
+    ]
+
+
+def repeat_means(outcome: Outcome, values: Sequence[float]) -> np.ndarray:
+    """Mean over the folds of each repeat [R]; folds where the score does not exist (NaN) are left out."""
+    by_repeat: list[list[float]] = [[] for _ in range(outcome.repeats)]
+    for fold, value in zip(outcome.folds, values, strict=True):
+        if np.isfinite(value):
+            by_repeat[fold.repeat].append(value)
+    return np.array([np.mean(part) if part else np.nan for part in by_repeat])
+
+
+def weighted_mae(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean absolute error [W] under each of the sample weights [W, n]; NaN where they are all 0."""
+    with np.errstate(invalid="ignore"):
+        return weights @ np.abs(truth - predicted) / weights.sum(axis=1)
+
+
+def weighted_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUC [W] of class probabilities [n, K] under each of the sample weights [W, n], one class against the rest, averaged.
+
+    NaN where a class has no weight. As scikit-learn's, ties counting a half, for all weights at once.
+    """
+    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
+    return np.mean([_binary_auc(truth == k, probabilities[:, k], weights) for k in classes], axis=0)
+
+
+def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    members, weights = positive[order], weights[:, order]
+    above = np.add.reduceat(weights * members, starts, axis=1)
+    below = np.add.reduceat(weights * ~members, starts, axis=1)
+    lower = below.cumsum(axis=1) - below / 2
+    with np.errstate(invalid="ignore"):
+        return (above * lower).sum(axis=1) / (above.sum(axis=1) * below.sum(axis=1))
+
+
+def resampled_scores(outcome: Outcome, model: str, seed: int = 0) -> np.ndarray:
+    """The metric by which models are compared, mean over folds and repeats, of samples whose groups are drawn again and again [W].
+
+    The same draws for every model: differences are paired.
+    """
+    rng = np.random.default_rng(seed)
+    units = int(outcome.unit.max()) + 1
+    drawn = rng.multinomial(units, np.full(units, 1 / units), size=_RESAMPLES)
+    score = weighted_auc if outcome.classes else weighted_mae
+    per_fold = [
+        score(outcome.truth[fold.test], predicted, drawn[:, outcome.unit[fold.test]].astype(np.float64))
+        for fold, predicted in zip(outcome.folds, outcome.predictions[model], strict=True)
+    ]
+    stacked = np.stack(per_fold)
+    known = np.isfinite(stacked)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, stacked, 0).sum(axis=0) / known.sum(axis=0)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One model: mean over repeats of each score, their standard deviation over repeats (NaN for one), the 95 % interval of the
+    metric, and the gain over the best simple model with its interval: the share of the error that is taken away, or for AUC the
+    difference.
+    """
+
+    model: str
+    scores: dict[str, float]
+    deviations: dict[str, float]
+    low: float
+    high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+def best_of(outcome: Outcome, models: Sequence[str]) -> str:
+    """The model with the best mean of the metric."""
+    sign = -1 if outcome.classes else 1
+    return min(models, key=lambda model: sign * mean_score(outcome, model))
+
+
+def mean_score(outcome: Outcome, model: str) -> float:
+    """Mean over folds, then over repeats, of the metric by which models are compared."""
+    return float(repeat_means(outcome, [scores[outcome.metric] for scores in fold_scores(outcome, model)]).mean())
+
+
+def gain(outcome: Outcome, score: np.ndarray | float, reference: np.ndarray | float) -> np.ndarray:
+    """How much better a score is than a reference: share of the error taken away, or difference of AUC."""
+    return np.asarray(score) - reference if outcome.classes else 1 - np.asarray(score) / reference
+
+
+def summarise(outcome: Outcome, simple: Sequence[str]) -> list[Summary]:
+    """All models, each compared with the best of the `simple` ones; that one with the best of the others of them."""
+    best = best_of(outcome, simple)
+    second = best_of(outcome, [model for model in simple if model != best] or [best])
+    resampled = {model: resampled_scores(outcome, model) for model in outcome.predictions}
+    summaries = []
+    for model in outcome.predictions:
+        scored = fold_scores(outcome, model)
+        repeats = {name: repeat_means(outcome, [scores[name] for scores in scored]) for name in scored[0]}
+        means = {name: float(values.mean()) for name, values in repeats.items()}
+        deviations = {name: float(values.std(ddof=1)) if len(values) > 1 else float("nan") for name, values in repeats.items()}
+        reference = second if model == best else best
+        low, high = np.nanpercentile(resampled[model], [2.5, 97.5])
+        gain_low, gain_high = np.nanpercentile(gain(outcome, resampled[model], resampled[reference]), [2.5, 97.5])
+        gained = float(gain(outcome, means[outcome.metric], mean_score(outcome, reference)))
+        summaries.append(Summary(model, means, deviations, float(low), float(high), gained, float(gain_low), float(gain_high)))
+    return summaries

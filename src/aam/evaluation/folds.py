@@ -1,0 +1,85 @@
+"""Which samples are tested when: every model of an evaluation sees the same folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
+
+from aam.errors import InputError, first_few
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Sorted rows, int64, of the samples that are learned from and of those that are tested; repeat and number count from 0."""
+
+    repeat: int
+    number: int
+    train: np.ndarray
+    test: np.ndarray
+
+    @property
+    def name(self) -> str:
+        return f"repeat {self.repeat + 1}, fold {self.number + 1}"
+
+
+def make_folds(
+    n: int, number: int, repeats: int, seed: int, *, groups: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> list[Fold]:
+    """`number` folds of n samples, `repeats` times: groups [n] stay whole, classes of labels [n] are spread evenly.
+
+    InputError when there are fewer groups (or samples) than folds, or a class is missing from a training part.
+    """
+    units = n if groups is None else len(set(groups))
+    if units < number:
+        raise InputError(f"--folds {number}: there are {units} {'samples' if groups is None else 'groups'} only")
+    folds = []
+    for repeat in range(repeats):
+        splitter = _splitter(number, seed + repeat, groups is not None, labels is not None)
+        target = np.zeros(n) if labels is None else labels
+        for fold, (train, test) in enumerate(splitter.split(np.zeros(n), target, groups)):
+            folds.append(Fold(repeat, fold, train, test))
+    _require_classes(folds, labels)
+    return folds
+
+
+def leave_one_group_out(groups: np.ndarray, labels: np.ndarray | None = None) -> list[Fold]:
+    """A fold for each group, tested once. InputError for one group only, or a class that occurs in one group only."""
+    if len(set(groups)) < 2:
+        raise InputError(f"--leave-one-group-out: there is one group only, {groups[0]}")
+    splits = LeaveOneGroupOut().split(groups, groups=groups)
+    folds = [Fold(0, fold, train, test) for fold, (train, test) in enumerate(splits)]
+    _require_classes(folds, labels)
+    return folds
+
+
+def inner_folds(
+    rows: np.ndarray, number: int, seed: int, *, groups: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions in `rows` to learn from and to choose by, within a training part: groups [N] and labels [N] are of all samples.
+
+    Fewer than `number` where there are fewer groups.
+    """
+    mine = None if groups is None else groups[rows]
+    target = np.zeros(len(rows)) if labels is None else labels[rows]
+    units = len(rows) if mine is None else len(set(mine))
+    splitter = _splitter(min(number, units), seed, mine is not None, labels is not None)
+    return list(splitter.split(rows, target, mine))
+
+
+def _splitter(number: int, seed: int, grouped: bool, classes: bool) -> KFold:
+    kind = {(True, True): StratifiedGroupKFold, (True, False): GroupKFold, (False, True): StratifiedKFold, (False, False): KFold}
+    return kind[grouped, classes](n_splits=number, shuffle=True, random_state=seed)
+
+
+def _require_classes(folds: Sequence[Fold], labels: np.ndarray | None) -> None:
+    if labels is None:
+        return
+    for fold in folds:
+        if missing := sorted(set(labels) - set(labels[fold.train])):
+            raise InputError(
+                f"class {first_few([str(label) for label in missing])} is not among the training samples of {fold.name}: "
+                "it has too few samples or groups; leave it out with --where, or ask for more --folds"
+            )
