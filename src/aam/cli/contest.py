@@ -20,7 +20,7 @@ from aam.cli.fitting import FittedPredictor, Problem, fit_encoder, fit_predictor
 from aam.cli.pretrain import DISTANCE_METRICS, PretrainConfig
 from aam.cli.study import Study
 from aam.cli.train import CLASS_METRICS, REGRESSION_METRICS, TrainConfig
-from aam.config import EncoderOptions, FitOptions, OutputOptions, PretrainSampleOptions, SampleOptions
+from aam.config import EncoderOptions, FitOptions, OutputOptions, PretrainSampleOptions, SampleOptions, TreeOptions
 from aam.data.splits import Split, split_samples
 from aam.evaluation.baselines import Learner, Task, loss_of, random_forest
 from aam.models import SequenceEncoder
@@ -42,6 +42,9 @@ class Networks:
     def __init__(self, study: Study, task: Task, distance: nn.Module, config: EvaluateConfig, folder: Path) -> None:
         self.study, self.task, self.distance, self.config = study, task, distance, config
         self.scratch = folder / "checkpoints"
+        # The tree that was built for this run is not built again.
+        given = config.distances.tree or config.distances.unifrac_matrix
+        self.distances = config.distances if given else replace(config.distances, tree=folder / "tree.nwk")
         self._encoders: tuple[bytes, SequenceEncoder] | None = None
         self._fitted: tuple[bytes, tuple[FittedPredictor, Problem]] | None = None
 
@@ -82,7 +85,6 @@ class Networks:
             options = PretrainConfig(
                 data=config.data,
                 reads=config.reads,
-                distances=config.distances,
                 samples=PretrainSampleOptions(val_fraction=config.samples.val_fraction),
                 model=config.model,
                 fit=fit,
@@ -104,7 +106,7 @@ class Networks:
         options = TrainConfig(
             data=config.data,
             reads=config.reads,
-            distances=config.distances,
+            distances=self.distances if config.objectives.penalty > 0 else TreeOptions(),
             samples=SampleOptions(**vars(config.samples), test_fraction=0.0),
             target=config.target,
             encoder=EncoderOptions(pretrained_encoder=pretrained, freeze_base=freeze),

@@ -234,12 +234,14 @@ def outcome_of(task: Task, classes: tuple[str, ...], folds: list[Fold], predicti
 
 
 def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
-    """predictions.tsv: every model, every tested sample, in original units; of classes the probability of each."""
+    """predictions.tsv: every model, every tested sample, with its 90 % interval, or set and probabilities of classes."""
     import pandas as pd
+
+    from aam.evaluation.intervals import fold_thresholds
 
     parts = []
     for model, by_fold in outcome.predictions.items():
-        for fold, predicted in zip(outcome.folds, by_fold, strict=True):
+        for fold, predicted, limit in zip(outcome.folds, by_fold, fold_thresholds(outcome, model), strict=True):
             about: dict[str, Any] = {
                 "model": model,
                 "repeat": fold.repeat + 1,
@@ -250,9 +252,11 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
                 names = [outcome.classes[k] for k in outcome.truth[fold.test]]
                 best = [outcome.classes[k] for k in predicted.argmax(axis=1)]
                 shares = {f"probability of {name}": predicted[:, k] for k, name in enumerate(outcome.classes)}
-                parts.append(pd.DataFrame({**about, "true": names, "predicted": best, **shares}))
+                likely = [";".join(name for k, name in enumerate(outcome.classes) if 1 - said[k] <= limit) for said in predicted]
+                parts.append(pd.DataFrame({**about, "true": names, "predicted": best, "set": likely, **shares}))
             else:
-                parts.append(pd.DataFrame({**about, "true": outcome.truth[fold.test], "predicted": predicted}))
+                values = {"true": outcome.truth[fold.test], "predicted": predicted}
+                parts.append(pd.DataFrame({**about, **values, "lower": predicted - limit, "upper": predicted + limit}))
     pd.concat(parts).to_csv(path, sep="\t", index=False)
 
 

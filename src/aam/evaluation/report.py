@@ -13,6 +13,7 @@ import pandas as pd
 from aam.evaluation import pictures
 from aam.evaluation.baselines import TRIVIAL
 from aam.evaluation.compare import Outcome, Summary, best_of, fold_scores, gain, summarise
+from aam.evaluation.intervals import COVERAGE, covered
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2430; --faint: #5c6674; --line: #dfe4ea; --shade: #f4f6f9;
@@ -58,6 +59,7 @@ def write_report(facts: Mapping[str, str], outcome: Outcome, simple: Sequence[st
         "metric": outcome.metric,
         "models": {summary.model: {"mean": summary.scores, "sd_over_repeats": summary.deviations,
                                    "gain_over_best_simple": [summary.gain, summary.gain_low, summary.gain_high],
+                                   "covered": covered(outcome, summary.model),
                                    "folds": fold_scores(outcome, summary.model)} for summary in summaries},
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -83,6 +85,7 @@ def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) ->
                 row |= {name: summary.scores[name], f"{name}_sd": summary.deviations[name]}
         about = "auc_difference" if outcome.classes else "error_removed"
         row |= {f"{about}_to_best_simple": summary.gain, f"{about}_low": summary.gain_low, f"{about}_high": summary.gain_high}
+        row["covered"], row["classes_in_set" if outcome.classes else "interval_width"] = covered(outcome, summary.model)
         rows.append(row)
     pd.DataFrame(rows).to_csv(path, sep="\t", index=False, float_format="%.6g")
 
@@ -103,7 +106,8 @@ def verdict_of(column: str, outcome: Outcome, summaries: Sequence[Summary], simp
         text += f", {better}{doubt} than the best simple model, {reference}, with {by_name[reference].scores[metric]:.3g}"
         text += f" (95 % interval of the difference {interval})"
     over = float(gain(outcome, subject.scores[metric], by_name[trivial].scores[metric]))
-    return f"{text}, and {_size(over, outcome)} {'better' if over >= 0 else 'worse'} than the {trivial}."
+    than = f"than {'chance' if outcome.classes else f'the {trivial}'}"
+    return f"{text}; that is {_size(over, outcome)} {'better' if over >= 0 else 'worse'} {than}."
 
 
 def _size(value: float, outcome: Outcome) -> str:
@@ -134,9 +138,7 @@ def page(
 {alerts}
 <h2>Models</h2>
 <div class="wide">{_table(summaries, outcome, simple)}</div>
-<p class="faint">Means over folds{" and repeats" if outcome.repeats > 1 else ""}. Gain: over the best simple model ({
-        "difference of AUC" if outcome.classes else "share of its error that is taken away"
-    }), with the 95 % interval of {"groups" if len(set(outcome.unit)) < len(outcome.unit) else "samples"} drawn again and again.</p>
+<p class="faint">{_caption(outcome)}</p>
 {_pictures(facts, outcome, summaries, simple)}
 <h2>Data</h2><dl>{about}</dl>
 <p class="faint">folds.tsv says who was tested when, predictions.tsv what every model said of every sample, summary.tsv and
@@ -146,6 +148,18 @@ them was chosen there.</p>
 """
 
 
+def _caption(outcome: Outcome) -> str:
+    drawn = "groups" if len(set(outcome.unit)) < len(outcome.unit) else "samples"
+    gained = "difference of AUC" if outcome.classes else "share of its error that is taken away"
+    kind = "sets of classes" if outcome.classes else "intervals"
+    width = "how many classes are in a set" if outcome.classes else "how wide it is, in the target's unit"
+    return (
+        f"Means over folds{' and repeats' if outcome.repeats > 1 else ''}. Gain: over the best simple model ({gained}), with the "
+        f"95 % interval when {drawn} are drawn again and again. {100 * COVERAGE:.0f} % {kind}: conformal, calibrated on the groups "
+        f"of the other folds; how often the truth of a tested sample was inside, and {width}, on average."
+    )
+
+
 def _table(summaries: Sequence[Summary], outcome: Outcome, simple: Sequence[str]) -> str:
     names = [name for name in _SHOWN if name in summaries[0].scores]
     head = "".join(f"<th>{_SHOWN[name]}</th>" for name in names)
@@ -153,9 +167,13 @@ def _table(summaries: Sequence[Summary], outcome: Outcome, simple: Sequence[str]
     for summary in summaries:
         values = "".join(f"<td>{_with_deviation(summary, name)}</td>" for name in names)
         interval = f"{_signed(summary.gain, outcome)} ({_range(summary.gain_low, summary.gain_high, outcome)})"
+        inside, width = covered(outcome, summary.model)
+        promise = f"{100 * inside:.0f} %, {width:.3g}" if math.isfinite(width) else "too few groups"
         kind = "" if summary.model in simple else ' class="ours"'
-        rows.append(f"<tr{kind}><td>{escape(summary.model)}</td>{values}<td>{interval}</td></tr>")
-    return f"<table><thead><tr><th>model</th>{head}<th>gain (95 % interval)</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        rows.append(f"<tr{kind}><td>{escape(summary.model)}</td>{values}<td>{interval}</td><td>{promise}</td></tr>")
+    kind = "sets" if outcome.classes else "intervals"
+    head = f"<th>model</th>{head}<th>gain (95 % interval)</th><th>{100 * COVERAGE:.0f} % {kind}: covered, width</th>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def _with_deviation(summary: Summary, name: str) -> str:

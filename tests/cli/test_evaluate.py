@@ -1,0 +1,152 @@
+"""``aam evaluate`` as a user runs it, on a small simulated community."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aam.cache import Cache
+from aam.cli.contest import Networks
+from aam.cli.evaluate import EvaluateConfig, FoldOptions, pose_task
+from aam.cli.study import read_distances_of, read_study
+from aam.config import GroupOptions, ModelOptions, OutputOptions, TableOptions, TargetOptions, TrainFitOptions, TreeOptions
+from aam.data.simulate import simulate, write_simulation
+from aam.evaluation import baselines
+from aam.evaluation.folds import make_folds
+from tests.cli.test_runs import SMALL, aam
+
+VOID = {"meta", "br", "link"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_forests():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(baselines, "_TREES", 20)
+        patch.setattr(baselines, "_TREES_TO_CHOOSE", 10)
+        yield
+
+
+@pytest.fixture(scope="module")
+def community(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    write_simulation(simulate(0, n_samples=60, n_asvs=60, length=40), folder)
+    return folder
+
+
+def options_for(community, column):
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--metadata", community / "metadata.tsv"]
+    return ["evaluate", *tables, "--metadata-column", column]
+
+
+class Nesting(HTMLParser):
+    """Fails where an element is not closed, or in the wrong order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href") and not value.startswith("#")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def check_page(folder):
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    page = Nesting()
+    page.feed(text)
+    assert page.open == []
+    # Self-contained: nothing is loaded from elsewhere.
+    assert [address for address in page.addresses if not address.startswith("http://www.w3.org")] == []
+    assert "prefers-color-scheme: dark" in text
+    return text
+
+
+def test_a_number_by_all_models(community, tmp_path):
+    folder = tmp_path / "age"
+    options = [*options_for(community, "age"), "--group-column", "subject", "--confounder-column", "study", "--folds", 3]
+    aam(*options, "--repeats", 2, *SMALL, "--epochs", 2, "--pretrain-epochs", 2, "--output-dir", folder)
+    folds = pd.read_csv(folder / "folds.tsv", sep="\t")
+    assert (folds.groupby(["repeat", "sample"]).size() == 1).all()
+    assert (folds.groupby(["repeat", "group"])["fold"].nunique() == 1).all()
+    said = pd.read_csv(folder / "predictions.tsv", sep="\t")
+    summary = pd.read_csv(folder / "summary.tsv", sep="\t").set_index("model")
+    assert set(said["model"]) == set(summary.index)
+    ours = {"AAM from scratch", "AAM pretrained", "AAM frozen base", "AAM pretrained + random forest"}
+    assert ours < set(summary.index)
+    assert {"median", "median of each level", "random forest", "nearest neighbours, UniFrac"} < set(summary.index)
+    assert (said.groupby(["model", "repeat"]).size() == 60).all()
+    assert (said["lower"] <= said["predicted"]).all()
+    # The table's means are those of the predictions.
+    errors = (said["predicted"] - said["true"]).abs()
+    by_hand = errors.groupby([said["model"], said["repeat"], said["fold"]]).mean().groupby("model").mean()
+    np.testing.assert_allclose(summary["mae"].sort_index(), by_hand.sort_index(), rtol=1e-4)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert re.match(r"AAM .* predicts age with MAE \d", metrics["verdict"])
+    text = check_page(folder)
+    assert metrics["verdict"].split(",")[0] in text
+    assert not (folder / "checkpoints").exists()
+
+
+def test_classes_and_a_run_that_was_broken_off(community, tmp_path):
+    folder = tmp_path / "disease"
+    options = [*options_for(community, "disease"), "--classifier", "--only-baselines", "--folds", 3, "--output-dir", folder]
+    aam(*options)
+    check_page(folder)
+    whole = (folder / "predictions.tsv").read_text()
+    header = whole.splitlines()[0].split("\t")
+    assert "set" in header
+    assert sum(name.startswith("probability of ") for name in header) == 2
+    assert "host" not in whole
+    warnings = json.loads((folder / "metrics.json").read_text())["warnings"]
+    assert any("No --group-column was named" in warning and "subject (" in warning for warning in warnings)
+    kept = sorted((folder / "folds").glob("*.npy"))
+    for path in kept[::2]:
+        path.unlink()
+    aam(*options, "--resume")
+    assert (folder / "predictions.tsv").read_text() == whole
+    assert "is not empty" in aam(*options, code=2)
+
+
+def test_what_cannot_be_evaluated_is_refused(community, tmp_path):
+    options = [*options_for(community, "age"), "--output-dir", tmp_path / "out"]
+    assert "--leave-one-group-out needs --group-column" in aam(*options, "--leave-one-group-out", code=2)
+    said = aam(*options, "--group-column", "study", "--folds", 9, code=2)
+    assert "--folds 9: there are 4 groups only" in said
+
+
+def test_the_network_never_reads_the_truth_of_what_is_tested(community, tmp_path):
+    """Nor its samples, in pretraining: another truth and other reads of the tested samples leave the same model."""
+    config = EvaluateConfig(
+        data=TableOptions(table=community / "table.biom"),
+        distances=TreeOptions(tree=community / "tree.nwk"),
+        samples=GroupOptions(metadata=community / "metadata.tsv", group_column="subject", val_fraction=0.2),
+        target=TargetOptions(metadata_column="age"),
+        folding=FoldOptions(folds=3),
+        model=ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1),
+        fit=TrainFitOptions(epochs=2, batch_size=16),
+        output=OutputOptions(output_dir=tmp_path),
+    )
+    study = read_study(config.data, config.reads, config.samples, "age")
+    distance = read_distances_of(study, config.distances, tmp_path, False, Cache(None))
+    task, _ = pose_task(study, config, distance)
+    fold = make_folds(60, 3, 1, 0, groups=task.groups)[0]
+    predicted = []
+    for change in (False, True):
+        metadata = study.metadata.copy()
+        counts = study.table.counts.copy().tolil()
+        if change:
+            metadata.iloc[fold.test, metadata.columns.get_loc("age")] = 999.0
+            counts[fold.test[1:]] = counts[fold.test[:-1]]
+        table = type(study.table)(counts.tocsr(), study.table.sample_ids, study.table.feature_ids)
+        changed = type(study)(table, study.sequences, study.asv_tokens, metadata)
+        networks = Networks(changed, task, distance, config, tmp_path)
+        fitted, problem = networks.pretrained(fold.train)
+        predicted.append(fitted.predict(problem, fold.train))
+    np.testing.assert_array_equal(*predicted)

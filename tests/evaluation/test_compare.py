@@ -1,0 +1,105 @@
+"""Scores beside scikit-learn's, and intervals that know what they should."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import mean_absolute_error, roc_auc_score
+
+from aam.evaluation.compare import Outcome, mean_score, summarise, weighted_auc, weighted_mae
+from aam.evaluation.folds import make_folds
+from aam.evaluation.intervals import covered, threshold
+
+pytestmark = pytest.mark.filterwarnings("ignore:Only one class")
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 9999), n=st.integers(6, 40), classes=st.integers(2, 4), ties=st.booleans())
+def test_weighted_scores_are_scikit_learns(seed, n, classes, ties):
+    rng = np.random.default_rng(seed)
+    truth = np.concatenate([np.arange(classes), rng.integers(0, classes, n - classes)])
+    probabilities = rng.random((n, classes)).round(1 if ties else 9) + 0.01
+    weights = rng.integers(0, 4, (5, n)).astype(float)
+    weights[:, :classes] = 1  # every class has weight
+    shares = probabilities / probabilities.sum(axis=1, keepdims=True)
+    for found, weight in zip(weighted_auc(truth, shares, weights), weights, strict=True):
+        each = [roc_auc_score(truth == k, shares[:, k], sample_weight=weight) for k in range(classes)]
+        assert found == pytest.approx(each[1] if classes == 2 else np.mean(each))
+    expected = [mean_absolute_error(truth, shares[:, 0], sample_weight=weight) for weight in weights]
+    np.testing.assert_allclose(weighted_mae(truth, shares[:, 0], weights), expected)
+
+
+def test_a_class_without_weight_has_no_auc():
+    truth, shares = np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]])
+    assert np.isnan(weighted_auc(truth, shares, np.array([[1.0, 1.0, 0.0]]))[0])
+
+
+def outcome_with(errors, groups, repeats=2):
+    n = len(groups)
+    truth = np.random.default_rng(0).normal(50, 10, n)
+    folds = make_folds(n, 4, repeats, 0, groups=groups)
+    unit = np.unique(groups, return_inverse=True)[1]
+    said = {model: [truth[fold.test] + error[fold.test] for fold in folds] for model, error in errors.items()}
+    return Outcome(truth, (), unit, [str(group) for group in np.unique(groups)], folds, said)
+
+
+def test_a_better_model_gains_and_the_same_one_does_not():
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(40), 3)
+    noise = rng.normal(0, 4, 120)
+    outcome = outcome_with({"median": 3 * noise, "forest": noise, "half": noise / 2, "same": noise}, groups)
+    by_name = {summary.model: summary for summary in summarise(outcome, ["median", "forest"])}
+    half, same, forest = by_name["half"], by_name["same"], by_name["forest"]
+    assert (half.gain, half.gain_low, half.gain_high) == pytest.approx((0.5, 0.5, 0.5))
+    assert (same.gain, same.gain_low, same.gain_high) == pytest.approx((0, 0, 0), abs=1e-12)
+    assert forest.gain == pytest.approx(2 / 3)  # beside the second best of the simple ones
+    assert half.low < half.scores["mae"] < half.high
+    assert half.scores["mae"] == pytest.approx(mean_score(outcome, "half"))
+    assert half.deviations["mae"] >= 0
+
+
+def test_the_interval_grows_when_samples_of_a_group_err_together():
+    rng = np.random.default_rng(2)
+    one_each, together = np.arange(120), np.repeat(np.arange(12), 10)
+    shared = np.repeat(rng.normal(0, 4, 12), 10)
+    errors = {"median": np.full(120, 9.0), "model": shared}
+    widths = []
+    for groups in (one_each, together):
+        summary = summarise(outcome_with(errors, groups, repeats=1), ["median"])[1]
+        widths.append(summary.high - summary.low)
+    assert widths[1] > 1.8 * widths[0]
+
+
+@pytest.mark.parametrize("per_group", [1, 5])
+def test_intervals_cover_new_groups_as_often_as_they_say(per_group):
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(600), per_group)
+    errors = rng.normal(0, 1, len(groups)) * np.repeat(rng.gamma(4, 1, 600), per_group)
+    outcome = outcome_with({"model": errors}, groups)
+    for coverage in (0.5, 0.9):
+        share, width = covered(outcome, "model", coverage)
+        assert abs(share - coverage) < 0.03
+        assert width > 0
+
+
+def test_classes_are_covered_too_and_surer_models_have_smaller_sets():
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 3, 900)
+    folds = make_folds(900, 5, 1, 0, labels=truth)
+    sizes = []
+    for signal in (0.5, 4.0):
+        logits = rng.normal(0, 1, (900, 3))
+        logits[np.arange(900), truth] += signal
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        said = {"model": [shares[fold.test] for fold in folds]}
+        share, size = covered(Outcome(truth, ("a", "b", "c"), np.arange(900), (), folds, said), "model")
+        assert abs(share - 0.9) < 0.03
+        sizes.append(size)
+    assert sizes[1] < sizes[0] <= 3
+
+
+def test_with_too_few_groups_nothing_is_promised():
+    assert threshold(np.arange(5.0), np.arange(5), 0.9) == np.inf
+    assert threshold(np.arange(9.0), np.arange(9), 0.9) == 8.0
+    # A group counts once, however many samples it has.
+    assert threshold(np.r_[np.zeros(90), np.arange(1.0, 9.0)], np.r_[np.zeros(90), np.arange(1, 9)], 0.9) == 8.0
