@@ -25,11 +25,16 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class TargetInfo:
-    """What a `SequencePredictor` predicts and takes beside the microbes."""
+    """What a `SequencePredictor` predicts and takes beside the microbes.
+
+    interval: how wrong (`evaluation.intervals.scores_of`) a prediction of a sample of a new group is at most, 9 times in 10; None
+    where it is not known.
+    """
 
     metadata_column: str
     target: RegressionTarget | ClassTarget
     categoricals: Categoricals
+    interval: float | None = None
 
     @property
     def outputs(self) -> int:
@@ -137,7 +142,7 @@ def _parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
 
 def _parse_target(config: dict[str, Any]) -> TargetInfo:
     target = RegressionTarget(**config["target"]) if config["kind"] == "regression" else ClassTarget(**config["target"])
-    return TargetInfo(config["metadata_column"], target, Categoricals(**config["categoricals"]))
+    return TargetInfo(config["metadata_column"], target, Categoricals(**config["categoricals"]), config["interval"])
 
 
 def _write(path: Path, text: str) -> None:
@@ -167,11 +172,21 @@ def _model_card(info: ModelInfo) -> str:
 
 - Learned from {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
 - Width {info.options.embedding_dim}, {info.options.attention_heads} heads, {info.options.attention_layers} layers at each level.
-- Written by AAM {__version__}. Use it with `{command}`.
+{_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`.
 
 | held-out score | value |
 |---|---|
 {scores}"""
+
+
+def _promise(target: TargetInfo | None) -> str:
+    if target is None:
+        return ""
+    if target.interval is None:
+        return "- How far a prediction may be off is not known: there were too few held-out groups to tell.\n"
+    if isinstance(target.target, RegressionTarget):
+        return f"- Nine times in ten the truth of a sample of a new group is within {target.interval:.3g} of the prediction.\n"
+    return f"- Nine times in ten the class of a sample of a new group has a probability of at least {1 - target.interval:.3g}.\n"
 
 
 def finite_or_null(value: Any) -> Any:

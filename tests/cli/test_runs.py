@@ -14,8 +14,11 @@ import pytest
 import torch
 from skbio import DistanceMatrix
 
+from aam.artifact import TargetInfo
 from aam.cli import main
+from aam.cli.predict import write_intervals
 from aam.data.simulate import simulate, write_simulation
+from aam.data.targets import Categoricals, RegressionTarget
 
 SMALL = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--batch-size", "16", "--lr", "0.003"]
 
@@ -138,6 +141,30 @@ def test_a_frozen_base_stays_as_it_was(pretrained, classifier):
     base, trained = (load_file(folder / "model" / "model.safetensors") for folder in (pretrained, classifier))
     for name, weights in base.items():
         np.testing.assert_array_equal(trained[f"base_model.{name}"], weights)
+
+
+def test_what_is_promised_of_a_prediction_is_what_held_out_samples_kept(community, regressor, classifier, tmp_path):
+    target = json.loads((classifier / "model" / "config.json").read_text())["target"]
+    held_out = pd.read_csv(classifier / "predictions_probabilities.tsv", sep="\t", index_col=0)
+    truth = pd.read_csv(community / "metadata.tsv", sep="\t", index_col=0).loc[held_out.index, "disease"]
+    wrong = np.sort([1 - held_out.loc[sample, name] for sample, name in truth.items()])
+    assert target["interval"] == pytest.approx(wrong[int(np.ceil(0.9 * (len(wrong) + 1))) - 1])
+    aam("predict", "--model", classifier, "--table", community / "table.biom", "--output", tmp_path / "p.tsv")
+    sets = pd.read_csv(tmp_path / "p_intervals.tsv", sep="\t", index_col=0, keep_default_na=False)["set"]
+    probabilities = pd.read_csv(tmp_path / "p_probabilities.tsv", sep="\t", index_col=0)
+    for sample, named in sets.items():
+        within = 1 - probabilities.loc[sample] <= target["interval"] + 1e-9
+        assert set(filter(None, named.split(";"))) == set(within.index[within])
+    # Three held-out subjects are too few.
+    assert json.loads((regressor / "model" / "config.json").read_text())["target"]["interval"] is None
+    assert "too few held-out groups" in (regressor / "model" / "README.md").read_text()
+    assert "no intervals" in (regressor / "aam.log").read_text()
+
+
+def test_intervals_of_a_number(tmp_path):
+    info = TargetInfo("age", RegressionTarget("none", 0.0, 1.0), Categoricals({}), 2.5)
+    write_intervals(tmp_path / "p.tsv", ["a", "b"], np.array([10.0, 20.0]), info)
+    assert (tmp_path / "p_intervals.tsv").read_text() == "SampleID\tlower\tupper\na\t7.5\t12.5\nb\t17.5\t22.5\n"
 
 
 def test_classes_and_their_probabilities(classifier):

@@ -147,16 +147,12 @@ def pose_task(study: Study, config: EvaluateConfig, distance: nn.Module) -> tupl
         truth = numeric_column(metadata, column, ids)
         if np.ptp(truth) == 0:
             raise InputError(f"--metadata-column {column}: is {truth[0]:g} in all samples: there is nothing to predict")
-
-    def labels_of(name: str | None) -> np.ndarray | None:
-        return None if name is None else categorical_column(metadata, name, ids)
-
     task = Task(
         study.table.counts,
         truth,
         len(classes) or None,
-        labels_of(config.samples.group_column),
-        labels_of(config.folding.confounder_column),
+        study.groups(config.samples.group_column),
+        study.groups(config.folding.confounder_column),
         lambda: all_distances(study, distance),
         config.fit.seed,
         torch.get_num_threads(),

@@ -16,6 +16,7 @@ from aam.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from aam.artifact import TargetInfo
     from aam.data.targets import ClassTarget, RegressionTarget
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class PredictConfig(ConfigFile):
     metadata: Annotated[Path | None, Parameter(group=INPUT)] = None
     """Sample metadata, for a model that was trained with --categorical-columns."""
     output: Annotated[Path, Parameter(group=OUTPUT)]
-    """Predictions, .tsv that QIIME 2 imports; class probabilities go to a second file beside it."""
+    """Predictions, .tsv that QIIME 2 imports; class probabilities and 90 % intervals go to files beside it."""
     overwrite: Annotated[bool, Parameter(group=OUTPUT)] = False
     """Replace an existing output."""
 
@@ -51,7 +52,8 @@ def predict(config: PredictConfig) -> None:
     from aam.inference import TableSamples, predict_samples
 
     check_compute(config.compute)
-    check_output_file(config.output, config.overwrite, (".tsv",), beside=(probabilities_path(config.output),))
+    beside = (probabilities_path(config.output), intervals_path(config.output))
+    check_output_file(config.output, config.overwrite, (".tsv",), beside=beside)
     loaded = load_model(config.trained.model, compute=config.compute)
     if loaded.predictor is None or loaded.info.target is None:
         raise InputError(f"--model {config.trained.model}: an encoder, which predicts nothing; train on it, or use aam embed")
@@ -70,6 +72,8 @@ def predict(config: PredictConfig) -> None:
     outputs = predict_samples(loaded.predictor.to(default_device()), samples, config.trained.batch_size)
     decoded = decode(outputs, target.target)
     write_predictions(config.output, table.sample_ids, decoded, target.target)
+    if target.interval is not None:
+        write_intervals(config.output, table.sample_ids, decoded, target)
     log.info("wrote %d predictions of %s to %s", len(decoded), target.metadata_column, config.output)
 
 
@@ -101,6 +105,29 @@ def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray
         probabilities = pd.DataFrame(decoded, index=index, columns=list(target.classes))
         probabilities.to_csv(probabilities_path(path), sep="\t")
     pd.DataFrame({"prediction": predictions}, index=index).to_csv(path, sep="\t")
+
+
+def write_intervals(path: Path, sample_ids: Sequence[str], decoded: np.ndarray, info: TargetInfo) -> None:
+    """`<name>_intervals.tsv`: what holds the truth of a sample of a new group nine times in ten: lower and upper end, or a set of
+    classes, likeliest first.
+    """
+    import pandas as pd
+
+    from aam.data.targets import RegressionTarget
+
+    assert info.interval is not None
+    columns: dict[str, object]
+    if isinstance(info.target, RegressionTarget):
+        columns = {"lower": decoded - info.interval, "upper": decoded + info.interval}
+    else:
+        names = info.target.classes
+        columns = {"set": [";".join(names[k] for k in (-said).argsort() if 1 - said[k] <= info.interval) for said in decoded]}
+    pd.DataFrame(columns, index=pd.Index(sample_ids, name="SampleID")).to_csv(intervals_path(path), sep="\t")
+
+
+def intervals_path(path: Path) -> Path:
+    """`predictions.tsv` -> `predictions_intervals.tsv`."""
+    return path.with_name(f"{path.stem}_intervals.tsv")
 
 
 def probabilities_path(path: Path) -> Path:

@@ -44,15 +44,19 @@ class Study:
 
     def split(self, options: SampleOptions, seed: int, labels: np.ndarray | None = None) -> Split:
         """Split by group where --group-column is given, stratified by `labels` [N] of classes."""
-        groups = None
-        if options.group_column is not None and self.metadata is not None:
-            groups = categorical_column(self.metadata, options.group_column, self.table.sample_ids)
+        groups = self.groups(options.group_column)
         split = split_samples(
             len(self.table.sample_ids), options.val_fraction, options.test_fraction, seed, groups=groups, labels=labels
         )
         kept_apart = f", {len(set(groups))} groups of {options.group_column} kept whole" if groups is not None else ""
         log.info("split: %d train, %d val, %d test samples%s", len(split.train), len(split.val), len(split.test), kept_apart)
         return split
+
+    def groups(self, column: str | None) -> np.ndarray | None:
+        """Labels [N] of a metadata column; None for no column."""
+        if column is None or self.metadata is None:
+            return None
+        return categorical_column(self.metadata, column, self.table.sample_ids)
 
     def ids(self, rows: np.ndarray) -> tuple[str, ...]:
         return tuple(self.table.sample_ids[row] for row in rows)

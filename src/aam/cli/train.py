@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from aam.artifact import LoadedModel
-    from aam.cli.fitting import FittedPredictor, Problem
+    from aam.cli.fitting import Problem
 
 log = logging.getLogger(__name__)
 
@@ -100,14 +100,16 @@ def train(config: TrainConfig) -> None:
     fitted.plan.log_peak()
 
     part, held_out = problem.split.held_out
-    scores = score(problem, fitted, held_out, folder)
+    decoded = fitted.predict(problem, held_out)
+    scores = score(problem, decoded, held_out, folder)
     before = loaded.info.learned_from if loaded else ()
     known = len(set(before).intersection(study.ids(held_out)))
     if known:
         log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
     learned_from = tuple(dict.fromkeys([*before, *study.ids(np.concatenate([problem.split.train, problem.split.val]))]))
     metric = loaded.info.unifrac_metric if loaded else None
-    info = ModelInfo(config.model, config.reads, metric, problem.info, learned_from, scores)
+    target = replace(problem.info, interval=calibrate(problem, decoded, held_out, config))
+    info = ModelInfo(config.model, config.reads, metric, target, learned_from, scores)
     save_model(folder / "model", fitted.model, info)
     about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
     write_metrics(folder, fitted.result, {**about, "held_out": scores})
@@ -133,14 +135,27 @@ def with_shape_of(loaded: LoadedModel, config: TrainConfig) -> TrainConfig:
     return replace(config, model=model, reads=replace(config.reads, max_bp=loaded.info.reads.max_bp))
 
 
-def score(problem: Problem, fitted: FittedPredictor, rows: np.ndarray, folder: Path) -> dict[str, float]:
-    """Predict held-out samples, write the predictions and their plot, and score them beside the trivial prediction."""
+def calibrate(problem: Problem, decoded: np.ndarray, rows: np.ndarray, config: TrainConfig) -> float | None:
+    """How wrong predictions of new groups are at most, 9 times in 10, by those of the held-out `rows`; None for too few groups."""
+    import math
+
+    from aam.evaluation.intervals import scores_of, threshold
+
+    groups = problem.study.groups(config.samples.group_column)
+    found = threshold(scores_of(problem.truth[rows], decoded), rows if groups is None else groups[rows])
+    if math.isinf(found):
+        log.warning("no intervals: they need 9 or more held-out groups (--test-fraction)")
+        return None
+    return found
+
+
+def score(problem: Problem, decoded: np.ndarray, rows: np.ndarray, folder: Path) -> dict[str, float]:
+    """Write the predictions of held-out samples and their plot, and score them beside the trivial prediction."""
     from aam.cli.predict import write_predictions
     from aam.data.targets import RegressionTarget
     from aam.evaluation.scores import class_scores, regression_scores
     from aam.training.plots import confusion, save, scatter
 
-    decoded = fitted.predict(problem, rows)
     write_predictions(folder / "predictions.tsv", problem.study.ids(rows), decoded, problem.info.target)
     true, train_true = problem.truth[rows], problem.truth[problem.split.train]
     column, title = problem.info.metadata_column, f"{len(rows)} held-out samples"
