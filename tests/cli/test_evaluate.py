@@ -7,13 +7,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from biom import Table
 
 from aam.cache import Cache
 from aam.cli.contest import Networks
 from aam.cli.evaluate import EvaluateConfig, FoldOptions, pose_task
-from aam.cli.study import read_distances_of, read_study
+from aam.cli.study import Study, join, read_distances_of, read_study
 from aam.config import GroupOptions, ModelOptions, OutputOptions, TableOptions, TargetOptions, TrainFitOptions, TreeOptions
+from aam.data.sequences import tokenize
 from aam.data.simulate import simulate, write_simulation
+from aam.data.table import FeatureTable, read_table
+from aam.errors import InputError
 from aam.evaluation import baselines
 from aam.evaluation.folds import make_folds
 from tests.cli.test_runs import SMALL, aam
@@ -112,6 +116,50 @@ def test_classes_and_a_run_that_was_broken_off(community, tmp_path):
     aam(*options, "--resume")
     assert (folder / "predictions.tsv").read_text() == whole
     assert "is not empty" in aam(*options, code=2)
+
+
+def halves(community):
+    """Two tables of 40 and 20 samples; the second has its ASVs in another order, and lacks some of them."""
+    table = read_table(community / "table.biom")
+    rows, columns = np.arange(40, 60), np.random.default_rng(0).permutation(len(table.feature_ids))
+    parts = FeatureTable(table.counts[:40], table.sample_ids[:40], table.feature_ids).drop_empty_features()
+    other = FeatureTable(table.counts[rows][:, columns], table.sample_ids[40:], tuple(table.feature_ids[c] for c in columns))
+    return table, parts, other.drop_empty_features()
+
+
+def study_of(table):
+    sequences = table.feature_ids
+    return Study(table, sequences, tokenize(sequences, sequences, 150), None)
+
+
+def test_joined_tables_are_the_table_that_was_parted(community):
+    table, first, second = halves(community)
+    joined = join(study_of(first), study_of(second))
+    assert joined.table.sample_ids == table.sample_ids
+    place = {sequence: column for column, sequence in enumerate(table.feature_ids)}
+    there = [place[sequence] for sequence in joined.sequences]
+    np.testing.assert_array_equal(joined.table.counts.toarray(), table.counts[:, there].toarray())
+    np.testing.assert_array_equal(joined.asv_tokens, tokenize(joined.sequences, joined.sequences, 150))
+    assert joined.table.counts.has_sorted_indices
+    with pytest.raises(InputError, match="20 samples are in --table too"):
+        join(study_of(table), study_of(second))
+
+
+def test_another_table_is_tested(community, tmp_path):
+    _, *parts = halves(community)
+    for name, part in zip(("first", "second"), parts, strict=True):
+        text = Table(part.counts.toarray().T, part.feature_ids, part.sample_ids).to_json("test")
+        (tmp_path / f"{name}.biom").write_text(text)
+    options = [*options_for(community, "age"), "--ignore-missing", "--only-baselines", "--group-column", "study"]
+    options[2] = tmp_path / "first.biom"
+    aam(*options, "--test-table", tmp_path / "second.biom", "--output-dir", tmp_path / "out")
+    said = pd.read_csv(tmp_path / "out" / "predictions.tsv", sep="\t")
+    assert set(said["sample"]) == set(parts[1].sample_ids)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert any("are in both tables" in warning for warning in metrics["warnings"])
+    assert metrics["facts"]["tested"] == "on second.biom"
+    assert "too few groups" in check_page(tmp_path / "out")
+    assert "is tested once" in aam(*options, "--test-table", "t", "--repeats", 2, "--output-dir", tmp_path / "x", code=2)
 
 
 def test_what_cannot_be_evaluated_is_refused(community, tmp_path):

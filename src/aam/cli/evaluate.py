@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +50,22 @@ class FoldOptions:
     """Times that the samples are dealt anew."""
     leave_one_group_out: bool = False
     """Test each group of --group-column by models of all others, instead of --folds."""
+    test_table: Path | None = None
+    """Another table (study, cohort) to test on, instead of folds; --table is learned from."""
+    test_rep_seqs: Path | None = None
+    """Sequences of the ASVs of --test-table, where its feature ids are hashes or names."""
+    test_metadata: Path | None = None
+    """Metadata of --test-table. Default: --metadata."""
     confounder_column: str | None = None
     """Metadata column that may explain the target by itself (study, site): its levels' medians are a baseline."""
 
     def __post_init__(self) -> None:
         check(self.folds >= 2, "folds", self.folds, "at least 2")
         check(self.repeats >= 1, "repeats", self.repeats, "at least 1")
+        if self.test_table and (self.leave_one_group_out or self.repeats > 1):
+            raise InputError("--test-table is tested once: leave out --leave-one-group-out and --repeats")
+        if self.test_table is None and (self.test_rep_seqs or self.test_metadata):
+            raise InputError("--test-rep-seqs and --test-metadata are of --test-table, which is missing")
 
 
 @Parameter(name="*", group=MODEL)
@@ -104,7 +114,7 @@ def evaluate(config: EvaluateConfig) -> None:
     from aam.cache import Cache
     from aam.cli.contest import Networks
     from aam.cli.output import start_run
-    from aam.cli.study import read_distances_of, read_study
+    from aam.cli.study import join, read_distances_of, read_study
     from aam.compute import check_compute
     from aam.evaluation.baselines import baselines_of
     from aam.evaluation.report import write_report
@@ -112,9 +122,12 @@ def evaluate(config: EvaluateConfig) -> None:
     check_compute(config.compute)
     folder = start_run(config)
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
+    learned = len(study.table.sample_ids)
+    if config.folding.test_table is not None:
+        study = join(study, read_test_study(config, config.folding.test_table))
     distance = read_distances_of(study, config.distances, folder, config.output.resume, Cache.of(config.caching))
     task, classes = pose_task(study, config, distance)
-    folds = make_all_folds(task, config)
+    folds = make_all_folds(task, config, learned)
     write_folds(study, task, folds, folder)
     simple = baselines_of(task)
     contestants: dict[str, Learner] = dict(simple)
@@ -172,11 +185,23 @@ def all_distances(study: Study, distance: nn.Module) -> np.ndarray:
     return unifrac_matrix(study.table.counts, distance.phylogeny, distance.comparison.metric, distance.comparison.alpha)
 
 
-def make_all_folds(task: Task, config: EvaluateConfig) -> list[Fold]:
-    """The folds that the options ask for."""
-    from aam.evaluation.folds import leave_one_group_out, make_folds
+def read_test_study(config: EvaluateConfig, table: Path) -> Study:
+    """The samples of --test-table."""
+    from aam.cli.study import read_study
 
     options = config.folding
+    data = replace(config.data, table=table, rep_seqs=options.test_rep_seqs)
+    samples = replace(config.samples, metadata=options.test_metadata or config.samples.metadata)
+    return read_study(data, config.reads, samples, config.target.metadata_column)
+
+
+def make_all_folds(task: Task, config: EvaluateConfig, learned: int) -> list[Fold]:
+    """The folds that the options ask for; `learned` are the samples of --table, which come first."""
+    from aam.evaluation.folds import leave_one_group_out, make_folds, one_fold
+
+    options = config.folding
+    if options.test_table is not None:
+        return one_fold(learned, len(task.truth), task.labels)
     if options.leave_one_group_out:
         assert task.groups is not None
         return leave_one_group_out(task.groups, task.labels)
@@ -262,6 +287,8 @@ def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, s
     groups = f"{len(set(task.groups))} of {config.samples.group_column}" if task.groups is not None else "none: folds are random"
     folding = config.folding
     dealt = "each group by itself" if folding.leave_one_group_out else f"{folding.folds} folds, {folding.repeats} times"
+    if folding.test_table is not None:
+        dealt = f"on {folding.test_table.name}"
     return {
         "column": config.target.metadata_column,
         "table": config.data.table.name,
@@ -284,8 +311,9 @@ def warnings_of(study: Study, task: Task, outcome: Outcome, config: EvaluateConf
         checks.near_duplicates(task, outcome.folds),
         checks.small_classes(task, outcome.classes),
         checks.few_groups(task),
+        checks.shared_groups(task, outcome.folds),
     ]
-    if task.groups is None:
+    if task.groups is None and config.folding.test_table is None:
         found.append(checks.ungrouped_columns(metadata, config.target.metadata_column))
     confounded = [name for name in outcome.predictions if name.endswith("of each level")]
     if confounded and config.folding.confounder_column is not None:

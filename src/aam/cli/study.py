@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from aam.cache import Cache
 from aam.config import GroupOptions, ReadOptions, SampleOptions, TableOptions, TreeOptions
@@ -16,6 +18,7 @@ from aam.data.metadata import categorical_column, read_metadata, reconcile
 from aam.data.sequences import Nucleotide, read_sequences, tokenize
 from aam.data.splits import Split, split_samples
 from aam.data.table import FeatureTable, drop_shallow, read_file, read_table
+from aam.errors import InputError, first_few
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,6 +89,35 @@ def read_study(data: TableOptions, reads: ReadOptions, samples: GroupOptions, me
     tokens = tokenize(sequences, table.feature_ids, reads.max_bp)
     log.info("table: %d samples, %d ASVs of up to %d nt", *table.counts.shape, tokens.shape[1] - 1)
     return Study(table, sequences, tokens, metadata)
+
+
+def join(first: Study, second: Study) -> Study:
+    """The samples of both, ASVs being the same where their sequences are. InputError for a sample in both."""
+    if twice := sorted(set(first.table.sample_ids) & set(second.table.sample_ids)):
+        raise InputError(f"--test-table: {len(twice)} samples are in --table too: {first_few(twice)}")
+    column = {sequence: number for number, sequence in enumerate(first.sequences)}
+    new = [number for number, sequence in enumerate(second.sequences) if sequence not in column]
+    column |= {second.sequences[number]: len(first.sequences) + place for place, number in enumerate(new)}
+    ids = first.table.feature_ids + tuple(second.table.feature_ids[number] for number in new)
+    if len(set(ids)) < len(ids):
+        raise InputError("--test-table: a feature id is another sequence there; use ids that are the sequences or their md5")
+    there = [[column[sequence] for sequence in study.sequences] for study in (first, second)]
+    counts = [_placed(study.table.counts, columns, len(ids)) for study, columns in zip((first, second), there, strict=True)]
+    table = FeatureTable(sparse.csr_array(sparse.vstack(counts)), first.table.sample_ids + second.table.sample_ids, ids)
+    widest = max(first.asv_tokens.shape[1], second.asv_tokens.shape[1])
+    tokens = [np.pad(part, ((0, 0), (0, widest - part.shape[1]))) for part in (first.asv_tokens, second.asv_tokens[new])]
+    metadata = [study.metadata for study in (first, second) if study.metadata is not None]
+    sequences = first.sequences + tuple(second.sequences[number] for number in new)
+    return Study(table, sequences, np.concatenate(tokens), pd.concat(metadata) if metadata else None)
+
+
+def _placed(counts: sparse.csr_array, columns: Sequence[int], n_columns: int) -> sparse.csr_array:
+    """The same counts in other columns, of `n_columns`."""
+    moved = sparse.csr_array(
+        (counts.data, np.array(columns, dtype=counts.indices.dtype)[counts.indices], counts.indptr), (counts.shape[0], n_columns)
+    )
+    moved.sort_indices()
+    return moved
 
 
 def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: bool, cache: Cache) -> nn.Module:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from aam.data.metadata import text_values
+from aam.errors import first_few
 from aam.evaluation.baselines import Task
 from aam.evaluation.folds import Fold
 
@@ -83,3 +84,13 @@ def explained_by_confounder(column: str, best: float, confounded: float, metric:
         f"{column} alone explains the target as well as the best model ({metric} {confounded:.3g} against {best:.3g}): "
         f"what is learned may be {column}. Test across it with --group-column {column}."
     )
+
+
+def shared_groups(task: Task, folds: Sequence[Fold]) -> str | None:
+    """Groups that are learned from and tested in one fold, which only a table that was given for testing can do."""
+    if task.groups is None:
+        return None
+    shared = {str(group) for fold in folds for group in set(task.groups[fold.train]) & set(task.groups[fold.test])}
+    if not shared:
+        return None
+    return f"{len(shared)} groups are in both tables ({first_few(sorted(shared))}): they are recognised, not predicted."

@@ -55,6 +55,13 @@ def leave_one_group_out(groups: np.ndarray, labels: np.ndarray | None = None) ->
     return folds
 
 
+def one_fold(learned: int, n: int, labels: np.ndarray | None = None) -> list[Fold]:
+    """The first `learned` of n samples are learned from, the others tested. InputError for a class that only the others have."""
+    folds = [Fold(0, 0, np.arange(learned), np.arange(learned, n))]
+    _require_classes(folds, labels)
+    return folds
+
+
 def inner_folds(
     rows: np.ndarray, number: int, seed: int, *, groups: np.ndarray | None = None, labels: np.ndarray | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -35,12 +35,18 @@ def scores_of(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) -> list[float]:
-    """For each fold the threshold from the tested samples of the other folds of its repeat (cross-conformal; Vovk 2015)."""
+    """For each fold the threshold from the tested samples of the other folds of its repeat (cross-conformal; Vovk 2015).
+
+    Infinite where there is no other.
+    """
     predictions = outcome.predictions[model]
     scores = [scores_of(outcome.truth[fold.test], said) for fold, said in zip(outcome.folds, predictions, strict=True)]
     found = []
     for fold in outcome.folds:
         others = [number for number, other in enumerate(outcome.folds) if other.repeat == fold.repeat and other is not fold]
+        if not others:
+            found.append(float("inf"))
+            continue
         rows = np.concatenate([outcome.folds[number].test for number in others])
         found.append(threshold(np.concatenate([scores[number] for number in others]), outcome.unit[rows], coverage))
     return found
