@@ -26,10 +26,12 @@ VOID = {"meta", "br", "link"}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_forests():
+def quick_baselines():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(baselines, "_TREES", 20)
-        patch.setattr(baselines, "_TREES_TO_CHOOSE", 10)
+        patch.setattr(baselines, "_TREES", 5)
+        patch.setattr(baselines, "_TREES_TO_CHOOSE", 5)
+        patch.setattr(baselines, "_BOOSTS", 5)
+        patch.setattr(baselines, "_PENALTIES", (0.1, 10.0))
         yield
 
 
@@ -74,7 +76,7 @@ def check_page(folder):
 
 def test_a_number_by_all_models(community, tmp_path):
     folder = tmp_path / "age"
-    options = [*options_for(community, "age"), "--group-column", "subject", "--confounder-column", "study", "--folds", 3]
+    options = [*options_for(community, "age"), "--group-column", "subject", "--confounder-column", "study", "--folds", 2]
     aam(*options, "--repeats", 2, *SMALL, "--epochs", 2, "--pretrain-epochs", 2, "--output-dir", folder)
     folds = pd.read_csv(folder / "folds.tsv", sep="\t")
     assert (folds.groupby(["repeat", "sample"]).size() == 1).all()
@@ -89,7 +91,7 @@ def test_a_number_by_all_models(community, tmp_path):
     assert (said["lower"] <= said["predicted"]).all()
     # The table's means are those of the predictions.
     errors = (said["predicted"] - said["true"]).abs()
-    by_hand = errors.groupby([said["model"], said["repeat"], said["fold"]]).mean().groupby("model").mean()
+    by_hand = errors.groupby([said["model"], said["repeat"]]).mean().groupby("model").mean()
     np.testing.assert_allclose(summary["mae"].sort_index(), by_hand.sort_index(), rtol=1e-4)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert re.match(r"AAM .* predicts age with MAE \d", metrics["verdict"])
@@ -116,6 +118,37 @@ def test_classes_and_a_run_that_was_broken_off(community, tmp_path):
     aam(*options, "--resume")
     assert (folder / "predictions.tsv").read_text() == whole
     assert "is not empty" in aam(*options, code=2)
+
+
+def test_each_group_in_turn_several_classes_and_names_that_are_no_html(community, tmp_path):
+    metadata = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str)
+    metadata["a $b$ <c>"] = np.resize(["x<y", "$1$", "&"], len(metadata))
+    metadata["ward"] = np.arange(len(metadata)) // 10
+    metadata.to_csv(tmp_path / "m.tsv", sep="\t", index=False)
+    options = options_for(community, "a $b$ <c>")
+    options[6] = tmp_path / "m.tsv"
+    groups = ["--classifier", "--only-baselines", "--leave-one-group-out", "--group-column", "ward"]
+    aam(*options, *groups, "--sampling-depth", 300, "--output-dir", tmp_path / "out")
+    text = check_page(tmp_path / "out")
+    assert "<c>" not in text
+    assert "a $b$ &lt;c&gt;" in text
+    summary = pd.read_csv(tmp_path / "out" / "summary.tsv", sep="\t")
+    assert summary["auc"].between(0, 1).all()
+    assert pd.read_csv(tmp_path / "out" / "folds.tsv", sep="\t")["fold"].nunique() == 6
+    again = ["--config", tmp_path / "out" / "config.yaml", "--output-dir", tmp_path / "out", "--resume"]
+    assert "is of other data or options" in aam("evaluate", *again, "--epochs", 3, code=2)
+
+
+def test_a_model_that_fails_in_a_fold_is_left_out_and_said_to_be(community, tmp_path, monkeypatch):
+    def fails(task, train, test):
+        return np.full(len(test), np.nan)
+
+    monkeypatch.setattr(baselines, "nearest_neighbours", fails)
+    aam(*options_for(community, "age"), "--only-baselines", "--folds", 2, "--output-dir", tmp_path / "out")
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert "nearest neighbours, UniFrac" not in metrics["models"]
+    assert any("is left out: it failed in repeat 1, fold 1" in warning for warning in metrics["warnings"])
+    assert not list((tmp_path / "out" / "folds").glob("*neighbours*"))
 
 
 def halves(community):
@@ -158,7 +191,7 @@ def test_another_table_is_tested(community, tmp_path):
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert any("are in both tables" in warning for warning in metrics["warnings"])
     assert metrics["facts"]["tested"] == "on second.biom"
-    assert "too few groups" in check_page(tmp_path / "out")
+    assert "unknown: too few groups" in check_page(tmp_path / "out")
     assert "is tested once" in aam(*options, "--test-table", "t", "--repeats", 2, "--output-dir", tmp_path / "x", code=2)
 
 
@@ -195,6 +228,11 @@ def test_the_network_never_reads_the_truth_of_what_is_tested(community, tmp_path
         table = type(study.table)(counts.tocsr(), study.table.sample_ids, study.table.feature_ids)
         changed = type(study)(table, study.sequences, study.asv_tokens, metadata)
         networks = Networks(changed, task, distance, config, tmp_path)
-        fitted, problem = networks.pretrained(fold.train)
-        predicted.append(fitted.predict(problem, fold.train))
-    np.testing.assert_array_equal(*predicted)
+        fits = [
+            networks.pretrained(fold.train),
+            networks.fit(fold.train, None, freeze=False),
+            networks.fit(fold.train, networks.encoder(fold.train), freeze=True),
+        ]
+        predicted.append([fitted.predict(problem, fold.train) for fitted, problem in fits])
+    np.testing.assert_allclose(*predicted, rtol=1e-6)
+    assert not np.allclose(predicted[0][0], predicted[0][1])

@@ -6,16 +6,25 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from aam.errors import InputError
 from aam.evaluation import baselines
 from aam.evaluation.baselines import Prevalent, Task, baselines_of, centred_log_ratio
-from aam.evaluation.checks import explained_by_confounder, near_duplicates, small_classes, ungrouped_columns
-from aam.evaluation.folds import make_folds
+from aam.evaluation.checks import (
+    explained_by_confounder,
+    few_groups,
+    near_duplicates,
+    other_asvs,
+    small_classes,
+    ungrouped_columns,
+)
+from aam.evaluation.folds import Fold, make_folds, require_learnable
 
 
 @pytest.fixture(autouse=True)
-def small_forests(monkeypatch):
+def quick_baselines(monkeypatch):
     monkeypatch.setattr(baselines, "_TREES", 20)
     monkeypatch.setattr(baselines, "_TREES_TO_CHOOSE", 10)
+    monkeypatch.setattr(baselines, "_BOOSTS", 20)
 
 
 def make_task(classes=None, n=80, confounder=False):
@@ -45,10 +54,28 @@ def test_every_model_beats_the_trivial_one_and_never_reads_the_truth_of_what_is_
             np.testing.assert_allclose(predicted.sum(axis=1), 1)
         again = learner(replace(task, truth=hidden), fold.train, fold.test)
         np.testing.assert_array_equal(again, predicted, err_msg=name)
+        # Nor do the other tested samples tell it anything.
+        other = task.counts.toarray()
+        other[fold.test[1:]] = other[fold.test[1:]][:, ::-1] + 1
+        alone = learner(replace(task, counts=sparse.csr_array(other)), fold.train, fold.test)
+        np.testing.assert_allclose(alone[0], predicted[0], rtol=1e-6, err_msg=name)
         losses[name] = baselines.loss_of(task, task.truth[fold.test], predicted)
     trivial = losses.pop("median" if classes is None else "class shares")
     assert len(losses) == 7
     assert sum(loss < trivial for loss in losses.values()) >= 5
+
+
+def test_what_cannot_be_learned_and_chosen_by_is_refused():
+    task = make_task(2)
+    folds = make_folds(80, 4, 1, 0, groups=task.groups, labels=task.labels)
+    require_learnable(task, folds, ("a", "b"))
+    rare = replace(task, truth=(task.groups == 3).astype(int))
+    with pytest.raises(InputError, match="class b is in too few samples or groups"):
+        require_learnable(rare, [Fold(0, 0, np.arange(60), np.arange(60, 80))], ("a", "b"))
+    with pytest.raises(InputError, match="one group is learned from only, 0"):
+        require_learnable(task, [Fold(0, 0, np.arange(2), np.arange(2, 80))], ("a", "b"))
+    with pytest.raises(InputError, match="class b is never tested"):
+        require_learnable(task, [Fold(0, 0, np.arange(20, 80), np.flatnonzero(task.truth[:20] == 0))], ("a", "b"))
 
 
 def test_levels_that_training_lacks_get_the_prediction_over_all():
@@ -90,5 +117,15 @@ def test_warnings_say_what_is_wrong():
     assert ungrouped_columns(metadata, "host_subject_id") is None
     rare = replace(task, truth=(np.arange(80) < 3).astype(int))
     assert small_classes(rare, ("common", "rare")) == "Too few to learn or score well: rare (3 samples of 2 groups)."
-    assert "study alone explains" in explained_by_confounder("study", 5.0, 4.9, "mae")
-    assert explained_by_confounder("study", 0.9, 0.6, "auc") is None
+    assert "study alone explains" in explained_by_confounder("study", "mae", best=5.0, confounded=4.9, trivial=8.6)
+    assert explained_by_confounder("study", "mae", best=8.7, confounded=8.6, trivial=8.6) is None  # nothing explains it
+    assert explained_by_confounder("study", "auc", best=0.9, confounded=0.6, trivial=0.5) is None
+    assert "study alone explains" in explained_by_confounder("study", "auc", best=0.9, confounded=0.89, trivial=0.5)
+    folds = make_folds(80, 4, 1, 0)
+    assert other_asvs(task, folds) is None
+    apart = task.counts.toarray()
+    apart[folds[0].test] = np.r_[np.zeros(29), 5]
+    apart[folds[0].train, 29] = 0
+    assert "Only 0 % of the reads" in other_asvs(replace(task, counts=sparse.csr_array(apart)), folds)
+    assert few_groups(task, folds) is None
+    assert few_groups(replace(task, groups=np.arange(80) // 20), folds).startswith("4 groups are tested only")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,11 +20,11 @@ from aam.cli.fitting import FittedPredictor, Problem, fit_encoder, fit_predictor
 from aam.cli.pretrain import DISTANCE_METRICS, PretrainConfig
 from aam.cli.study import Study
 from aam.cli.train import CLASS_METRICS, REGRESSION_METRICS, TrainConfig
-from aam.config import EncoderOptions, FitOptions, OutputOptions, PretrainSampleOptions, SampleOptions, TreeOptions
+from aam.config import EncoderOptions, FitOptions, OutputOptions, PretrainSampleOptions, SampleOptions, TrainObjectives
 from aam.data.splits import Split, split_samples
 from aam.evaluation.baselines import Learner, Task, loss_of, random_forest
 from aam.models import SequenceEncoder
-from aam.training.fit import monitor_of
+from aam.training.fit import check_fit, monitor_of
 
 if TYPE_CHECKING:
     from aam.cli.evaluate import EvaluateConfig
@@ -42,23 +42,34 @@ class Networks:
     def __init__(self, study: Study, task: Task, distance: nn.Module, config: EvaluateConfig, folder: Path) -> None:
         self.study, self.task, self.distance, self.config = study, task, distance, config
         self.scratch = folder / "checkpoints"
-        # The tree that was built for this run is not built again.
-        given = config.distances.tree or config.distances.unifrac_matrix
-        self.distances = config.distances if given else replace(config.distances, tree=folder / "tree.nwk")
+        self._measured = CLASS_METRICS if config.target.classifier else REGRESSION_METRICS
         self._encoders: tuple[bytes, SequenceEncoder] | None = None
         self._fitted: tuple[bytes, tuple[FittedPredictor, Problem]] | None = None
 
+    def check(self, parts: Sequence[np.ndarray]) -> None:
+        """InputError for what cannot work in one of the training parts, before anything is fitted."""
+        monitor_of(self.config.fit.best_metric, self._measured)
+        for rows in parts:
+            check_fit(self.config.fit, len(self._split(rows).val), learns_distances=True)
+
     def learners(self) -> dict[str, Learner]:
         """By the name that tables and plots have."""
+        frozen: dict[str, Learner] = {
+            FROZEN: lambda task, train, test: self._predict(self.fit(train, self.encoder(train), freeze=True), test)
+        }
         return {
             SCRATCH: lambda task, train, test: self._predict(self.fit(train, None, freeze=False), test),
             PRETRAINED: lambda task, train, test: self._predict(self.pretrained(train), test),
-            FROZEN: lambda task, train, test: self._predict(self.fit(train, self.encoder(train), freeze=True), test),
+            # A frozen encoder runs once, on one draw.
+            **({} if self.config.reads.rarefy_each_epoch else frozen),
             STACK: self.stack,
         }
 
     def stack(self, task: Task, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """A weighted mean of the pretrained network and the forest; the weight is the best on samples that neither learned from."""
+        """A weighted mean of the pretrained network and the forest; the weight is the best on samples that neither was fitted to.
+
+        They chose the network's epoch, so the weight leans a little to it.
+        """
         fitted, problem = self.pretrained(train)
         judged = problem.split.val
         network = fitted.predict(problem, judged)
@@ -106,21 +117,21 @@ class Networks:
         options = TrainConfig(
             data=config.data,
             reads=config.reads,
-            distances=self.distances if config.objectives.penalty > 0 else TreeOptions(),
             samples=SampleOptions(**vars(config.samples), test_fraction=0.0),
             target=config.target,
             encoder=EncoderOptions(pretrained_encoder=pretrained, freeze_base=freeze),
             model=config.model,
-            objectives=config.objectives,
+            objectives=TrainObjectives() if freeze else config.objectives,
             fit=config.fit,
             compute=config.compute,
             output=OutputOptions(output_dir=self.scratch),
             caching=replace(config.caching, cache=False),
         )
-        monitor = monitor_of(config.fit.best_metric, CLASS_METRICS if config.target.classifier else REGRESSION_METRICS)
+        monitor = monitor_of(config.fit.best_metric, self._measured)
+        distance = self.distance if options.objectives.penalty > 0 else None
         problem = pose_problem(self.study, config.target, lambda labels: split)
         with self._quiet():
-            return fit_predictor(problem, encoder, options, self.scratch, monitor), problem
+            return fit_predictor(problem, encoder, distance, options, self.scratch, monitor), problem
 
     def _predict(self, fitted: tuple[FittedPredictor, Problem], test: np.ndarray) -> np.ndarray:
         return fitted[0].predict(fitted[1], test)

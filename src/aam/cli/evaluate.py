@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from aam.evaluation.baselines import Learner, Task
     from aam.evaluation.compare import Outcome
     from aam.evaluation.folds import Fold
+    from aam.evaluation.kept import KeptFolds
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("--metadata is missing: the table that holds --metadata-column")
         if self.folding.leave_one_group_out and self.samples.group_column is None:
             raise InputError("--leave-one-group-out needs --group-column: which groups")
+        if self.target.categorical_columns:
+            raise InputError("--categorical-columns: evaluate compares what is learned from the microbes alone; leave it out")
 
 
 def evaluate(config: EvaluateConfig) -> None:
@@ -112,32 +116,61 @@ def evaluate(config: EvaluateConfig) -> None:
     Everything is fitted inside the training samples of each fold. The output folder holds a report, index.html.
     """
     from aam.cache import Cache
-    from aam.cli.contest import Networks
+    from aam.cli.contest import PRETRAINED, Networks
     from aam.cli.output import start_run
     from aam.cli.study import join, read_distances_of, read_study
     from aam.compute import check_compute
     from aam.evaluation.baselines import baselines_of
+    from aam.evaluation.folds import require_learnable
+    from aam.evaluation.kept import KeptFolds
     from aam.evaluation.report import write_report
 
     check_compute(config.compute)
-    folder = start_run(config)
+    options = config.folding
+    folder = start_run(config, [options.test_table, options.test_rep_seqs, options.test_metadata])
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     learned = len(study.table.sample_ids)
-    if config.folding.test_table is not None:
-        study = join(study, read_test_study(config, config.folding.test_table))
+    if options.test_table is not None:
+        study = join(study, read_test_study(config, options.test_table))
+    study = drawn(study, config)
     distance = read_distances_of(study, config.distances, folder, config.output.resume, Cache.of(config.caching))
     task, classes = pose_task(study, config, distance)
     folds = make_all_folds(task, config, learned)
+    require_learnable(task, folds, classes)
     write_folds(study, task, folds, folder)
     simple = baselines_of(task)
     contestants: dict[str, Learner] = dict(simple)
     if not config.contest.only_baselines:
-        contestants |= Networks(study, task, distance, config, folder).learners()
-    predictions = run_contest(task, contestants, folds, folder / "folds")
+        networks = Networks(study, task, distance, config, folder)
+        networks.check([fold.train for fold in folds])
+        contestants |= networks.learners()
+    predictions, failed = run_contest(task, contestants, folds, KeptFolds(folder / "folds", key_of_run(study, task, folds, config)))
     outcome = outcome_of(task, classes, folds, predictions)
     write_predictions(study, outcome, folder / "predictions.tsv")
-    write_report(study_facts(study, task, config), outcome, list(simple), warnings_of(study, task, outcome, config), folder)
+    headline = PRETRAINED if PRETRAINED in predictions else None
+    found = [*failed, *warnings_of(study, task, outcome, config)]
+    beaten = [name for name in simple if name in predictions]
+    write_report(study_facts(study, task, config), outcome, beaten, found, folder, headline)
     log.info("wrote %s", folder / "index.html")
+
+
+def drawn(study: Study, config: EvaluateConfig) -> Study:
+    """The study with the reads that the network sees, where samples are rarefied or cut: all models see the same."""
+    import numpy as np
+    from scipy import sparse
+
+    from aam.data.dataset import SampleDataset
+    from aam.data.table import FeatureTable
+
+    if config.reads.sampling_depth is None and config.reads.token_limit is None:
+        return study
+    table = study.table
+    dataset = SampleDataset(table, config.reads, config.fit.seed)
+    draws = [dataset[0, row] for row in range(len(table.sample_ids))]
+    ends = np.cumsum([0, *(len(draw.columns) for draw in draws)])
+    columns, counts = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("columns", "counts"))
+    matrix = sparse.csr_array((counts, columns, ends), shape=table.counts.shape)
+    return replace(study, table=FeatureTable(matrix, table.sample_ids, table.feature_ids))
 
 
 def pose_task(study: Study, config: EvaluateConfig, distance: nn.Module) -> tuple[Task, tuple[str, ...]]:
@@ -221,25 +254,39 @@ def write_folds(study: Study, task: Task, folds: list[Fold], folder: Path) -> No
     frame.to_csv(folder / "folds.tsv", sep="\t", index=False)
 
 
-def run_contest(task: Task, contestants: dict[str, Learner], folds: list[Fold], kept: Path) -> dict[str, list[np.ndarray]]:
-    """What each model says of the tested samples of each fold. Kept fold by fold, so that --resume goes on where a run stopped."""
+def key_of_run(study: Study, task: Task, folds: list[Fold], config: EvaluateConfig) -> str:
+    """What the predictions of a fold depend on, as hex digits; not what --resume may change without changing them."""
     import numpy as np
 
+    from aam.cache import key_of
+
+    counts = task.counts
+    fit = replace(config.fit, deterministic=False)
+    options = (config.reads, config.samples, config.target, config.contest, config.model, config.objectives, fit)
+    rows = np.concatenate([fold.test for fold in folds])
+    labels = [repr(part.tolist()) for part in (task.truth, task.groups, task.confounder) if part is not None]
+    return key_of([repr(options), repr(study.sequences), counts.indptr, counts.indices, counts.data, rows, *labels])
+
+
+def run_contest(
+    task: Task, contestants: dict[str, Learner], folds: list[Fold], kept: KeptFolds
+) -> tuple[dict[str, list[np.ndarray]], list[str]]:
+    """What each model says of the tested samples of each fold; and which models failed, where and why: they are left out."""
     from aam.progress import track
 
-    kept.mkdir(exist_ok=True)
-    work = [(number, fold, name) for number, fold in enumerate(folds) for name in contestants]
+    kept.start()
+    work = [(fold, name) for fold in folds for name in contestants]
     predictions: dict[str, list[np.ndarray]] = {name: [] for name in contestants}
-    for _, fold, name in track(work, "Evaluating", len(work)):
-        path = kept / f"{fold.repeat + 1}-{fold.number + 1}-{name.replace(' ', '_').replace(',', '')}.npy"
-        if path.is_file():
-            predicted = np.load(path, allow_pickle=False)
-        else:
-            log.info("%s: %s", fold.name, name)
-            predicted = contestants[name](task, fold.train, fold.test)
-            np.save(path, predicted)
-        predictions[name].append(predicted)
-    return predictions
+    failed: list[str] = []
+    for fold, name in track(work, "Evaluating", len(work)):
+        if name in predictions:
+            try:
+                predictions[name].append(kept.get(fold, name, partial(contestants[name], task, fold.train, fold.test)))
+            except InputError as error:
+                failed.append(f"{name} is left out: it failed in {fold.name}: {error}")
+                log.warning("%s", failed[-1])
+                del predictions[name]
+    return predictions, failed
 
 
 def outcome_of(task: Task, classes: tuple[str, ...], folds: list[Fold], predictions: dict[str, list[np.ndarray]]) -> Outcome:
@@ -273,7 +320,7 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
                 names = [outcome.classes[k] for k in outcome.truth[fold.test]]
                 best = [outcome.classes[k] for k in predicted.argmax(axis=1)]
                 shares = {f"probability of {name}": predicted[:, k] for k, name in enumerate(outcome.classes)}
-                likely = [";".join(name for k, name in enumerate(outcome.classes) if 1 - said[k] <= limit) for said in predicted]
+                likely = [";".join(outcome.classes[k] for k in (-said).argsort() if 1 - said[k] <= limit) for said in predicted]
                 parts.append(pd.DataFrame({**about, "true": names, "predicted": best, "set": likely, **shares}))
             else:
                 values = {"true": outcome.truth[fold.test], "predicted": predicted}
@@ -289,6 +336,7 @@ def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, s
     dealt = "each group by itself" if folding.leave_one_group_out else f"{folding.folds} folds, {folding.repeats} times"
     if folding.test_table is not None:
         dealt = f"on {folding.test_table.name}"
+    pretrained = "of all samples, without labels" if config.contest.transductive else "of the training samples only"
     return {
         "column": config.target.metadata_column,
         "table": config.data.table.name,
@@ -296,7 +344,7 @@ def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, s
         "ASVs": f"{asvs:,}",
         "groups": groups,
         "tested": dealt,
-        "pretraining": "of all samples, without labels" if config.contest.transductive else "of the training samples only",
+        **({} if config.contest.only_baselines else {"pretraining": pretrained}),
     }
 
 
@@ -310,14 +358,17 @@ def warnings_of(study: Study, task: Task, outcome: Outcome, config: EvaluateConf
     found = [
         checks.near_duplicates(task, outcome.folds),
         checks.small_classes(task, outcome.classes),
-        checks.few_groups(task),
+        checks.few_groups(task, outcome.folds),
+        checks.other_asvs(task, outcome.folds),
         checks.shared_groups(task, outcome.folds),
     ]
-    if task.groups is None and config.folding.test_table is None:
+    if task.groups is None:
         found.append(checks.ungrouped_columns(metadata, config.target.metadata_column))
     confounded = [name for name in outcome.predictions if name.endswith("of each level")]
     if confounded and config.folding.confounder_column is not None:
         others = [name for name in outcome.predictions if name not in confounded]
         best, explained = mean_score(outcome, best_of(outcome, others)), mean_score(outcome, confounded[0])
-        found.append(checks.explained_by_confounder(config.folding.confounder_column, best, explained, outcome.metric))
+        trivial = mean_score(outcome, next(iter(outcome.predictions)))
+        column = config.folding.confounder_column
+        found.append(checks.explained_by_confounder(column, outcome.metric, best, explained, trivial))
     return [finding for finding in found if finding is not None]

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from aam.artifact import TargetInfo, build_predictor
 from aam.cache import Cache
 from aam.cli.predict import decode
-from aam.cli.study import Study, first_draws, read_distances_of
+from aam.cli.study import Study, first_draws
 from aam.compute import default_device, describe
 from aam.config import TargetOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
@@ -134,9 +134,9 @@ class FittedPredictor:
 
 
 def fit_predictor(
-    problem: Problem, encoder: SequenceEncoder | None, config: TrainConfig, folder: Path, monitor: str
+    problem: Problem, encoder: SequenceEncoder | None, distance: nn.Module | None, config: TrainConfig, folder: Path, monitor: str
 ) -> FittedPredictor:
-    """Fit a head, and the encoder under it unless it is frozen; None: a fresh one."""
+    """Fit a head, and the encoder under it (None: a fresh one) unless it is frozen; `distance`: for a UniFrac loss beside."""
     study = problem.study
     dataset = SampleDataset(study.table, config.reads, config.fit.seed)
     if encoder is None:
@@ -144,7 +144,7 @@ def fit_predictor(
         first = first_draws(dataset, study, problem.split.train)
         encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
     model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
-    parts = assemble(problem, model, dataset, config, folder)
+    parts = assemble(problem, model, dataset, distance, config, folder)
     log.info("%s\n%s", summarise(model), describe(config.compute, encoder.asv_encoder.gradient_checkpointing))
     result = fit(parts.module, parts.loaders, config.compute.mixed_precision, folder, monitor, config.output.resume)
     return FittedPredictor(model, dataset, parts.frozen, result, parts.plan)
@@ -163,7 +163,14 @@ class Parts:
     frozen: np.ndarray | None
 
 
-def assemble(problem: Problem, model: SequencePredictor, dataset: SampleDataset, config: TrainConfig, folder: Path) -> Parts:
+def assemble(
+    problem: Problem,
+    model: SequencePredictor,
+    dataset: SampleDataset,
+    distance: nn.Module | None,
+    config: TrainConfig,
+    folder: Path,
+) -> Parts:
     """Build what is fitted. A frozen base runs once, here, and only the head is fitted to what it gave."""
     split, study, cache, fit = problem.split, problem.study, Cache.of(config.caching), config.fit
     about = (problem.info.target, config.target.loss_type, study.majority(split.train))
@@ -178,11 +185,6 @@ def assemble(problem: Problem, model: SequencePredictor, dataset: SampleDataset,
         )
         plan = Plan(fit.batch_size, fit.accumulate, gradient_checkpointing=False)
         return Parts(HeadModule(model, None, config.objectives, fit, *about), heads, plan, frozen)
-    distance = None
-    if config.objectives.penalty > 0:
-        distance = read_distances_of(study, config.distances, folder, config.output.resume, cache)
-    elif config.distances.tree or config.distances.unifrac_matrix:
-        log.warning("the tree or matrix is not used: --penalty, the weight of the UniFrac loss beside the target, is 0")
     training = TrainingTable(dataset, split.train, study.asv_tokens)
     plan = plan_memory(model.base_model, config.objectives, fit, config.compute, training, folder / "memory.json")
     fit = replace(fit, batch_size=plan.batch_size, accumulate=plan.accumulate)

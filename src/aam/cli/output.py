@@ -48,7 +48,7 @@ RESUMABLE = ("checkpoints/*.ckpt", "folds/*.npy")
 
 
 def input_paths(config: PretrainConfig | TrainConfig | EvaluateConfig) -> tuple[Path | None, ...]:
-    """Every file that the options name as input."""
+    """Every file that the options name as input, but what a command alone has."""
     return (
         config.data.table,
         config.data.rep_seqs,

@@ -116,7 +116,8 @@ def _placed(counts: sparse.csr_array, columns: Sequence[int], n_columns: int) ->
     moved = sparse.csr_array(
         (counts.data, np.array(columns, dtype=counts.indices.dtype)[counts.indices], counts.indptr), (counts.shape[0], n_columns)
     )
-    moved.sort_indices()
+    # Two ids of one sequence become one ASV.
+    moved.sum_duplicates()
     return moved
 
 

@@ -78,10 +78,11 @@ def train(config: TrainConfig) -> None:
     import numpy as np
 
     from aam.artifact import ModelInfo, load_model, save_model
+    from aam.cache import Cache
     from aam.cli.fitting import fit_predictor, pose_problem
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
-    from aam.cli.study import read_study, write_split
+    from aam.cli.study import read_distances_of, read_study, write_split
     from aam.compute import check_compute
     from aam.training.fit import check_fit, monitor_of
 
@@ -96,7 +97,12 @@ def train(config: TrainConfig) -> None:
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))
     check_fit(config.fit, len(problem.split.val), config.objectives.penalty > 0)
     write_split(study, problem.split, folder)
-    fitted = fit_predictor(problem, loaded.encoder if loaded else None, config, folder, monitor)
+    distance = None
+    if config.objectives.penalty > 0:
+        distance = read_distances_of(study, config.distances, folder, config.output.resume, Cache.of(config.caching))
+    elif config.distances.tree or config.distances.unifrac_matrix:
+        log.warning("the tree or matrix is not used: --penalty, the weight of the UniFrac loss beside the target, is 0")
+    fitted = fit_predictor(problem, loaded.encoder if loaded else None, distance, config, folder, monitor)
     fitted.plan.log_peak()
 
     part, held_out = problem.split.held_out
@@ -108,7 +114,9 @@ def train(config: TrainConfig) -> None:
         log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
     learned_from = tuple(dict.fromkeys([*before, *study.ids(np.concatenate([problem.split.train, problem.split.val]))]))
     metric = loaded.info.unifrac_metric if loaded else None
-    target = replace(problem.info, interval=calibrate(problem, decoded, held_out, config))
+    # Validation samples chose the epoch: their errors are too small to promise anything by.
+    interval = calibrate(problem, decoded, held_out, config) if part == "test" else None
+    target = replace(problem.info, interval=interval)
     info = ModelInfo(config.model, config.reads, metric, target, learned_from, scores)
     save_model(folder / "model", fitted.model, info)
     about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}

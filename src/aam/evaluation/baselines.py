@@ -24,12 +24,13 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from aam.evaluation.folds import inner_folds
+from aam.evaluation.folds import INNER_FOLDS, inner_folds
 
 # An ASV in fewer of the training samples than this share, or than two of them, is left out.
 _PREVALENCE = 0.01
 _TREES, _TREES_TO_CHOOSE = 300, 100
-_INNER_FOLDS = 3
+_BOOSTS = 200
+_DOUBT = 0.02
 _NEIGHBOURS = (3, 5, 10, 20)
 _PENALTIES = tuple(10.0**power for power in range(-3, 4))
 
@@ -121,13 +122,20 @@ def _trees(kind: str, features: tuple[Any, ...], task: Task, trees: int) -> list
         "extra": (ExtraTreesRegressor, ExtraTreesClassifier),
     }
     make = kinds[kind][task.classes is not None]
-    settings = {"n_estimators": trees, "random_state": task.seed, "n_jobs": task.jobs}
+    settings: dict[str, Any] = {"n_estimators": trees, "random_state": task.seed, "n_jobs": task.jobs}
+    if task.classes is not None:
+        settings["class_weight"] = "balanced"
     return [make_pipeline(*clone_all(features), make(max_features=most, **settings)) for most in ("sqrt", 1 / 3)]
 
 
 def _boosting(task: Task) -> list[Pipeline]:
-    make = HistGradientBoostingRegressor if task.classes is None else HistGradientBoostingClassifier
-    return [make_pipeline(Prevalent(), make(max_iter=200, learning_rate=0.06, random_state=task.seed))]
+    settings: dict[str, Any] = {"max_iter": _BOOSTS, "learning_rate": 0.06, "random_state": task.seed}
+    if task.classes is None:
+        # Models are compared by their absolute error.
+        models: list[Any] = [HistGradientBoostingRegressor(loss=loss, **settings) for loss in ("squared_error", "absolute_error")]
+    else:
+        models = [HistGradientBoostingClassifier(class_weight="balanced", **settings)]
+    return [make_pipeline(Prevalent(), model) for model in models]
 
 
 def predict_with(model: Any, task: Task, x: Any) -> np.ndarray:
@@ -145,7 +153,9 @@ def loss_of(task: Task, true: np.ndarray, predicted: np.ndarray) -> float:
     if task.classes is None:
         return float(mean_absolute_error(true, predicted))
     members = np.bincount(true, minlength=task.classes).clip(min=1)
-    return float(log_loss(true, predicted, labels=range(task.classes), sample_weight=1 / members[true]))
+    # A probability of exactly 0, as of a few neighbours, would outweigh everything else.
+    doubted = (1 - _DOUBT) * predicted + _DOUBT / task.classes
+    return float(log_loss(true, doubted, labels=range(task.classes), sample_weight=1 / members[true]))
 
 
 def choose(candidates: list[Any], task: Task, x: Any, train: np.ndarray) -> int:
@@ -153,7 +163,7 @@ def choose(candidates: list[Any], task: Task, x: Any, train: np.ndarray) -> int:
     if len(candidates) == 1:
         return 0
     losses = np.zeros(len(candidates))
-    for learn, judge in inner_folds(train, _INNER_FOLDS, task.seed, groups=task.groups, labels=task.labels):
+    for learn, judge in inner_folds(train, INNER_FOLDS, task.seed, groups=task.groups, labels=task.labels):
         learned, judged = train[learn], train[judge]
         for number, candidate in enumerate(candidates):
             model = clone(candidate).fit(x[learned], task.truth[learned])
@@ -214,7 +224,7 @@ def nearest_neighbours(task: Task, train: np.ndarray, test: np.ndarray) -> np.nd
         return predict_with(model, task, task.distances[np.ix_(asked, learned)])
 
     losses = dict.fromkeys(_NEIGHBOURS, 0.0)
-    for learn, judge in inner_folds(train, _INNER_FOLDS, task.seed, groups=task.groups, labels=task.labels):
+    for learn, judge in inner_folds(train, INNER_FOLDS, task.seed, groups=task.groups, labels=task.labels):
         for k in _NEIGHBOURS:
             predicted = predict(k, train[learn], train[judge])
             losses[k] += loss_of(task, task.truth[train[judge]], predicted) * len(judge)

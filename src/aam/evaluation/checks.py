@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from aam.data.metadata import text_values
@@ -15,8 +16,9 @@ from aam.evaluation.folds import Fold
 # Cosine of square roots of shares (Bhattacharyya coefficient) from which two samples are as good as one.
 _NEAR_DUPLICATE = 0.97
 _FEW_IN_CLASS, _FEW_GROUPS = 20, 5
+_SHARED_READS = 0.3
 _GROUP_NAMES = re.compile(
-    r"subject|host|patient|participant|person|individual|donor|animal|mouse|cage|family|household|study|site", re.IGNORECASE
+    r"subject|host_id|patient|participant|individual|donor|animal|mouse|cage|family|household|study|cohort", re.IGNORECASE
 )
 
 
@@ -31,9 +33,10 @@ def near_duplicates(task: Task, folds: Sequence[Fold]) -> str | None:
             tested += len(fold.test)
     if found < max(2, 0.01 * tested):
         return None
+    advice = "Keep them together with --group-column" if task.groups is None else "Name groups that hold both"
     return (
         f"{found} of {tested} tested samples have a near copy among the samples learned from: repeats, or neighbours of one "
-        "subject? Keep them together with --group-column, or the score says how well a sample is recognised, not predicted."
+        f"subject? {advice}, or the score says how well a sample is recognised, not predicted."
     )
 
 
@@ -68,21 +71,38 @@ def small_classes(task: Task, classes: Sequence[str]) -> str | None:
     return f"Too few to learn or score well: {', '.join(few)}." if few else None
 
 
-def few_groups(task: Task) -> str | None:
-    """Groups so few that the interval says little."""
-    if task.groups is None or (number := len(set(task.groups))) >= 3 * _FEW_GROUPS:
+def few_groups(task: Task, folds: Sequence[Fold]) -> str | None:
+    """Tested groups so few that the interval says little."""
+    if task.groups is None:
         return None
-    return f"There are {number} groups only: folds differ much, and the intervals are rough."
+    number = len({group for fold in folds for group in task.groups[fold.test]})
+    if number >= 3 * _FEW_GROUPS:
+        return None
+    return f"{number} groups are tested only: folds differ much, and the intervals are rough or unknown."
 
 
-def explained_by_confounder(column: str, best: float, confounded: float, metric: str) -> str | None:
-    """Whether knowing the confounder alone is nearly as good as the best model (`best` and `confounded` are their scores)."""
-    explained = confounded <= 1.02 * best if metric == "mae" else confounded >= best - 0.01
-    if not explained:
+def explained_by_confounder(column: str, metric: str, best: float, confounded: float, trivial: float) -> str | None:
+    """Whether knowing the confounder alone is nearly as good as the best model, by the scores of both and of the trivial one."""
+    sign = 1 if metric == "mae" else -1
+    helps = sign * (trivial - confounded) > 0.05 * abs(trivial)
+    if not helps or sign * (confounded - best) > 0.02 * best:
         return None
     return (
         f"{column} alone explains the target as well as the best model ({metric} {confounded:.3g} against {best:.3g}): "
         f"what is learned may be {column}. Test across it with --group-column {column}."
+    )
+
+
+def other_asvs(task: Task, folds: Sequence[Fold]) -> str | None:
+    """Reads of the tested samples on ASVs that no sample learned from has."""
+    share = min(
+        float(task.shares[fold.test][:, np.unique(task.counts[fold.train].indices)].sum() / len(fold.test)) for fold in folds
+    )
+    if share >= _SHARED_READS:
+        return None
+    return (
+        f"Only {100 * share:.0f} % of the reads of tested samples are on ASVs that the samples learned from have: models of ASV "
+        "identities cannot work here. Were they cut to other lengths or regions?"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from aam.evaluation.folds import Fold
 from aam.evaluation.scores import class_scores, regression_scores
 
 _RESAMPLES = 2000
+# With fewer groups than this an interval would say nothing.
+_FEWEST_UNITS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,23 +40,37 @@ class Outcome:
     def repeats(self) -> int:
         return 1 + max(fold.repeat for fold in self.folds)
 
+    @cached_property
+    def blocks(self) -> list[list[int]]:
+        """Numbers of the folds that are scored together: each alone, or all of a repeat where a fold lacks a class, which has no
+        AUC.
+        """
+        folds = range(len(self.folds))
+        if not self.classes or all(len(set(self.truth[fold.test])) == len(self.classes) for fold in self.folds):
+            return [[number] for number in folds]
+        return [[number for number in folds if self.folds[number].repeat == repeat] for repeat in range(self.repeats)]
 
-def fold_scores(outcome: Outcome, model: str) -> list[dict[str, float]]:
-    """All scores of a model on each fold."""
+    def said(self, model: str, block: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows tested in the folds of a block, and what the model said of them."""
+        rows = np.concatenate([self.folds[number].test for number in block])
+        return rows, np.concatenate([self.predictions[model][number] for number in block])
+
+
+def block_scores(outcome: Outcome, model: str) -> list[dict[str, float]]:
+    """All scores of a model on each block."""
     score = class_scores if outcome.classes else regression_scores
-    return [
-        score(outcome.truth[fold.test], predicted, outcome.truth[fold.train])
-        for fold, predicted in zip(outcome.folds, outcome.predictions[model], strict=True)
-    ]
+    found = []
+    for block in outcome.blocks:
+        rows, said = outcome.said(model, block)
+        found.append(score(outcome.truth[rows], said, outcome.truth[outcome.folds[block[0]].train]))
+    return found
 
 
 def repeat_means(outcome: Outcome, values: Sequence[float]) -> np.ndarray:
-    """Mean over the folds of each repeat [R]; folds where the score does not exist (NaN) are left out."""
-    by_repeat: list[list[float]] = [[] for _ in range(outcome.repeats)]
-    for fold, value in zip(outcome.folds, values, strict=True):
-        if np.isfinite(value):
-            by_repeat[fold.repeat].append(value)
-    return np.array([np.mean(part) if part else np.nan for part in by_repeat])
+    """Mean over the blocks of each repeat [R], each counting as many times as it has tested samples."""
+    repeat = np.array([outcome.folds[block[0]].repeat for block in outcome.blocks])
+    sizes = np.array([sum(len(outcome.folds[number].test) for number in block) for block in outcome.blocks])
+    return np.array([np.average(np.array(values)[repeat == k], weights=sizes[repeat == k]) for k in range(outcome.repeats)])
 
 
 def weighted_mae(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -83,22 +100,27 @@ def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -
 
 
 def resampled_scores(outcome: Outcome, model: str, seed: int = 0) -> np.ndarray:
-    """The metric by which models are compared, mean over folds and repeats, of samples whose groups are drawn again and again [W].
+    """The metric by which models are compared, of samples whose groups are drawn again and again [W].
 
-    The same draws for every model: differences are paired.
+    Blocks count by the samples that were drawn of them. The same draws for every model: differences are paired. NaN for fewer than
+    5 groups.
     """
-    rng = np.random.default_rng(seed)
-    units = int(outcome.unit.max()) + 1
-    drawn = rng.multinomial(units, np.full(units, 1 / units), size=_RESAMPLES)
+    tested = np.unique(np.concatenate([outcome.unit[fold.test] for fold in outcome.folds]))
+    if len(tested) < _FEWEST_UNITS:
+        return np.full(_RESAMPLES, np.nan)
+    drawn = np.zeros((_RESAMPLES, int(outcome.unit.max()) + 1))
+    drawn[:, tested] = np.random.default_rng(seed).multinomial(len(tested), np.full(len(tested), 1 / len(tested)), size=_RESAMPLES)
     score = weighted_auc if outcome.classes else weighted_mae
-    per_fold = [
-        score(outcome.truth[fold.test], predicted, drawn[:, outcome.unit[fold.test]].astype(np.float64))
-        for fold, predicted in zip(outcome.folds, outcome.predictions[model], strict=True)
-    ]
-    stacked = np.stack(per_fold)
-    known = np.isfinite(stacked)
+    scores, sizes = [], []
+    for block in outcome.blocks:
+        rows, said = outcome.said(model, block)
+        weights = drawn[:, outcome.unit[rows]]
+        scores.append(score(outcome.truth[rows], said, weights))
+        sizes.append(weights.sum(axis=1))
+    found, counted = np.stack(scores), np.stack(sizes)
+    counted[~np.isfinite(found)] = 0
     with np.errstate(invalid="ignore"):
-        return np.where(known, stacked, 0).sum(axis=0) / known.sum(axis=0)
+        return (np.nan_to_num(found) * counted).sum(axis=0) / counted.sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -126,12 +148,18 @@ def best_of(outcome: Outcome, models: Sequence[str]) -> str:
 
 def mean_score(outcome: Outcome, model: str) -> float:
     """Mean over folds, then over repeats, of the metric by which models are compared."""
-    return float(repeat_means(outcome, [scores[outcome.metric] for scores in fold_scores(outcome, model)]).mean())
+    return float(repeat_means(outcome, [scores[outcome.metric] for scores in block_scores(outcome, model)]).mean())
 
 
 def gain(outcome: Outcome, score: np.ndarray | float, reference: np.ndarray | float) -> np.ndarray:
     """How much better a score is than a reference: share of the error taken away, or difference of AUC."""
     return np.asarray(score) - reference if outcome.classes else 1 - np.asarray(score) / reference
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """What 95 % of the values are between; NaN where there are none."""
+    known = values[np.isfinite(values)]
+    return (float(np.percentile(known, 2.5)), float(np.percentile(known, 97.5))) if len(known) else (float("nan"), float("nan"))
 
 
 def summarise(outcome: Outcome, simple: Sequence[str]) -> list[Summary]:
@@ -141,13 +169,13 @@ def summarise(outcome: Outcome, simple: Sequence[str]) -> list[Summary]:
     resampled = {model: resampled_scores(outcome, model) for model in outcome.predictions}
     summaries = []
     for model in outcome.predictions:
-        scored = fold_scores(outcome, model)
+        scored = block_scores(outcome, model)
         repeats = {name: repeat_means(outcome, [scores[name] for scores in scored]) for name in scored[0]}
         means = {name: float(values.mean()) for name, values in repeats.items()}
         deviations = {name: float(values.std(ddof=1)) if len(values) > 1 else float("nan") for name, values in repeats.items()}
         reference = second if model == best else best
-        low, high = np.nanpercentile(resampled[model], [2.5, 97.5])
-        gain_low, gain_high = np.nanpercentile(gain(outcome, resampled[model], resampled[reference]), [2.5, 97.5])
+        low, high = _interval(resampled[model])
+        gain_low, gain_high = _interval(gain(outcome, resampled[model], resampled[reference]))
         gained = float(gain(outcome, means[outcome.metric], mean_score(outcome, reference)))
-        summaries.append(Summary(model, means, deviations, float(low), float(high), gained, float(gain_low), float(gain_high)))
+        summaries.append(Summary(model, means, deviations, low, high, gained, gain_low, gain_high))
     return summaries

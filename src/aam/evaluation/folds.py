@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
 from aam.errors import InputError, first_few
+
+if TYPE_CHECKING:
+    from aam.evaluation.baselines import Task
+
+# Parts of a training part, to choose by.
+INNER_FOLDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +67,28 @@ def one_fold(learned: int, n: int, labels: np.ndarray | None = None) -> list[Fol
     folds = [Fold(0, 0, np.arange(learned), np.arange(learned, n))]
     _require_classes(folds, labels)
     return folds
+
+
+def require_learnable(task: Task, folds: Sequence[Fold], classes: Sequence[str]) -> None:
+    """InputError where a training part cannot be parted once more to choose by, or a class is never tested."""
+    for fold in folds:
+        if task.groups is not None and len(set(task.groups[fold.train])) < 2:
+            group = task.groups[fold.train][0]
+            raise InputError(f"{fold.name}: one group is learned from only, {group}; nothing can be chosen by it")
+        if task.labels is None:
+            continue
+        try:
+            parts = inner_folds(fold.train, INNER_FOLDS, task.seed, groups=task.groups, labels=task.labels)
+        except ValueError as error:
+            raise InputError(f"{fold.name}: {error}") from error
+        for learn, _ in parts:
+            if missing := set(range(len(classes))) - set(task.labels[fold.train[learn]]):
+                raise InputError(
+                    f"{fold.name}: class {first_few([classes[k] for k in sorted(missing)])} is in too few samples or groups to be "
+                    "learned and chosen by; leave it out with --where"
+                )
+    if task.labels is not None and (never := set(range(len(classes))) - {k for fold in folds for k in task.labels[fold.test]}):
+        raise InputError(f"class {first_few([classes[k] for k in sorted(never)])} is never tested; leave it out with --where")
 
 
 def inner_folds(

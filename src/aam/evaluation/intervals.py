@@ -53,11 +53,20 @@ def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) ->
 
 
 def covered(outcome: Outcome, model: str, coverage: float = COVERAGE) -> tuple[float, float]:
-    """Share of tested samples whose truth was in the interval or set, and the mean width: in the target's unit, or in classes."""
-    inside, width, tested = 0, 0.0, 0
+    """How often the truth was in the interval or set, and the mean width: in the target's unit, or in classes.
+
+    Means over the tested samples of each group, then over groups: what a sample of a new group may expect. Infinitely wide where
+    too few groups were known.
+    """
+    inside, width, unit = [], [], []
     limits = fold_thresholds(outcome, model, coverage)
     for fold, said, limit in zip(outcome.folds, outcome.predictions[model], limits, strict=True):
-        inside += int((scores_of(outcome.truth[fold.test], said) <= limit).sum())
-        width += float((1 - said <= limit).sum()) if outcome.classes else 2 * limit * len(fold.test)
-        tested += len(fold.test)
-    return inside / tested, width / tested
+        inside.append(scores_of(outcome.truth[fold.test], said) <= limit)
+        counted = np.full(len(said), 2 * limit)
+        if outcome.classes and np.isfinite(limit):
+            counted = (1 - said <= limit).sum(axis=1)
+        width.append(counted)
+        unit.append(outcome.unit[fold.test])
+    _, group, members = np.unique(np.concatenate(unit), return_inverse=True, return_counts=True)
+    share = 1 / (members[group] * len(members))
+    return float(np.concatenate(inside) @ share), float(np.concatenate(width) @ share)

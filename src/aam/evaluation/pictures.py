@@ -30,14 +30,19 @@ def svg(figure: Figure, name: str) -> str:
     return text.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)
 
 
+def _plain(text: object) -> str:
+    """Text as it is: Matplotlib would read formulas between two dollar signs."""
+    return str(text).replace("$", r"\$")
+
+
 def _axes(width: float, height: float, title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     with rc_context(
         {"text.color": _TEXT, "axes.labelcolor": _TEXT, "axes.edgecolor": _TEXT, "xtick.color": _TEXT, "ytick.color": _TEXT}
     ):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
-        axes.set_title(title, fontsize=11)
-        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set_title(_plain(title), fontsize=11)
+        axes.set(xlabel=_plain(xlabel), ylabel=_plain(ylabel))
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
@@ -87,7 +92,7 @@ def errors_by_group(outcome: Outcome, model: str, names: Sequence[str]) -> Figur
         axes.plot(errors, np.full(len(errors), place), "o", color=_OURS, alpha=0.35, markersize=4, markeredgewidth=0)
         axes.plot([errors.mean()], [place], "|", color=_TEXT, markersize=12)
     axes.axvline(0, color=_TEXT, linewidth=0.8, alpha=0.5)
-    axes.set_yticks(range(len(found)), [str(group) for group in reversed(found)], fontsize=7)
+    axes.set_yticks(range(len(found)), [_plain(group) for group in reversed(found)], fontsize=7)
     return figure
 
 

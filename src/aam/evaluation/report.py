@@ -12,7 +12,7 @@ import pandas as pd
 
 from aam.evaluation import pictures
 from aam.evaluation.baselines import TRIVIAL
-from aam.evaluation.compare import Outcome, Summary, best_of, fold_scores, gain, summarise
+from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, gain, summarise
 from aam.evaluation.intervals import COVERAGE, covered
 
 _STYLE = """
@@ -44,13 +44,21 @@ _SHOWN = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "spearman": "Spearman", "au
           "balanced_accuracy": "balanced accuracy", "log_loss": "log loss"}  # fmt: skip
 
 
-def write_report(facts: Mapping[str, str], outcome: Outcome, simple: Sequence[str], warnings: Sequence[str], folder: Path) -> None:
+def write_report(
+    facts: Mapping[str, str],
+    outcome: Outcome,
+    simple: Sequence[str],
+    warnings: Sequence[str],
+    folder: Path,
+    headline: str | None = None,
+) -> None:
     """Write all of it.
 
-    facts: of the data, by name, `column` being the target; simple: the models to be beaten; warnings: sentences.
+    facts: of the data, by name, `column` being the target; simple: the models to be beaten; warnings: sentences; headline: the
+    model that the verdict is about, else the best simple one.
     """
     summaries = summarise(outcome, simple)
-    verdict = verdict_of(facts["column"], outcome, summaries, simple)
+    verdict = verdict_of(facts["column"], outcome, summaries, simple, headline)
     write_summary(summaries, outcome, folder / "summary.tsv")
     content = {
         "verdict": verdict,
@@ -60,7 +68,7 @@ def write_report(facts: Mapping[str, str], outcome: Outcome, simple: Sequence[st
         "models": {summary.model: {"mean": summary.scores, "sd_over_repeats": summary.deviations,
                                    "gain_over_best_simple": [summary.gain, summary.gain_low, summary.gain_high],
                                    "covered": covered(outcome, summary.model),
-                                   "folds": fold_scores(outcome, summary.model)} for summary in summaries},
+                                   "scored": block_scores(outcome, summary.model)} for summary in summaries},
     }  # fmt: skip
     (folder / "metrics.json").write_text(json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "index.html").write_text(page(facts, outcome, summaries, simple, warnings, verdict), encoding="utf-8")
@@ -90,18 +98,22 @@ def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) ->
     pd.DataFrame(rows).to_csv(path, sep="\t", index=False, float_format="%.6g")
 
 
-def verdict_of(column: str, outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str]) -> str:
-    """One sentence: how well the best of AAM does, and whether that is better than what everyone has."""
+def verdict_of(
+    column: str, outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None
+) -> str:
+    """One sentence: how well the headline model does, and whether that is better than what everyone has.
+
+    The headline is named beforehand: the best of several would be too good to be true.
+    """
     by_name = {summary.model: summary for summary in summaries}
-    ours = [name for name in by_name if name not in simple]
     reference = best_of(outcome, simple)
-    subject = by_name[best_of(outcome, ours) if ours else reference]
+    subject = by_name[headline if headline is not None else reference]
     trivial = next(name for name in simple if name in TRIVIAL)
     metric, unit = outcome.metric, _SHOWN[outcome.metric]
     text = f"{subject.model[0].upper()}{subject.model[1:]} predicts {column} with {unit} {subject.scores[metric]:.3g}"
-    if ours:
+    if headline is not None:
         better = f"{_size(subject.gain, outcome)} {'better' if subject.gain >= 0 else 'worse'}"
-        doubt = " (which may be chance)" if subject.gain_low <= 0 <= subject.gain_high else ""
+        doubt = "" if subject.gain_low > 0 or subject.gain_high < 0 else " (which may be chance)"
         interval = _range(subject.gain_low, subject.gain_high, outcome)
         text += f", {better}{doubt} than the best simple model, {reference}, with {by_name[reference].scores[metric]:.3g}"
         text += f" (95 % interval of the difference {interval})"
@@ -115,6 +127,8 @@ def _size(value: float, outcome: Outcome) -> str:
 
 
 def _range(low: float, high: float, outcome: Outcome) -> str:
+    if not math.isfinite(low):
+        return "unknown: too few groups"
     return f"{low:+.3f} to {high:+.3f}" if outcome.classes else f"{100 * low:+.0f} to {100 * high:+.0f} %"
 
 
@@ -142,8 +156,8 @@ def page(
 {_pictures(facts, outcome, summaries, simple)}
 <h2>Data</h2><dl>{about}</dl>
 <p class="faint">folds.tsv says who was tested when, predictions.tsv what every model said of every sample, summary.tsv and
-metrics.json hold the figures of this page. All models learned from the same training samples of each fold, and everything about
-them was chosen there.</p>
+metrics.json hold the figures of this page. All models learned the target from the same training samples of each fold, and
+everything about them was chosen there.</p>
 </body></html>
 """
 
@@ -152,9 +166,11 @@ def _caption(outcome: Outcome) -> str:
     drawn = "groups" if len(set(outcome.unit)) < len(outcome.unit) else "samples"
     gained = "difference of AUC" if outcome.classes else "share of its error that is taken away"
     kind = "sets of classes" if outcome.classes else "intervals"
+    pooled = ", all folds together because some lack a class" if len(outcome.blocks) < len(outcome.folds) else ""
     width = "how many classes are in a set" if outcome.classes else "how wide it is, in the target's unit"
+    repeats = " and repeats (± standard deviation over these)" if outcome.repeats > 1 else ""
     return (
-        f"Means over folds{' and repeats' if outcome.repeats > 1 else ''}. Gain: over the best simple model ({gained}), with the "
+        f"Means over folds{repeats}{pooled}. Gain: over the best simple model ({gained}), with the "
         f"95 % interval when {drawn} are drawn again and again. {100 * COVERAGE:.0f} % {kind}: conformal, calibrated on the groups "
         f"of the other folds; how often the truth of a tested sample was inside, and {width}, on average."
     )
@@ -168,7 +184,7 @@ def _table(summaries: Sequence[Summary], outcome: Outcome, simple: Sequence[str]
         values = "".join(f"<td>{_with_deviation(summary, name)}</td>" for name in names)
         interval = f"{_signed(summary.gain, outcome)} ({_range(summary.gain_low, summary.gain_high, outcome)})"
         inside, width = covered(outcome, summary.model)
-        promise = f"{100 * inside:.0f} %, {width:.3g}" if math.isfinite(width) else "too few groups"
+        promise = f"{100 * inside:.0f} %, {width:.3g}" if math.isfinite(width) else "unknown"
         kind = "" if summary.model in simple else ' class="ours"'
         rows.append(f"<tr{kind}><td>{escape(summary.model)}</td>{values}<td>{interval}</td><td>{promise}</td></tr>")
     kind = "sets" if outcome.classes else "intervals"

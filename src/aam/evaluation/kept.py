@@ -1,0 +1,45 @@
+"""What models said of each fold, on disk, for a run that is broken off."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aam.errors import InputError
+from aam.evaluation.folds import Fold
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class KeptFolds:
+    """What models said of each fold, in files of a folder, so that --resume goes on where a run stopped; `key`: of the run."""
+
+    folder: Path
+    key: str
+
+    def start(self) -> None:
+        """Make the folder. InputError where it holds the folds of another run."""
+        self.folder.mkdir(exist_ok=True)
+        mark = self.folder / "key.txt"
+        if mark.is_file() and mark.read_text(encoding="utf-8") != self.key:
+            raise InputError(f"--resume: {self.folder} is of other data or options; start afresh with --overwrite")
+        mark.write_text(self.key, encoding="utf-8")
+
+    def get(self, fold: Fold, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """Kept predictions, or computed and kept now. InputError, and nothing kept, for those that are not finite."""
+        path = self.folder / f"{fold.repeat + 1}-{fold.number + 1}-{''.join(c if c.isalnum() else '_' for c in name)}.npy"
+        if path.is_file():
+            return np.load(path, allow_pickle=False)
+        log.info("%s: %s", fold.name, name)
+        predicted = compute()
+        if not np.isfinite(predicted).all():
+            raise InputError(f"{name}: a prediction is not finite")
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, predicted)
+        partial.replace(path)
+        return predicted
