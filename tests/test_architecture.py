@@ -20,6 +20,7 @@ FORBIDDEN = {
     "distances": ("aam.models", "aam.training", "aam.cli", "aam.artifact", "aam.inference"),
     "models": ("aam.training", "aam.cli", "aam.inference"),
     "training": ("aam.cli",),
+    "evaluation": ("aam.cli", "aam.artifact", "aam.inference", "aam.models"),
     "": ("aam.cli",),  # modules beside the rooms
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "v2"}

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from aam.cache import ENDING, Cache, default_folder, key_of
+from aam.cli.fitting import embed_frozen
 from aam.cli.study import Study, read_phylogeny
-from aam.cli.train import embed_frozen
 from aam.config import CacheOptions, ReadOptions
 from aam.data.dataset import SampleDataset
 from aam.models import SequencePredictor

@@ -16,6 +16,8 @@ from aam.training.memory import (
     Limit,
     StepCost,
     TrainingTable,
+    _try_step,
+    by_trial,
     bytes_in_use,
     choose_limit,
     count_kept_bytes,
@@ -51,7 +53,7 @@ def test_the_measured_cost_foretells_what_a_real_batch_keeps(table, attention, p
     batch = Collate(table.asv_tokens)([table.dataset[0, row] for row in range(24)])
     torch.set_num_threads(1)
     with count_kept_bytes(encoder.parameters()) as kept, torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        step_loss(encoder, OBJECTIVES, batch)
+        step_loss(encoder, replace(OBJECTIVES, nuc_penalty=0.0), batch)
         actual = kept()
     torch.set_num_threads(threads)
     # Layers have hooks of their own, and are most of it: at the very least their inputs, q, k, v and the hidden layer.
@@ -113,6 +115,25 @@ def test_a_sample_that_does_not_fit_alone_is_named(table):
     require_each_fits(Limit(COST, 11.0 * largest), table)
     with pytest.raises(InputError, match=rf"sample \S+ with {largest} ASVs needs about .* GB, .* --token-limit"):
         require_each_fits(Limit(COST, 11.0 * largest - 1), table)
+
+
+def test_a_trial_halves_the_batch_until_it_fits(table):
+    tried = []
+
+    def step(size):
+        tried.append(size)
+        if size > 5:
+            raise torch.OutOfMemoryError
+
+    assert by_trial(24, step) == 3
+    assert tried == [24, 12, 6, 3]
+    with pytest.raises(torch.OutOfMemoryError):
+        by_trial(8, lambda size: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    encoder = encoder_of()
+    before = torch.get_rng_state()
+    _try_step(encoder, OBJECTIVES, table, 4)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(parameter.grad is None for parameter in encoder.parameters())
 
 
 def test_the_largest_batch_fits_and_accumulation_keeps_the_samples_per_step(table):

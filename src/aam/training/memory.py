@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -131,8 +132,8 @@ def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[]
 
 
 def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: Batch) -> Tensor:
-    """A loss that needs all of which a step keeps much: of masked nucleotides it keeps nothing, of the head next to nothing."""
-    outcome = self_supervised(encoder, None, batch, replace(objectives, nuc_penalty=0.0), embed=True)
+    """A loss that needs all that a step computes but the distances and the head, which take next to nothing."""
+    outcome = self_supervised(encoder, None, batch, objectives, embed=True)
     assert outcome.embedding is not None
     return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome).values()]).sum()
 
@@ -155,7 +156,8 @@ def _fit_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: 
     for distinct, samples, asvs in _PROBES:
         batch = probe_batch(distinct, samples, asvs, length).to(device)
         with count_kept_bytes(encoder.parameters()) as kept_bytes, autocast(device, encoder.compute.mixed_precision):
-            step_loss(encoder, objectives, batch)
+            # Nothing is kept of masked nucleotides.
+            step_loss(encoder, replace(objectives, nuc_penalty=0.0), batch)
             kept.append(kept_bytes())
         sizes.append((distinct * length, samples * asvs, samples * asvs**2, 1))
     (nucleotide, slot, pair, always), _ = nnls(np.array(sizes, dtype=float), np.array(kept, dtype=float))
@@ -218,7 +220,12 @@ def _plan(
     chunk = asv_chunk_size(compute, default_device()) * (1 if torch.cuda.is_available() else torch.get_num_threads())
     limit = choose_limit(Limit(cost, budget), chunk, choice, fit.batch_size, table)
     require_each_fits(limit, table)
-    batch_size = largest_batch(fit.batch_size, limit, table) if compute.auto_batch_size else fit.batch_size
+    batch_size = fit.batch_size
+    if compute.auto_batch_size:
+        batch_size = largest_batch(fit.batch_size, limit, table)
+        if torch.cuda.is_available():
+            encoder.asv_encoder.gradient_checkpointing = limit.cost.chunk == chunk
+            batch_size = by_trial(batch_size, partial(_try_step, encoder, objectives, table))
     accumulate = fit.accumulate * math.ceil(fit.batch_size / batch_size)
     if compute.auto_batch_size:
         log.info("--auto-batch-size: --batch-size %d --accumulate %d", batch_size, accumulate)
@@ -254,6 +261,30 @@ def largest_batch(wanted: int, limit: Limit, table: TrainingTable) -> int:
     while size > 2 and not all(limit(*drawn) for drawn in table.sizes(size)):
         size = math.ceil(size / 2)
     return size
+
+
+def by_trial(batch_size: int, step: Callable[[int], None]) -> int:
+    """The batch size, halved until a step of it does not run out of the GPU's memory."""
+    while True:
+        try:
+            step(batch_size)
+            return batch_size
+        except torch.OutOfMemoryError:
+            if batch_size <= 2:
+                raise
+            log.info("--auto-batch-size: out of memory with %d samples", batch_size)
+            batch_size = math.ceil(batch_size / 2)
+        torch.cuda.empty_cache()
+
+
+def _try_step(encoder: SequenceEncoder, objectives: PretrainObjectives, table: TrainingTable, batch_size: int) -> None:
+    """Forward and backward of the largest of some random batches; no gradient is left."""
+    distinct, samples, longest = max(table.sizes(batch_size))
+    device = encoder.richness.weight.device
+    batch = probe_batch(distinct, samples, longest, table.asv_tokens.shape[1]).to(device)
+    with torch.random.fork_rng(), autocast(device, encoder.compute.mixed_precision):
+        step_loss(encoder, objectives, batch).backward()
+    encoder.zero_grad(set_to_none=True)
 
 
 def budget_bytes(encoder: SequenceEncoder, max_memory_gb: float | None) -> float:
