@@ -187,7 +187,7 @@ class ComputeOptions:
     mixed_precision: Precision = "no"
     """Arithmetic of the network; distances and losses stay in fp32. bf16 took two thirds of the time on a CPU that has it."""
     compile_model: bool = False
-    """Compile the layers first (torch.compile): pays back in long runs only, and on a CPU needs a C++ compiler."""
+    """Compile the layers first (torch.compile), which on a CPU needs a C++ compiler, took 15 s and made nothing faster."""
 
     def __post_init__(self) -> None:
         check(self.asv_chunk_size is None or self.asv_chunk_size >= 1, "asv_chunk_size", self.asv_chunk_size, "at least 1")
