@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from aam.config import (
     METADATA,
     MODEL,
+    TRAINING,
     CacheOptions,
     ConfigFile,
     GroupOptions,
@@ -73,7 +74,7 @@ class FoldOptions:
 @Parameter(name="*", group=MODEL)
 @dataclass(frozen=True, kw_only=True)
 class ContestOptions:
-    pretrain_epochs: int = 10
+    pretrain_epochs: int = 4
     """Most epochs of pretraining, on the training samples of each fold."""
     transductive: bool = False
     """Pretrain once on all samples, those to be tested too, without their labels: faster, and for a table that will not grow."""
@@ -82,6 +83,16 @@ class ContestOptions:
 
     def __post_init__(self) -> None:
         check(self.pretrain_epochs >= 1, "pretrain_epochs", self.pretrain_epochs, "at least 1")
+
+
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True, kw_only=True)
+class EvaluateFitOptions(TrainFitOptions):
+    # Every fold fits several models: these defaults are of a first answer, not of the last one.
+    epochs: int = 8
+    """Most passes over the training samples of a fold."""
+    lr: float = 1e-3
+    """Peak learning rate (AdamW)."""
 
 
 @Parameter(name="*")
@@ -96,7 +107,7 @@ class EvaluateConfig(ConfigFile):
     contest: ContestOptions = ContestOptions()
     model: ModelOptions = ModelOptions()
     objectives: TrainObjectives = TrainObjectives()
-    fit: TrainFitOptions = TrainFitOptions()
+    fit: EvaluateFitOptions = EvaluateFitOptions()
     compute: TrainComputeOptions = TrainComputeOptions()
     output: OutputOptions
     caching: CacheOptions = CacheOptions()
@@ -333,7 +344,7 @@ def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, s
     samples, asvs = study.table.counts.shape
     groups = f"{len(set(task.groups))} of {config.samples.group_column}" if task.groups is not None else "none: folds are random"
     folding = config.folding
-    dealt = "each group by itself" if folding.leave_one_group_out else f"{folding.folds} folds, {folding.repeats} times"
+    dealt = "each group by itself" if folding.leave_one_group_out else f"{folding.folds} folds, dealt {folding.repeats} x"
     if folding.test_table is not None:
         dealt = f"on {folding.test_table.name}"
     pretrained = "of all samples, without labels" if config.contest.transductive else "of the training samples only"

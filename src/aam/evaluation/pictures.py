@@ -81,7 +81,7 @@ def predicted_against_true(outcome: Outcome, model: str, column: str, colour: st
     return figure
 
 
-def errors_by_group(outcome: Outcome, model: str, names: Sequence[str]) -> Figure:
+def errors_by_group(outcome: Outcome, model: str, names: Sequence[str], colour: str) -> Figure:
     """Mean error (predicted - true) of each group, those with the largest; `names` [N] of the samples' groups."""
     rows, true, predicted = _together(outcome, model)
     groups = np.asarray(names)[rows]
@@ -89,7 +89,7 @@ def errors_by_group(outcome: Outcome, model: str, names: Sequence[str]) -> Figur
     figure, axes = _axes(7.2, 0.24 * len(found) + 0.9, f"Errors by group, {model}", "predicted - true", "")
     for place, group in enumerate(reversed(found)):
         errors = (predicted - true)[groups == group]
-        axes.plot(errors, np.full(len(errors), place), "o", color=_OURS, alpha=0.35, markersize=4, markeredgewidth=0)
+        axes.plot(errors, np.full(len(errors), place), "o", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
         axes.plot([errors.mean()], [place], "|", color=_TEXT, markersize=12)
     axes.axvline(0, color=_TEXT, linewidth=0.8, alpha=0.5)
     axes.set_yticks(range(len(found)), [_plain(group) for group in reversed(found)], fontsize=7)

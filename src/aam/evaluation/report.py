@@ -170,7 +170,7 @@ def _caption(outcome: Outcome) -> str:
     width = "how many classes are in a set" if outcome.classes else "how wide it is, in the target's unit"
     repeats = " and repeats (± standard deviation over these)" if outcome.repeats > 1 else ""
     return (
-        f"Means over folds{repeats}{pooled}. Gain: over the best simple model ({gained}), with the "
+        f"Means over folds{repeats}{pooled}. Gain: over the best simple model ({gained}; its own: over the second best), with the "
         f"95 % interval when {drawn} are drawn again and again. {100 * COVERAGE:.0f} % {kind}: conformal, calibrated on the groups "
         f"of the other folds; how often the truth of a tested sample was inside, and {width}, on average."
     )
@@ -194,6 +194,8 @@ def _table(summaries: Sequence[Summary], outcome: Outcome, simple: Sequence[str]
 
 def _with_deviation(summary: Summary, name: str) -> str:
     value, deviation = summary.scores[name], summary.deviations[name]
+    if not math.isfinite(value):
+        return "-"
     return f"{value:.3g}" + (f" ± {deviation:.2g}" if math.isfinite(deviation) else "")
 
 
@@ -221,6 +223,7 @@ def _pictures(facts: Mapping[str, str], outcome: Outcome, summaries: Sequence[Su
     pair.append(pictures.svg(pictures.means_by_truth(outcome, colours, column), "mean prediction by truth"))
     groups = ""
     if len(set(outcome.unit)) < len(outcome.unit):
-        figure = pictures.errors_by_group(outcome, compared[0], [outcome.group_names[unit] for unit in outcome.unit])
+        names = [outcome.group_names[unit] for unit in outcome.unit]
+        figure = pictures.errors_by_group(outcome, compared[0], names, colours[compared[0]])
         groups = f"<h2>Errors by group</h2>{pictures.svg(figure, 'errors by group')}"
     return f'{drawn}<h2>Predicted and true</h2><div class="row">{"".join(pair)}</div>{groups}'
