@@ -321,6 +321,16 @@ class TrainFitOptions(FitOptions):
     """Peak learning rate (AdamW)."""
 
 
+@Parameter(name="*", group=TRAINING)
+@dataclass(frozen=True, kw_only=True)
+class EvaluateFitOptions(TrainFitOptions):
+    # Every fold fits several models: these defaults are of a first answer, not of the last one.
+    epochs: int = 8
+    """Most passes over the training samples of a fold."""
+    lr: float = 1e-3
+    """Peak learning rate (AdamW)."""
+
+
 @Parameter(name="*", group=METADATA)
 @dataclass(frozen=True, kw_only=True)
 class PretrainSampleOptions(SampleOptions):

@@ -13,9 +13,9 @@ from cyclopts import Parameter
 from aam.config import (
     METADATA,
     MODEL,
-    TRAINING,
     CacheOptions,
     ConfigFile,
+    EvaluateFitOptions,
     GroupOptions,
     ModelOptions,
     OutputOptions,
@@ -23,7 +23,6 @@ from aam.config import (
     TableOptions,
     TargetOptions,
     TrainComputeOptions,
-    TrainFitOptions,
     TrainObjectives,
     TreeOptions,
     check,
@@ -83,16 +82,6 @@ class ContestOptions:
 
     def __post_init__(self) -> None:
         check(self.pretrain_epochs >= 1, "pretrain_epochs", self.pretrain_epochs, "at least 1")
-
-
-@Parameter(name="*", group=TRAINING)
-@dataclass(frozen=True, kw_only=True)
-class EvaluateFitOptions(TrainFitOptions):
-    # Every fold fits several models: these defaults are of a first answer, not of the last one.
-    epochs: int = 8
-    """Most passes over the training samples of a fold."""
-    lr: float = 1e-3
-    """Peak learning rate (AdamW)."""
 
 
 @Parameter(name="*")
