@@ -6,7 +6,6 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from aam import __version__
 from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
 from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
 from aam.errors import InputError
+from aam.finite import finite_or_null
 from aam.models import SequenceEncoder, SequencePredictor
 
 FORMAT_VERSION = 1
@@ -187,15 +187,6 @@ def _promise(target: TargetInfo | None) -> str:
     if isinstance(target.target, RegressionTarget):
         return f"- Nine times in ten the truth of a sample of a new group is within {target.interval:.3g} of the prediction.\n"
     return f"- Nine times in ten the class of a sample of a new group has a probability of at least {1 - target.interval:.3g}.\n"
-
-
-def finite_or_null(value: Any) -> Any:
-    """The same with None for NaN and infinities, which JSON does not have."""
-    if isinstance(value, dict):
-        return {name: finite_or_null(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite_or_null(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _shown(value: object) -> str:

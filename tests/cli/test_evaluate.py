@@ -188,7 +188,9 @@ def test_another_table_is_tested(community, tmp_path):
     aam(*options, "--test-table", tmp_path / "second.biom", "--output-dir", tmp_path / "out")
     said = pd.read_csv(tmp_path / "out" / "predictions.tsv", sep="\t")
     assert set(said["sample"]) == set(parts[1].sample_ids)
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    text = (tmp_path / "out" / "metrics.json").read_text()
+    assert "Infinity" not in text
+    metrics = json.loads(text)
     assert any("are in both tables" in warning for warning in metrics["warnings"])
     assert metrics["facts"]["tested"] == "on second.biom"
     assert "unknown: too few groups" in check_page(tmp_path / "out")

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,8 +138,8 @@ class Networks:
     def _split(self, rows: np.ndarray) -> Split:
         """Rows to learn from and rows that choose the epoch, groups kept whole."""
         groups, labels = (None if part is None else part[rows] for part in (self.task.groups, self.task.labels))
-        draw = partial(split_samples, len(rows), self.config.samples.val_fraction, 0.0, self.config.fit.seed, groups=groups)
-        split = draw(labels=labels)
+        fraction, seed = self.config.samples.val_fraction, self.config.fit.seed
+        split = split_samples(len(rows), fraction, 0.0, seed, groups=groups, labels=labels)
         return Split(rows[split.train], rows[split.val], rows[:0])
 
     @contextmanager

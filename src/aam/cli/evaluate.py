@@ -144,7 +144,8 @@ def evaluate(config: EvaluateConfig) -> None:
         networks = Networks(study, task, distance, config, folder)
         networks.check([fold.train for fold in folds])
         contestants |= networks.learners()
-    predictions, failed = run_contest(task, contestants, folds, KeptFolds(folder / "folds", key_of_run(study, task, folds, config)))
+    kept = KeptFolds(folder / "folds", key_of_run(study, task, folds, distance, config))
+    predictions, failed = run_contest(task, contestants, folds, kept)
     outcome = outcome_of(task, classes, folds, predictions)
     write_predictions(study, outcome, folder / "predictions.tsv")
     headline = PRETRAINED if PRETRAINED in predictions else None
@@ -254,18 +255,19 @@ def write_folds(study: Study, task: Task, folds: list[Fold], folder: Path) -> No
     frame.to_csv(folder / "folds.tsv", sep="\t", index=False)
 
 
-def key_of_run(study: Study, task: Task, folds: list[Fold], config: EvaluateConfig) -> str:
-    """What the predictions of a fold depend on, as hex digits; not what --resume may change without changing them."""
+def key_of_run(study: Study, task: Task, folds: list[Fold], distance: nn.Module, config: EvaluateConfig) -> str:
+    """Hash of what the predictions of the folds depend on: the data, the distances, the folds, the options of the models."""
     import numpy as np
 
     from aam.cache import key_of
 
     counts = task.counts
-    fit = replace(config.fit, deterministic=False)
-    options = (config.reads, config.samples, config.target, config.contest, config.model, config.objectives, fit)
+    models = (config.contest, config.model, config.objectives, config.fit)
+    options = (config.reads, config.samples, config.target, config.distances, *models)
+    tree = [buffer.numpy() for buffer in distance.buffers()]
     rows = np.concatenate([fold.test for fold in folds])
     labels = [repr(part.tolist()) for part in (task.truth, task.groups, task.confounder) if part is not None]
-    return key_of([repr(options), repr(study.sequences), counts.indptr, counts.indices, counts.data, rows, *labels])
+    return key_of([repr(options), repr(study.sequences), counts.indptr, counts.indices, counts.data, rows, *labels, *tree])
 
 
 def run_contest(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> None:
     """metrics.json: held-out scores, metrics of the best epoch, and of every epoch; plots/loss.png: the loss of every epoch."""
-    from aam.artifact import finite_or_null
+    from aam.finite import finite_or_null
     from aam.training.plots import curves, save
 
     content = {

@@ -14,6 +14,7 @@ from aam.evaluation import pictures
 from aam.evaluation.baselines import TRIVIAL
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, gain, summarise
 from aam.evaluation.intervals import COVERAGE, covered
+from aam.finite import finite_or_null
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2430; --faint: #5c6674; --line: #dfe4ea; --shade: #f4f6f9;
@@ -70,17 +71,9 @@ def write_report(
                                    "covered": covered(outcome, summary.model),
                                    "scored": block_scores(outcome, summary.model)} for summary in summaries},
     }  # fmt: skip
-    (folder / "metrics.json").write_text(json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "index.html").write_text(page(facts, outcome, summaries, simple, warnings, verdict), encoding="utf-8")
-
-
-def _finite(value: object) -> object:
-    """JSON has no NaN: null."""
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    text = json.dumps(finite_or_null(content), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+    (folder / "index.html").write_text(page(facts, outcome, summaries, simple, warnings, verdict, headline), encoding="utf-8")
 
 
 def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) -> None:
@@ -139,6 +132,7 @@ def page(
     simple: Sequence[str],
     warnings: Sequence[str],
     verdict: str,
+    headline: str | None,
 ) -> str:
     """The report, one file that needs no other."""
     title = f"Can the microbes predict {escape(facts['column'])}?"
@@ -153,7 +147,7 @@ def page(
 <h2>Models</h2>
 <div class="wide">{_table(summaries, outcome, simple)}</div>
 <p class="faint">{_caption(outcome)}</p>
-{_pictures(facts, outcome, summaries, simple)}
+{_pictures(facts, outcome, summaries, simple, headline)}
 <h2>Data</h2><dl>{about}</dl>
 <p class="faint">folds.tsv says who was tested when, predictions.tsv what every model said of every sample, summary.tsv and
 metrics.json hold the figures of this page. All models learned the target from the same training samples of each fold, and
@@ -203,11 +197,12 @@ def _signed(value: float, outcome: Outcome) -> str:
     return f"{value:+.3f}" if outcome.classes else f"{100 * value:+.0f} %"
 
 
-def _pictures(facts: Mapping[str, str], outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str]) -> str:
+def _pictures(
+    facts: Mapping[str, str], outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None
+) -> str:
     column = facts["column"]
-    ours = [summary.model for summary in summaries if summary.model not in simple]
-    compared = [*([best_of(outcome, ours)] if ours else []), best_of(outcome, simple)]
-    colours = dict(zip(compared, pictures.COLOURS if ours else pictures.COLOURS[1:], strict=False))
+    compared = [*([] if headline is None else [headline]), best_of(outcome, simple)]
+    colours = dict(zip(compared, pictures.COLOURS[-len(compared) :], strict=True))
     shown = [summary for summary in summaries if summary.model not in TRIVIAL]
     drawn = pictures.svg(pictures.models(shown, outcome.metric, simple), "models")
     if outcome.classes:
