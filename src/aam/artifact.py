@@ -6,12 +6,14 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from aam import __version__
 from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
@@ -74,18 +76,31 @@ def build_predictor(
 
 
 def save_model(folder: Path, model: SequenceEncoder | SequencePredictor, info: ModelInfo) -> None:
-    """Write the model folder; each file under a temporary name first, then renamed."""
+    """Write the model folder of a network; each file under a temporary name first, then renamed."""
+    write_folder(folder, {name: tensor.contiguous() for name, tensor in model.state_dict().items()}, info)
+
+
+def write_folder(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    info: ModelInfo,
+    ensemble: Mapping[str, Any] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """Write weights and what is known about them; `ensemble`: what makes members of the weights; `more`: text files by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"format_version": FORMAT_VERSION, "aam_version": __version__, **asdict(info)}
+    config = {"format_version": FORMAT_VERSION, "aam_version": __version__, **asdict(info), "ensemble": ensemble}
     config.pop("learned_from")
     if info.target is not None:
         config["target"]["kind"] = "regression" if isinstance(info.target.target, RegressionTarget) else "classification"
     weights = folder / "model.safetensors.tmp"
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, weights)
+    save_file(dict(tensors), weights)
     weights.replace(folder / "model.safetensors")
     _write(folder / "config.json", json.dumps(finite_or_null(config), indent=2, allow_nan=False) + "\n")
     _write(folder / "samples.txt", "".join(f"{sample_id}\n" for sample_id in info.learned_from))
-    _write(folder / "README.md", _model_card(info))
+    _write(folder / "README.md", _model_card(info, ensemble))
+    for name, text in (more or {}).items():
+        _write(folder / name, text)
 
 
 def load_model(folder: Path, option: str = "--model", compute: ComputeOptions = DEFAULT_COMPUTE) -> LoadedModel:
@@ -93,11 +108,11 @@ def load_model(folder: Path, option: str = "--model", compute: ComputeOptions = 
 
     InputError, which names the `option` that gave the folder, for one that is no model, or whose weights do not fit its config.
     """
-    if (folder / "model" / "config.json").is_file():
-        folder = folder / "model"
-    config = _read_config(folder, option)
+    folder, config = read_config(folder, option)
+    if config.get("ensemble") is not None:
+        raise InputError(f"{option} {folder}: several models in one (train --auto), which only predict; give one network")
     try:
-        info = _parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
+        info = parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
         weights = load_file(folder / "model.safetensors")
     except (KeyError, TypeError, OSError, SafetensorError) as error:
         raise InputError(f"{option} {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
@@ -112,7 +127,10 @@ def load_model(folder: Path, option: str = "--model", compute: ComputeOptions = 
     return LoadedModel(encoder, predictor, info)
 
 
-def _read_config(folder: Path, option: str) -> dict[str, Any]:
+def read_config(folder: Path, option: str) -> tuple[Path, dict[str, Any]]:
+    """The model folder, or the one in a run's output folder, and its config.json."""
+    if (folder / "model" / "config.json").is_file():
+        folder = folder / "model"
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{option} {folder}: no model here, config.json is missing; give the output folder of pretrain or train")
@@ -125,10 +143,11 @@ def _read_config(folder: Path, option: str) -> dict[str, Any]:
         raise InputError(
             f"{option} {folder}: format version {found}, this AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
         )
-    return config
+    return folder, config
 
 
-def _parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
+def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
+    """What config.json and samples.txt say."""
     target = config["target"]
     return ModelInfo(
         options=ModelOptions(**config["options"]),
@@ -151,7 +170,7 @@ def _write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _model_card(info: ModelInfo) -> str:
+def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
     reads = info.reads
     depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
     if info.target is None:
@@ -171,12 +190,19 @@ def _model_card(info: ModelInfo) -> str:
 {purpose}
 
 - Learned from {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
-- Width {info.options.embedding_dim}, {info.options.attention_heads} heads, {info.options.attention_layers} layers at each level.
+- {_shape(info, ensemble)}
 {_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`.
 
 | held-out score | value |
 |---|---|
 {scores}"""
+
+
+def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
+    if ensemble is not None:
+        return "Weighted mean of " + ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble["weights"].items()) + "."
+    options = info.options
+    return f"Width {options.embedding_dim}, {options.attention_heads} heads, {options.attention_layers} layers at each level."
 
 
 def _promise(target: TargetInfo | None) -> str:

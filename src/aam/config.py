@@ -353,6 +353,18 @@ class EncoderOptions:
             raise InputError("--freeze-base needs --pretrained-encoder: an encoder worth keeping")
 
 
+@Parameter(name="*", group=MODEL)
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """What is fitted."""
+
+    auto: bool = False
+    """Fit several models at once and weigh them on groups that they did not learn from: networks, a linear and kernel path, trees.
+    Most accurate, in minutes; options of one network (its size, its training) are not used."""
+    trees: bool = True
+    """With --auto: forests and boosted trees too; --no-trees leaves the networks alone."""
+
+
 @Parameter(name="*", group=INPUT)
 @dataclass(frozen=True, kw_only=True)
 class ConfigFile:

@@ -1,4 +1,4 @@
-"""AAM as a contestant of an evaluation: pretrained and trained inside each fold as the commands do it."""
+"""AAM as a contestant of an evaluation: fitted inside each fold as the commands do it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ import lightning as L
 import numpy as np
 from torch import nn
 
+from aam.cli.auto import samples_of
 from aam.cli.fitting import FittedPredictor, Problem, fit_encoder, fit_predictor, pose_problem
+from aam.cli.predict import decode_training_units
 from aam.cli.pretrain import DISTANCE_METRICS, PretrainConfig
 from aam.cli.study import Study
 from aam.cli.train import CLASS_METRICS, REGRESSION_METRICS, TrainConfig
 from aam.config import EncoderOptions, FitOptions, OutputOptions, PretrainSampleOptions, SampleOptions, TrainObjectives
 from aam.data.splits import Split, split_samples
-from aam.evaluation.baselines import Learner, Task, loss_of, random_forest
+from aam.ensemble.ensemble import FittedMembers, fit_members
+from aam.ensemble.members import MEMBERS, NETWORKS, MemberName
+from aam.evaluation.baselines import Learner, Task
 from aam.models import SequenceEncoder
 from aam.training.fit import check_fit, monitor_of
 
@@ -30,13 +34,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCRATCH, PRETRAINED, FROZEN, STACK = "AAM from scratch", "AAM pretrained", "AAM frozen base", "AAM pretrained + random forest"
-# Shares of AAM that are tried when it is combined with the forest.
-_SHARES = np.linspace(0, 1, 21)
+NETWORK, AUTO = "AAM", "AAM auto"
+SCRATCH, PRETRAINED, FROZEN = "whole network from scratch", "whole network pretrained", "whole network, frozen base"
 
 
-class Networks:
-    """AAM's learners on one study. What a fold's learners have in common is fitted once: the last fold is kept."""
+class Combined:
+    """What `train --auto` fits: the networks alone, and with trees. Fitted once for both; the last fold is kept."""
+
+    def __init__(self, study: Study, config: EvaluateConfig) -> None:
+        self.study, self.config = study, config
+        self._fitted: tuple[bytes, tuple[FittedMembers, Problem]] | None = None
+
+    def learners(self) -> dict[str, Learner]:
+        """By the name that tables and plots have."""
+        return {
+            NETWORK: lambda task, train, test: self._predict(NETWORKS, task, train, test),
+            AUTO: lambda task, train, test: self._predict(MEMBERS, task, train, test),
+        }
+
+    def _predict(self, names: tuple[MemberName, ...], task: Task, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        fitted, problem = self._fit(task, train)
+        ensemble, _ = fitted.combine(names)
+        return decode_training_units(ensemble.predict(fitted.lesson.table, test), problem.info.target)
+
+    def _fit(self, task: Task, train: np.ndarray) -> tuple[FittedMembers, Problem]:
+        key = train.tobytes()
+        if self._fitted is None or self._fitted[0] != key:
+            problem = pose_problem(self.study, self.config.target, lambda labels: Split(train, train[:0], train[:0]))
+            fitted = fit_members(samples_of(problem, task.groups), train, MEMBERS, task.seed, task.jobs)
+            self._fitted = key, (fitted, problem)
+        return self._fitted[1]
+
+
+class WholeNetworks:
+    """Networks trained from the nucleotides up. What a fold's learners have in common is fitted once: the last fold is kept."""
 
     def __init__(self, study: Study, task: Task, distance: nn.Module, config: EvaluateConfig, folder: Path) -> None:
         self.study, self.task, self.distance, self.config = study, task, distance, config
@@ -61,22 +92,7 @@ class Networks:
             PRETRAINED: lambda task, train, test: self._predict(self.pretrained(train), test),
             # A frozen encoder runs once, on one draw.
             **({} if self.config.reads.rarefy_each_epoch else frozen),
-            STACK: self.stack,
         }
-
-    def stack(self, task: Task, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """A weighted mean of the pretrained network and the forest; the weight is the best on samples that neither was fitted to.
-
-        They chose the network's epoch, so the weight leans a little to it.
-        """
-        fitted, problem = self.pretrained(train)
-        judged = problem.split.val
-        network = fitted.predict(problem, judged)
-        forest = random_forest(task, problem.split.train, judged)
-        losses = [loss_of(task, task.truth[judged], share * network + (1 - share) * forest) for share in _SHARES]
-        share = _SHARES[int(np.argmin(losses))]
-        log.info("weight of the network beside the forest: %.2f", share)
-        return share * fitted.predict(problem, test) + (1 - share) * random_forest(task, train, test)
 
     def pretrained(self, train: np.ndarray) -> tuple[FittedPredictor, Problem]:
         """Pretrained, then trained as a whole, on the rows `train`."""

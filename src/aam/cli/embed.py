@@ -49,7 +49,8 @@ def embed(config: EmbedConfig) -> None:
     encoder = loaded.encoder.to(default_device())
     # ASVs are embedded whatever the depth of the samples they are in.
     reads = replace(loaded.info.reads, sampling_depth=None) if config.level == "asv" else loaded.info.reads
-    table, tokens = read_model_input(config.data, reads)
+    study = read_model_input(config.data, reads)
+    table, tokens = study.table, study.asv_tokens
     if config.level == "asv":
         ids, embeddings = table.feature_ids, embed_asvs(encoder.asv_encoder, tokens).cpu().numpy()
     else:

@@ -74,14 +74,18 @@ class FoldOptions:
 @dataclass(frozen=True, kw_only=True)
 class ContestOptions:
     pretrain_epochs: int = 4
-    """Most epochs of pretraining, on the training samples of each fold."""
+    """With --whole-networks: most epochs of pretraining, on the training samples of each fold."""
     transductive: bool = False
     """Pretrain once on all samples, those to be tested too, without their labels: faster, and for a table that will not grow."""
     only_baselines: bool = False
     """Leave out AAM: what the usual models reach, in minutes."""
+    whole_networks: bool = False
+    """Also train networks from the nucleotides up: from scratch, pretrained in the fold, and on a frozen base. Takes hours."""
 
     def __post_init__(self) -> None:
         check(self.pretrain_epochs >= 1, "pretrain_epochs", self.pretrain_epochs, "at least 1")
+        if self.only_baselines and self.whole_networks:
+            raise InputError("--only-baselines and --whole-networks both given: choose one")
 
 
 @Parameter(name="*")
@@ -116,9 +120,9 @@ def evaluate(config: EvaluateConfig) -> None:
     Everything is fitted inside the training samples of each fold. The output folder holds a report, index.html.
     """
     from aam.cache import Cache
-    from aam.cli.contest import PRETRAINED, Networks
+    from aam.cli.contest import AUTO, Combined, WholeNetworks
     from aam.cli.output import start_run
-    from aam.cli.study import join, read_distances_of, read_study
+    from aam.cli.study import drawn, join, read_distances_of, read_study
     from aam.compute import check_compute
     from aam.evaluation.baselines import baselines_of
     from aam.evaluation.folds import require_learnable
@@ -132,7 +136,7 @@ def evaluate(config: EvaluateConfig) -> None:
     learned = len(study.table.sample_ids)
     if options.test_table is not None:
         study = join(study, read_test_study(config, options.test_table))
-    study = drawn(study, config)
+    study = drawn(study, config.reads, config.fit.seed)
     distance = read_distances_of(study, config.distances, folder, config.output.resume, Cache.of(config.caching))
     task, classes = pose_task(study, config, distance)
     folds = make_all_folds(task, config, learned)
@@ -141,37 +145,20 @@ def evaluate(config: EvaluateConfig) -> None:
     simple = baselines_of(task)
     contestants: dict[str, Learner] = dict(simple)
     if not config.contest.only_baselines:
-        networks = Networks(study, task, distance, config, folder)
+        contestants |= Combined(study, config).learners()
+    if config.contest.whole_networks:
+        networks = WholeNetworks(study, task, distance, config, folder)
         networks.check([fold.train for fold in folds])
         contestants |= networks.learners()
     kept = KeptFolds(folder / "folds", key_of_run(study, task, folds, distance, config))
     predictions, failed = run_contest(task, contestants, folds, kept)
     outcome = outcome_of(task, classes, folds, predictions)
     write_predictions(study, outcome, folder / "predictions.tsv")
-    headline = PRETRAINED if PRETRAINED in predictions else None
+    headline = AUTO if AUTO in predictions else None
     found = [*failed, *warnings_of(study, task, outcome, config)]
     beaten = [name for name in simple if name in predictions]
     write_report(study_facts(study, task, config), outcome, beaten, found, folder, headline)
     log.info("wrote %s", folder / "index.html")
-
-
-def drawn(study: Study, config: EvaluateConfig) -> Study:
-    """The study with the reads that the network sees, where samples are rarefied or cut: all models see the same."""
-    import numpy as np
-    from scipy import sparse
-
-    from aam.data.dataset import SampleDataset
-    from aam.data.table import FeatureTable
-
-    if config.reads.sampling_depth is None and config.reads.token_limit is None:
-        return study
-    table = study.table
-    dataset = SampleDataset(table, config.reads, config.fit.seed)
-    draws = [dataset[0, row] for row in range(len(table.sample_ids))]
-    ends = np.cumsum([0, *(len(draw.columns) for draw in draws)])
-    columns, counts = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("columns", "counts"))
-    matrix = sparse.csr_array((counts, columns, ends), shape=table.counts.shape)
-    return replace(study, table=FeatureTable(matrix, table.sample_ids, table.feature_ids))
 
 
 def pose_task(study: Study, config: EvaluateConfig, distance: nn.Module) -> tuple[Task, tuple[str, ...]]:
@@ -346,7 +333,7 @@ def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, s
         "ASVs": f"{asvs:,}",
         "groups": groups,
         "tested": dealt,
-        **({} if config.contest.only_baselines else {"pretraining": pretrained}),
+        **({"pretraining": pretrained} if config.contest.whole_networks else {}),
     }
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from aam.artifact import TargetInfo
     from aam.data.targets import ClassTarget, RegressionTarget
+    from aam.ensemble.saved import LoadedEnsemble
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class PredictConfig(ConfigFile):
     metadata: Annotated[Path | None, Parameter(group=INPUT)] = None
     """Sample metadata, for a model that was trained with --categorical-columns."""
     output: Annotated[Path, Parameter(group=OUTPUT)]
-    """Predictions, .tsv that QIIME 2 imports; class probabilities and 90 % intervals go to files beside it."""
+    """Predictions, .tsv that QIIME 2 imports; class probabilities and 90 % intervals, with a flag for strangers, go beside it."""
     overwrite: Annotated[bool, Parameter(group=OUTPUT)] = False
     """Replace an existing output."""
 
@@ -41,40 +42,82 @@ def predict(config: PredictConfig) -> None:
 
     The table may be new, with new ASVs: the model reads their sequences.
     """
-    import numpy as np
-
-    from aam.artifact import load_model
     from aam.cli.output import check_output_file
-    from aam.cli.study import SEED, read_model_input
-    from aam.compute import check_compute, default_device
-    from aam.data.dataset import SampleDataset
-    from aam.data.metadata import read_metadata, reconcile
-    from aam.inference import TableSamples, predict_samples
+    from aam.compute import check_compute
+    from aam.ensemble.saved import load_ensemble
 
     check_compute(config.compute)
     beside = (probabilities_path(config.output), intervals_path(config.output))
     check_output_file(config.output, config.overwrite, (".tsv",), beside=beside)
+    several = load_ensemble(config.trained.model)
+    said = predict_alone(config) if several is None else predict_together(config, several)
+    write_predictions(config.output, said.sample_ids, said.decoded, said.about.target)
+    if said.about.interval is not None or said.familiarity is not None:
+        write_intervals(config.output, said)
+    log.info("wrote %d predictions of %s to %s", len(said.decoded), said.about.metadata_column, config.output)
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """decoded: numbers in original units [N], or class probabilities [N, K]; familiarity: [N] distance to the nearest training
+    sample, above 1 for a stranger, or None where the model does not know its training samples.
+    """
+
+    sample_ids: tuple[str, ...]
+    decoded: np.ndarray
+    about: TargetInfo
+    familiarity: np.ndarray | None
+
+
+def predict_together(config: PredictConfig, loaded: LoadedEnsemble) -> Predicted:
+    """By the members of train --auto."""
+    import numpy as np
+
+    from aam.cli.study import SEED, drawn, read_model_input
+
+    about, ensemble = loaded.info.target, loaded.ensemble
+    assert about is not None
+    study = drawn(read_model_input(config.data, loaded.info.reads), loaded.info.reads, SEED)
+    table = ensemble.catalogue.see(study.table.counts, study.asv_tokens, study.sequences)
+    decoded = decode_training_units(ensemble.predict(table, np.arange(len(study.table.sample_ids))), about.target)
+    familiarity = ensemble.familiar.distances(table.mean_vectors())
+    strangers = int((familiarity > 1).sum())
+    if strangers:
+        log.warning(
+            "%d of %d samples are unlike all that the model learned from: their predictions are guesses", strangers, len(decoded)
+        )
+    return Predicted(study.table.sample_ids, decoded, about, familiarity)
+
+
+def predict_alone(config: PredictConfig) -> Predicted:
+    """By one network."""
+    import numpy as np
+
+    from aam.artifact import load_model
+    from aam.cli.study import SEED, read_model_input
+    from aam.compute import default_device
+    from aam.data.dataset import SampleDataset
+    from aam.data.metadata import read_metadata, reconcile
+    from aam.inference import TableSamples, predict_samples
+
     loaded = load_model(config.trained.model, compute=config.compute)
     if loaded.predictor is None or loaded.info.target is None:
         raise InputError(f"--model {config.trained.model}: an encoder, which predicts nothing; train on it, or use aam embed")
-    target = loaded.info.target
-    table, tokens = read_model_input(config.data, loaded.info.reads)
-    categoricals = None
-    if target.categoricals.vocabularies:
-        columns = ", ".join(target.categoricals.vocabularies)
+    about = loaded.info.target
+    study = read_model_input(config.data, loaded.info.reads)
+    table, categoricals = study.table, None
+    if about.categoricals.vocabularies:
+        columns = ", ".join(about.categoricals.vocabularies)
         if config.metadata is None:
             raise InputError(f"--metadata is missing: this model was trained with the columns {columns}")
         metadata = read_metadata(config.metadata)
         usable = reconcile(table.sample_ids, metadata, ignore_missing=config.data.ignore_missing).usable
         table = table.select_samples(usable)
-        categoricals = target.categoricals.encode(metadata.loc[list(usable)])
-    samples = TableSamples(SampleDataset(table, loaded.info.reads, SEED), tokens, np.arange(len(table.sample_ids)), categoricals)
+        categoricals = about.categoricals.encode(metadata.loc[list(usable)])
+    rows = np.arange(len(table.sample_ids))
+    samples = TableSamples(SampleDataset(table, loaded.info.reads, SEED), study.asv_tokens, rows, categoricals)
     outputs = predict_samples(loaded.predictor.to(default_device()), samples, config.trained.batch_size)
-    decoded = decode(outputs, target.target)
-    write_predictions(config.output, table.sample_ids, decoded, target.target)
-    if target.interval is not None:
-        write_intervals(config.output, table.sample_ids, decoded, target)
-    log.info("wrote %d predictions of %s to %s", len(decoded), target.metadata_column, config.output)
+    return Predicted(table.sample_ids, decode(outputs, about.target), about, None)
 
 
 def decode(outputs: np.ndarray, target: RegressionTarget | ClassTarget) -> np.ndarray:
@@ -84,8 +127,15 @@ def decode(outputs: np.ndarray, target: RegressionTarget | ClassTarget) -> np.nd
     from aam.data.targets import RegressionTarget
 
     if isinstance(target, RegressionTarget):
-        return target.inverse(outputs[:, 0].astype("float64"))
+        return decode_training_units(outputs[:, 0].astype("float64"), target)
     return softmax(outputs.astype("float64"), axis=1)
+
+
+def decode_training_units(said: np.ndarray, target: RegressionTarget | ClassTarget) -> np.ndarray:
+    """Numbers in training units [N] -> in original units; class probabilities [N, K] are left as they are."""
+    from aam.data.targets import RegressionTarget
+
+    return target.inverse(said) if isinstance(target, RegressionTarget) else said
 
 
 def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray, target: RegressionTarget | ClassTarget) -> None:
@@ -107,22 +157,24 @@ def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray
     pd.DataFrame({"prediction": predictions}, index=index).to_csv(path, sep="\t")
 
 
-def write_intervals(path: Path, sample_ids: Sequence[str], decoded: np.ndarray, info: TargetInfo) -> None:
+def write_intervals(path: Path, said: Predicted) -> None:
     """`<name>_intervals.tsv`: what holds the truth of a sample of a new group nine times in ten: lower and upper end, or a set of
-    classes, likeliest first.
+    classes, likeliest first; and whether the sample is like those that were learned from.
     """
     import pandas as pd
 
     from aam.data.targets import RegressionTarget
 
-    assert info.interval is not None
-    columns: dict[str, object]
-    if isinstance(info.target, RegressionTarget):
-        columns = {"lower": decoded - info.interval, "upper": decoded + info.interval}
-    else:
-        names = info.target.classes
-        columns = {"set": [";".join(names[k] for k in (-said).argsort() if 1 - said[k] <= info.interval) for said in decoded]}
-    pd.DataFrame(columns, index=pd.Index(sample_ids, name="SampleID")).to_csv(intervals_path(path), sep="\t")
+    columns: dict[str, object] = {}
+    limit, target, decoded = said.about.interval, said.about.target, said.decoded
+    if limit is not None and isinstance(target, RegressionTarget):
+        columns = {"lower": decoded - limit, "upper": decoded + limit}
+    elif limit is not None:
+        names = target.classes  # type: ignore[union-attr]
+        columns = {"set": [";".join(names[k] for k in (-row).argsort() if 1 - row[k] <= limit) for row in decoded]}
+    if said.familiarity is not None:
+        columns |= {"distance_to_training": said.familiarity, "out_of_distribution": said.familiarity > 1}
+    pd.DataFrame(columns, index=pd.Index(said.sample_ids, name="SampleID")).to_csv(intervals_path(path), sep="\t")
 
 
 def intervals_path(path: Path) -> Path:

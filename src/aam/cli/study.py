@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,21 @@ def read_phylogeny(path: Path, feature_ids: tuple[str, ...], cache: Cache) -> Ph
     return Phylogeny(**arrays, missing=tuple(feature_ids[column] for column in missing))
 
 
+def drawn(study: Study, reads: ReadOptions, seed: int) -> Study:
+    """The study with the reads that a network sees, where samples are rarefied or cut: all models see the same."""
+    from aam.data.dataset import SampleDataset
+
+    if reads.sampling_depth is None and reads.token_limit is None:
+        return study
+    table = study.table
+    dataset = SampleDataset(table, reads, seed)
+    draws = [dataset[0, row] for row in range(len(table.sample_ids))]
+    ends = np.cumsum([0, *(len(draw.columns) for draw in draws)])
+    columns, counts = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("columns", "counts"))
+    matrix = sparse.csr_array((counts, columns, ends), shape=table.counts.shape)
+    return replace(study, table=FeatureTable(matrix, table.sample_ids, table.feature_ids))
+
+
 def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch:
     """Some of the samples `rows` as one batch: what a fresh model is scaled to, and what its train-eval gap is measured on."""
     from aam.data.dataset import Collate
@@ -178,9 +193,10 @@ def write_split(study: Study, split: Split, folder: Path) -> None:
         (folder / f"{name}_samples.txt").write_text("".join(f"{sample_id}\n" for sample_id in ids), encoding="utf-8")
 
 
-def read_model_input(data: TableOptions, reads: ReadOptions) -> tuple[FeatureTable, np.ndarray]:
-    """A table to use a model on, and its tokens uint8 [M, 1 + L], read as the model's training table was."""
+def read_model_input(data: TableOptions, reads: ReadOptions) -> Study:
+    """A table to use a model on, read as the model's training table was."""
     table = read_table(data.table, data.ignore_missing)
     if reads.sampling_depth is not None:
         table = drop_shallow(table, reads.sampling_depth, data.ignore_missing)
-    return table, tokenize(read_sequences(table, data.rep_seqs), table.feature_ids, reads.max_bp)
+    sequences = read_sequences(table, data.rep_seqs)
+    return Study(table, sequences, tokenize(sequences, table.feature_ids, reads.max_bp), None)

@@ -18,6 +18,7 @@ from aam.config import (
     ModelOptions,
     OutputOptions,
     ReadOptions,
+    RecipeOptions,
     SampleOptions,
     TableOptions,
     TargetOptions,
@@ -50,6 +51,7 @@ class TrainConfig(ConfigFile):
     distances: TreeOptions = TreeOptions()
     samples: SampleOptions = SampleOptions()
     target: TargetOptions
+    recipe: RecipeOptions = RecipeOptions()
     encoder: EncoderOptions = EncoderOptions()
     model: ModelOptions = ModelOptions()
     objectives: TrainObjectives = TrainObjectives()
@@ -63,6 +65,11 @@ class TrainConfig(ConfigFile):
             raise InputError("--metadata is missing: the table that holds --metadata-column")
         if self.target.metadata_column in self.target.categorical_columns:
             raise InputError(f"--categorical-columns {self.target.metadata_column}: this is the column to predict; leave it out")
+        if self.recipe.auto:
+            if self.target.categorical_columns or self.encoder.pretrained_encoder:
+                raise InputError("--auto learns from the microbes alone: leave out --categorical-columns and --pretrained-encoder")
+            if self.output.resume:
+                raise InputError("--auto has nothing to resume from: leave out --resume")
         if self.encoder.freeze_base:
             for option in ("penalty", "nuc_penalty", "count_penalty"):
                 check(getattr(self.objectives, option) == 0, option, getattr(self.objectives, option), "0 with --freeze-base")
@@ -79,6 +86,7 @@ def train(config: TrainConfig) -> None:
 
     from aam.artifact import ModelInfo, load_model, save_model
     from aam.cache import Cache
+    from aam.cli.auto import train_auto
     from aam.cli.fitting import fit_predictor, pose_problem
     from aam.cli.output import start_run
     from aam.cli.results import score_table, write_metrics
@@ -94,6 +102,9 @@ def train(config: TrainConfig) -> None:
     check_compute(config.compute)
     folder = start_run(config, [pretrained])
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
+    if config.recipe.auto:
+        train_auto(config, study, folder)
+        return
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))
     check_fit(config.fit, len(problem.split.val), config.objectives.penalty > 0)
     write_split(study, problem.split, folder)

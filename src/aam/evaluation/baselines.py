@@ -189,10 +189,6 @@ def trees(kind: str, features: tuple[Any, ...]) -> Learner:
     return tuned(lambda task: _trees(kind, features, task, _TREES_TO_CHOOSE), lambda task: _trees(kind, features, task, _TREES))
 
 
-# The forest as people use it, which AAM is combined with.
-random_forest = trees("forest", (Prevalent(),))
-
-
 def trivial(task: Task, train: np.ndarray, test: np.ndarray) -> np.ndarray:
     """The training samples' median, or their shares of the classes."""
     return _constant(task, train, len(test))
@@ -242,7 +238,7 @@ def baselines_of(task: Task) -> Mapping[str, Learner]:
     found |= {
         f"{linear}, presence": tuned(lambda task: _linear(_PRESENCE, task)),
         f"{linear}, CLR": tuned(lambda task: _linear(_CLR, task)),
-        "random forest": random_forest,
+        "random forest": trees("forest", (Prevalent(),)),
         "extra trees": trees("extra", _HELLINGER),
         "gradient boosting": tuned(_boosting),
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import KFold, LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 
 from aam.errors import InputError, first_few
 
@@ -106,8 +106,10 @@ def inner_folds(
 
 
 def _splitter(number: int, seed: int, grouped: bool, classes: bool) -> KFold:
-    kind = {(True, True): StratifiedGroupKFold, (True, False): GroupKFold, (False, True): StratifiedKFold, (False, False): KFold}
-    return kind[grouped, classes](n_splits=number, shuffle=True, random_state=seed)
+    # Of one class, StratifiedGroupKFold deals the groups in random order, each to the fold with the fewest samples; GroupKFold,
+    # shuffled, deals numbers of groups: where groups differ in size, folds would differ by multiples.
+    kind = StratifiedGroupKFold if grouped else StratifiedKFold if classes else KFold
+    return kind(n_splits=number, shuffle=True, random_state=seed)
 
 
 def _require_classes(folds: Sequence[Fold], labels: np.ndarray | None) -> None:

@@ -91,9 +91,7 @@ def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) ->
     pd.DataFrame(rows).to_csv(path, sep="\t", index=False, float_format="%.6g")
 
 
-def verdict_of(
-    column: str, outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None
-) -> str:
+def verdict_of(column: str, outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None) -> str:
     """One sentence: how well the headline model does, and whether that is better than what everyone has.
 
     The headline is named beforehand: the best of several would be too good to be true.

@@ -1,8 +1,9 @@
-"""The four models, nucleotides -> ASVs -> samples -> predictions."""
+"""The models, nucleotides -> ASVs -> samples -> predictions."""
 
 from aam.models.asv_encoder import ASVEncoder
+from aam.models.sample_network import SampleNetwork
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder
 from aam.models.sequence_encoder import SequenceEncoder
 from aam.models.sequence_predictor import SequencePredictor
 
-__all__ = ["ASVEncoder", "SampleSequenceEncoder", "SequenceEncoder", "SequencePredictor"]
+__all__ = ["ASVEncoder", "SampleNetwork", "SampleSequenceEncoder", "SequenceEncoder", "SequencePredictor"]

@@ -21,23 +21,56 @@ def _lengths(counts: Tensor) -> Tensor:
     return ((counts > 0) * places).amax(dim=1)
 
 
-class SequenceEncoder(nn.Module):
-    """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
+class SampleLevel(nn.Module):
+    """ASV vectors -> one embedding per sample.
 
-    `compute` says how it runs and is no part of what it is.
     Three views of the set are added up: averages weighted by attention (who dominates), the maximum in each channel (who is there
     at all, which unweighted UniFrac and presence are about), and the number of ASVs (richness), which both lose.
     """
 
-    def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions = DEFAULT_COMPUTE) -> None:
+    def __init__(self, options: ModelOptions, compute: ComputeOptions = DEFAULT_COMPUTE) -> None:
         super().__init__()
         width, heads = options.embedding_dim, options.attention_heads
-        self.asv_encoder = ASVEncoder(options, max_bp, compute)
         self.sample_encoder = SampleSequenceEncoder(options, compute)
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads))
         self.pooling = AttentionPooling(width, heads)
         self.max_pooling = MaxPooling(width)
         self.richness = nn.Linear(1, width)
+
+    def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+        """The same from ASV vectors [U, D], which inference computes once for a whole table -> [B, D]."""
+        longest = _lengths(counts)
+        order = longest.argsort()
+        # Samples of like size together: little of what is computed is padding.
+        by_size = order.split(_GROUP)
+        # A sample without ASVs still has a place.
+        most = longest[torch.stack([rows[-1] for rows in by_size])].clamp(min=1).tolist()
+        groups = [(asv_index[rows, :length], counts[rows, :length]) for rows, length in zip(by_size, most, strict=True)]
+        modules = (self.sample_encoder, self.pooling, self.max_pooling, self.richness)
+        parts = [self.abundance_multiple, *(parameter for module in modules for parameter in module.parameters())]
+        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors.to(counts.dtype),), parts)
+        return encoded[order.argsort()]
+
+    def _encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+        x = self.sample_encoder(asv_vectors, asv_index, counts)
+        present = counts > 0
+        key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)
+        richness = present.sum(dim=1, keepdim=True).clamp(min=1).to(counts.dtype).log()
+        views = (self.pooling(x, present, key_bias), self.max_pooling(x, present), self.richness(richness))
+        # In full precision: small distances are differences of these.
+        return torch.stack([view.to(counts.dtype) for view in views]).sum(dim=0)
+
+
+class SequenceEncoder(SampleLevel):
+    """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
+
+    `compute` says how it runs and is no part of what it is.
+    """
+
+    def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions = DEFAULT_COMPUTE) -> None:
+        asv_encoder = ASVEncoder(options, max_bp, compute)
+        super().__init__(options, compute)
+        self.asv_encoder = asv_encoder
         self.compute = compute
         if compute.compile_model:
             for layer in (*self.asv_encoder.layers, *self.sample_encoder.layers):
@@ -60,25 +93,3 @@ class SequenceEncoder(nn.Module):
     def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
         """asv_tokens uint8 [U, 1 + L], asv_index int64 [B, S] into them, counts [B, S] (0 = padding) -> [B, D]."""
         return self.encode_samples(self.asv_encoder(asv_tokens), asv_index, counts)
-
-    def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
-        """The same from ASV vectors [U, D], which inference computes once for a whole table -> [B, D]."""
-        longest = _lengths(counts)
-        order = longest.argsort()
-        # Samples of like size together: little of what is computed is padding.
-        by_size = order.split(_GROUP)
-        # A sample without ASVs still has a place.
-        most = longest[torch.stack([rows[-1] for rows in by_size])].clamp(min=1).tolist()
-        groups = [(asv_index[rows, :length], counts[rows, :length]) for rows, length in zip(by_size, most, strict=True)]
-        parts = [parameter for name, parameter in self.named_parameters() if not name.startswith("asv_encoder.")]
-        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors.to(counts.dtype),), parts)
-        return encoded[order.argsort()]
-
-    def _encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
-        x = self.sample_encoder(asv_vectors, asv_index, counts)
-        present = counts > 0
-        key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)
-        richness = present.sum(dim=1, keepdim=True).clamp(min=1).to(counts.dtype).log()
-        views = (self.pooling(x, present, key_bias), self.max_pooling(x, present), self.richness(richness))
-        # In full precision: small distances are differences of these.
-        return torch.stack([view.to(counts.dtype) for view in views]).sum(dim=0)

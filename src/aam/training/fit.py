@@ -136,6 +136,14 @@ def _step_options(options: FitOptions, precision: Precision) -> dict[str, Any]:
     }
 
 
+def quiet_lightning() -> None:
+    """Nothing from Lightning but what a user can act on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*number of training batches.*")
+    warnings.filterwarnings("ignore", message=".*treespec.*")
+
+
 def fit(
     module: LearningModule,
     loaders: tuple[DataLoader, DataLoader],
@@ -149,10 +157,7 @@ def fit(
     It is left with the weights of the epoch at which `monitor` was best. Raises InputError where no epoch gave a finite `monitor`.
     """
     options, (train, val) = module.fit_options, loaders
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*number of training batches.*")
-    warnings.filterwarnings("ignore", message=".*treespec.*")
+    quiet_lightning()
     trainer, best, lines = _trainer(options, precision, train, folder, monitor)
     last = folder / "checkpoints" / "last.ckpt" if resume else None
     try:

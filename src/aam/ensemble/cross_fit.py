@@ -1,0 +1,75 @@
+"""Fit members so that each training sample is also predicted by models that did not learn from its group.
+
+Those predictions say how much each member is worth, how sure the mean of them is, and how wide an interval must be
+(cross-fitting; stacking of Wolpert 1992). Networks of the parts are kept, all of them: their mean is better than one network of all
+samples. The other members are fitted once more, to all samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed, parallel_config
+
+from aam.ensemble.lesson import Lesson
+from aam.ensemble.members import Member, MemberName, NetworkMember, TreesMember, WideMember
+from aam.ensemble.wide import WideInputs, shares_of
+from aam.evaluation.folds import inner_folds
+from aam.progress import track
+
+PARTS = 5
+Fit = Callable[[Lesson, np.ndarray], Member]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """members: fitted, by name, several where their mean counts; judged: what they say of the training samples [n] that each did
+    not learn from, in training units or as probabilities [n, K].
+    """
+
+    members: dict[MemberName, list[Member]]
+    judged: dict[MemberName, np.ndarray]
+
+
+def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
+    """Fit the members `names` to the samples `rows`, `jobs` at a time, with a progress bar where `show`."""
+    parts = inner_folds(rows, PARTS, lesson.seed, groups=lesson.groups, labels=lesson.labels)
+    fits = {name: _fit_of(name, lesson, rows) for name in names}
+    nothing = rows[:0]
+    work = [(name, rows[learn], rows[judge]) for name in names for learn, judge in parts]
+    work += [(name, rows, nothing) for name in names if name != "network"]
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        running = Parallel(n_jobs=jobs, return_as="generator")(
+            delayed(_run)(fits[name], lesson, learned, judged) for name, learned, judged in work
+        )
+        results = list(track(running, "Fitting members", len(work)) if show else running)
+    members: dict[MemberName, list[Member]] = {name: [] for name in names}
+    judged = {name: np.zeros((len(rows), lesson.outputs)) if lesson.classes else np.zeros(len(rows)) for name in names}
+    place = np.empty(len(lesson.target), dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    for (name, _, asked), (member, said) in zip(work, results, strict=True):
+        if len(asked):
+            judged[name][place[asked]] = said
+        if name == "network" or not len(asked):
+            members[name].append(member)
+    return CrossFitted(members, judged)
+
+
+def _run(fit: Fit, lesson: Lesson, learned: np.ndarray, asked: np.ndarray) -> tuple[Member, np.ndarray]:
+    torch.set_num_threads(1)
+    member = fit(lesson, learned)
+    return member, member.predict(lesson.table, asked) if len(asked) else asked
+
+
+def _fit_of(name: MemberName, lesson: Lesson, rows: np.ndarray) -> Fit:
+    if name == "network":
+        return NetworkMember.fit
+    if name == "wide":
+        inputs = WideInputs.of(lesson.table).rows(rows)
+        shares = shares_of(inputs, lesson.target[rows], lesson.groups_of(rows), lesson.classes, lesson.seed)
+        return partial(WideMember.fit, shares=shares)
+    return partial(TreesMember.fit, kind=name)

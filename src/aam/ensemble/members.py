@@ -1,0 +1,154 @@
+"""The members: each learns from some samples of a table and predicts others, in training units or as class probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+
+from aam.ensemble.catalogue import SeenTable
+from aam.ensemble.lesson import Lesson
+from aam.ensemble.network import OPTIONS, run_networks, train_network
+from aam.ensemble.trees import Trees, of_boosting, of_forest
+from aam.ensemble.wide import Shares, WideInputs, WidePath, fit_wide
+from aam.models import SampleNetwork
+
+MemberName = Literal["network", "wide", "forest", "boosting"]
+NETWORKS: tuple[MemberName, ...] = ("network", "wide")
+MEMBERS: tuple[MemberName, ...] = (*NETWORKS, "forest", "boosting")
+Arrays = dict[str, np.ndarray]
+
+_TREES, _BOOSTS, _BOOST_RATE = 200, 200, 0.06
+# An ASV in fewer of the training samples than this share, or than two of them, is no feature of trees.
+_PREVALENCE = 0.01
+
+
+class Member(Protocol):
+    """A fitted one."""
+
+    def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+        """Training units [rows], or class probabilities [rows, K]."""
+
+    def arrays(self) -> Arrays:
+        """All that it is, to be saved."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkMember:
+    """The deep path. weights: those of a `SampleNetwork`, by name."""
+
+    weights: Arrays
+
+    @classmethod
+    def fit(cls, lesson: Lesson, rows: np.ndarray) -> NetworkMember:
+        network = train_network(lesson, rows, lesson.seed)
+        return cls({name: tensor.numpy() for name, tensor in network.state_dict().items()})
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> NetworkMember:
+        return cls(arrays)
+
+    def network(self) -> SampleNetwork:
+        known, outputs = self.weights["identity.weight"].shape[0] - 1, self.weights["head.4.bias"].shape[0]
+        network = SampleNetwork(OPTIONS, self.weights["project.weight"].shape[1], known, outputs)
+        network.load_state_dict({name: torch.tensor(value) for name, value in self.weights.items()})
+        return network.eval()
+
+    def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+        said = run_networks([self.network()], table, rows)
+        return said if said.shape[1] > 1 else said[:, 0]
+
+    def arrays(self) -> Arrays:
+        return self.weights
+
+
+@dataclass(frozen=True, eq=False)
+class WideMember:
+    """The wide path, whose scores of classes are taken as logits."""
+
+    path: WidePath
+
+    @classmethod
+    def fit(cls, lesson: Lesson, rows: np.ndarray, shares: Shares) -> WideMember:
+        inputs = WideInputs.of(lesson.table).rows(rows)
+        return cls(fit_wide(inputs, lesson.target[rows], shares, lesson.classes, lesson.seed))
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> WideMember:
+        return cls(WidePath(**arrays))
+
+    def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+        scores = self.path.predict(WideInputs.of(table).rows(rows))
+        return softmax(scores, axis=1) if scores.shape[1] > 1 else scores[:, 0]
+
+    def arrays(self) -> Arrays:
+        return vars(self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class TreesMember:
+    """Trees on the shares of the ASVs `kept`, places among the known; `link`: what makes predictions of their sums."""
+
+    trees: Trees
+    kept: np.ndarray
+    link: Literal["none", "softmax", "sigmoid"]
+
+    @classmethod
+    def fit(cls, lesson: Lesson, rows: np.ndarray, kind: Literal["forest", "boosting"]) -> TreesMember:
+        shares = lesson.table.known_shares()[rows]
+        present = np.bincount(shares.indices, minlength=shares.shape[1])
+        kept = np.flatnonzero(present >= min(present.max(initial=0), max(2.0, _PREVALENCE * len(rows))))
+        x, model = shares[:, kept].toarray().astype(np.float32), _trees(kind, lesson)
+        model.fit(x, lesson.target[rows])
+        if kind == "forest":
+            return cls(of_forest(model), kept, "none")
+        link = {None: "none", 2: "sigmoid"}.get(lesson.classes, "softmax")
+        return cls(of_boosting(model), kept, link)  # type: ignore[arg-type]
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> TreesMember:
+        trees = Trees(**{field.name: arrays[field.name] for field in fields(Trees)})
+        link = {0: "none", 1: "softmax", 2: "sigmoid"}[int(arrays["link"])]
+        return cls(trees, arrays["kept"], link)  # type: ignore[arg-type]
+
+    def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+        sums = self.trees.predict(table.known_shares()[rows][:, self.kept].toarray().astype(np.float32))
+        if self.link == "sigmoid":
+            return softmax(np.concatenate([np.zeros_like(sums), sums], axis=1), axis=1)
+        if self.link == "softmax":
+            return softmax(sums, axis=1)
+        return sums if sums.shape[1] > 1 else sums[:, 0]
+
+    def arrays(self) -> Arrays:
+        return {**vars(self.trees), "kept": self.kept, "link": np.array({"none": 0, "softmax": 1, "sigmoid": 2}[self.link])}
+
+
+def _trees(kind: Literal["forest", "boosting"], lesson: Lesson) -> Any:
+    """Unfitted, of scikit-learn."""
+    if kind == "forest":
+        settings: dict[str, Any] = {"n_estimators": _TREES, "random_state": lesson.seed, "min_samples_leaf": 2}
+        if lesson.classes is None:
+            return RandomForestRegressor(max_features=1 / 3, **settings)
+        return RandomForestClassifier(max_features="sqrt", class_weight="balanced", **settings)
+    settings = {"max_iter": _BOOSTS, "learning_rate": _BOOST_RATE, "random_state": lesson.seed}
+    if lesson.classes is None:
+        # What models are judged by.
+        return HistGradientBoostingRegressor(loss="absolute_error", **settings)
+    return HistGradientBoostingClassifier(class_weight="balanced", **settings)
+
+
+KINDS: dict[str, type[NetworkMember] | type[WideMember] | type[TreesMember]] = {
+    "network": NetworkMember,
+    "wide": WideMember,
+    "forest": TreesMember,
+    "boosting": TreesMember,
+}

@@ -1,0 +1,78 @@
+"""Forests and boosted trees of scikit-learn as plain arrays, so that a saved model holds no code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Binary trees, whose values are added up.
+
+    Of all nodes of all trees: feature int64 (-1 for a leaf), threshold float64 (below or equal goes left), left and right int64,
+    value float64 [nodes, outputs]. roots: int64 [trees]; start: float64 [outputs], what is added to.
+    """
+
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
+    roots: np.ndarray
+    start: np.ndarray
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """x float32 [N, features] -> sums over the trees, float64 [N, outputs]."""
+        rows = np.arange(len(x))
+        total = np.tile(self.start, (len(x), 1))
+        for root in self.roots:
+            node = np.full(len(x), root)
+            while len(inner := np.flatnonzero(self.feature[node] >= 0)):
+                here = node[inner]
+                goes_left = x[rows[inner], self.feature[here]] <= self.threshold[here]
+                node[inner] = np.where(goes_left, self.left[here], self.right[here])
+            total += self.value[node]
+        return total
+
+
+def of_forest(forest: Any) -> Trees:
+    """Of a fitted forest or extra trees: the sum is the mean prediction, or the mean probabilities of its classes."""
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    ends = np.cumsum([0, *(tree.node_count for tree in trees)])
+    value = np.concatenate([tree.value[:, 0, :] for tree in trees]) / len(trees)
+    return Trees(
+        np.concatenate([np.where(tree.children_left < 0, -1, tree.feature) for tree in trees]).astype(np.int64),
+        np.concatenate([tree.threshold for tree in trees]),
+        np.concatenate([tree.children_left + start for tree, start in zip(trees, ends, strict=False)]).astype(np.int64),
+        np.concatenate([tree.children_right + start for tree, start in zip(trees, ends, strict=False)]).astype(np.int64),
+        value,
+        ends[:-1],
+        np.zeros(value.shape[1]),
+    )
+
+
+def of_boosting(model: Any) -> Trees:
+    """Of a fitted HistGradientBoosting model: the sum is what its link function is applied to, one output per number or class.
+
+    scikit-learn offers no public way to these trees; `tests/ensemble/test_trees.py` holds the equality.
+    """
+    by_output = [(output, tree.nodes) for step in model._predictors for output, tree in enumerate(step)]
+    ends = np.cumsum([0, *(len(nodes) for _, nodes in by_output)])
+    outputs = model.n_trees_per_iteration_
+    value = np.zeros((ends[-1], outputs))
+    for (output, nodes), start in zip(by_output, ends, strict=False):
+        value[start : start + len(nodes), output] = np.where(nodes["is_leaf"], nodes["value"], 0.0)
+    joined = np.concatenate([nodes for _, nodes in by_output])
+    offset = np.repeat(ends[:-1], np.diff(ends))
+    return Trees(
+        np.where(joined["is_leaf"], -1, joined["feature_idx"]).astype(np.int64),
+        joined["num_threshold"].astype(np.float64),
+        joined["left"].astype(np.int64) + offset,
+        joined["right"].astype(np.int64) + offset,
+        value,
+        ends[:-1],
+        np.asarray(model._baseline_prediction, dtype=np.float64).reshape(outputs),
+    )

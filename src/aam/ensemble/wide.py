@@ -1,0 +1,244 @@
+"""The wide path: a linear term per known ASV and a smooth function of a sample's mean sequence, fitted in closed form.
+
+It is kernel regression (a Gaussian process' mean; Rasmussen & Williams 2006) with a sum of three kernels: the presence of known
+ASVs, their log abundance, and a Gaussian of the distance between samples' mean ASV vectors. An ASV that is not known adds nothing
+to the linear terms and its sequence to the last. How much each kernel and the noise count is what predicts left-out groups best,
+which has a closed form too (leave-one-group-out residuals; Rasmussen & Williams, section 5.4.2), so no group is learned by heart.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.svm import SVR
+from torch import Tensor
+from torch.nn import functional as F
+
+from aam.ensemble.catalogue import SeenTable
+
+# Samples that the kernels' shares are chosen on, and most that the path itself is fitted to: both cost their cube.
+_TO_CHOOSE, _MOST = 600, 4000
+_STEPS, _RATE = 50, 0.1
+# Without groups, the parts that are left out at a time.
+_PARTS = 10
+# Of abundances: the least log share, which counts as absence, and what brings it to the size of a presence.
+_LEAST, _SPAN = 12.0, 5.0
+_TUBE = 0.05
+_PULL = 0.002
+_STEEP = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class WideInputs:
+    """presence and abundance: CSR float64 [N, known]; place: float64 [N, W], mean vectors."""
+
+    presence: sparse.csr_array
+    abundance: sparse.csr_array
+    place: np.ndarray
+
+    @classmethod
+    def of(cls, table: SeenTable) -> WideInputs:
+        shares = table.known_shares()
+        abundance = shares.copy()
+        abundance.data = np.maximum(np.log(shares.data) + _LEAST, 0.0) / _SPAN
+        return cls(shares.astype(bool).astype(np.float64), abundance, table.mean_vectors())
+
+    def rows(self, rows: np.ndarray) -> WideInputs:
+        return WideInputs(self.presence[rows], self.abundance[rows], self.place[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """What makes the kernels of the training samples alike in size. Means [known]; sizes are mean squared norms."""
+
+    presence_mean: np.ndarray
+    abundance_mean: np.ndarray
+    presence_size: float
+    abundance_size: float
+    place_mean: np.ndarray
+    place_spread: np.ndarray
+
+    @classmethod
+    def fit(cls, inputs: WideInputs) -> Scales:
+        means = [np.asarray(part.mean(axis=0)).ravel() for part in (inputs.presence, inputs.abundance)]
+        sizes = [
+            max(float(part.multiply(part).sum() / part.shape[0] - mean @ mean), 1e-9)
+            for part, mean in zip((inputs.presence, inputs.abundance), means, strict=True)
+        ]
+        spread = inputs.place.std(axis=0)
+        return cls(means[0], means[1], sizes[0], sizes[1], inputs.place.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
+
+    def kernels(self, first: WideInputs, second: WideInputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Linear kernels of presence and of abundance, and squared distances of mean vectors, each float64 [first, second]."""
+        a, b = ((inputs.place - self.place_mean) / self.place_spread for inputs in (first, second))
+        squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
+        return (
+            _centred(first.presence, second.presence, self.presence_mean) / self.presence_size,
+            _centred(first.abundance, second.abundance, self.abundance_mean) / self.abundance_size,
+            np.maximum(squares, 0.0) / max(a.shape[1], 1),
+        )
+
+
+def _centred(first: sparse.csr_array, second: sparse.csr_array, mean: np.ndarray) -> np.ndarray:
+    """Inner products of rows less the mean."""
+    return (first @ second.T).toarray() - (first @ mean)[:, None] - (second @ mean) + mean @ mean
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Logarithms: how much each kernel counts, the squared reach of the Gaussian, the noise."""
+
+    presence: float
+    abundance: float
+    place: float
+    reach: float
+    noise: float
+
+
+def _sum(kernels: tuple[Tensor, Tensor, Tensor], shares: Tensor) -> Tensor:
+    presence, abundance, distance = kernels
+    size = shares.exp()
+    return size[0] * presence + size[1] * abundance + size[2] * torch.exp(-distance / size[3])
+
+
+def choose_shares(
+    kernels: tuple[np.ndarray, np.ndarray, np.ndarray], target: np.ndarray, groups: np.ndarray, *, classes: bool
+) -> Shares:
+    """Shares with which left-out groups are predicted best: target [n, outputs], centred, of variance 1; groups [n]."""
+    parts = [torch.from_numpy(np.flatnonzero(groups == group)) for group in np.unique(groups)]
+    order = torch.cat(parts)
+    inputs = tuple(torch.from_numpy(kernel) for kernel in kernels)
+    wanted = torch.from_numpy(target)
+    spread = float(kernels[2].mean())
+    start = torch.tensor([-1.0, -1.0, -1.0, math.log(max(spread, 1e-9)), -0.5], dtype=torch.float64)
+    shares = start.clone().requires_grad_()
+    optimiser = torch.optim.Adam([shares], lr=_RATE)
+    labels = wanted.argmax(dim=1)[order]
+    weights = 1 / torch.bincount(labels)[labels]
+    best = (math.inf, start)
+    for _ in range(_STEPS):
+        noisy = _sum(inputs, shares) + shares[4].exp() * torch.eye(len(wanted), dtype=torch.float64)  # type: ignore[arg-type]
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(noisy))
+        solved = inverse @ wanted
+        error = torch.cat([torch.linalg.solve(inverse[part][:, part], solved[part]) for part in parts])
+        if classes:
+            losses = F.cross_entropy(_STEEP * (wanted[order] - error), labels, reduction="none")
+            loss = (losses * weights).sum() / weights.sum()
+        else:
+            loss = torch.sqrt(error**2 + 0.01).mean()
+        # Of shares that predict as well, those near 1.
+        loss = loss + _PULL * (shares[:3] ** 2).mean()
+        if loss.item() < best[0]:
+            best = loss.item(), shares.detach().clone()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return Shares(*best[1].tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class WidePath:
+    """Fitted. by_presence, by_abundance: [known, outputs], the linear terms; landmarks: [n, W], scaled mean vectors of training
+    samples, with their weights by_place [n, outputs]; shift: [outputs].
+    """
+
+    by_presence: np.ndarray
+    by_abundance: np.ndarray
+    place_mean: np.ndarray
+    place_spread: np.ndarray
+    landmarks: np.ndarray
+    by_place: np.ndarray
+    reach: np.ndarray
+    shift: np.ndarray
+
+    def predict(self, inputs: WideInputs) -> np.ndarray:
+        """Training units, or scores of classes, float64 [N, outputs]."""
+        place = (inputs.place - self.place_mean) / self.place_spread
+        squares = (place * place).sum(axis=1)[:, None] + (self.landmarks**2).sum(axis=1) - 2 * place @ self.landmarks.T
+        near = np.exp(-np.maximum(squares, 0.0) / max(place.shape[1], 1) / self.reach)
+        return inputs.presence @ self.by_presence + inputs.abundance @ self.by_abundance + near @ self.by_place + self.shift
+
+
+def some_groups(groups: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """Sorted positions of about `number` samples, whole groups drawn at random, three of them at least."""
+    names, group, members = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    enough = max(3, int(np.searchsorted(members[order].cumsum(), number)))
+    return np.flatnonzero(np.isin(group, order[:enough]))
+
+
+def one_hot(truth: np.ndarray, classes: int | None) -> np.ndarray:
+    """What is fitted, float64 [n, outputs]: the number, or 1 for the class and -1 for others."""
+    return truth[:, None].astype(np.float64) if classes is None else 2.0 * np.eye(classes)[truth] - 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Centre:
+    """Middle [outputs] and spread of what is fitted."""
+
+    middle: np.ndarray
+    spread: float
+
+    @classmethod
+    def fit(cls, wanted: np.ndarray, classes: int | None) -> Centre:
+        middle = np.median(wanted, axis=0) if classes is None else wanted.mean(axis=0)
+        return cls(middle, max(float((wanted - middle).std()), 1e-9))
+
+
+def shares_of(inputs: WideInputs, truth: np.ndarray, groups: np.ndarray | None, classes: int | None, seed: int) -> Shares:
+    """Choose the kernels' shares for training samples: truth [n] in training units or class ids, groups [n] or None."""
+    parts = np.random.default_rng(seed).permutation(len(truth)) % _PARTS if groups is None else groups
+    chosen = (
+        some_groups(parts, _TO_CHOOSE, seed)
+        if len(truth) > _TO_CHOOSE and groups is not None
+        else _draw(len(truth), _TO_CHOOSE, seed)
+    )
+    some = inputs.rows(chosen)
+    wanted = one_hot(truth[chosen], classes)
+    centre = Centre.fit(wanted, classes)
+    kernels = Scales.fit(some).kernels(some, some)
+    return choose_shares(kernels, (wanted - centre.middle) / centre.spread, parts[chosen], classes=classes is not None)
+
+
+def _draw(n: int, number: int, seed: int) -> np.ndarray:
+    return np.sort(np.random.default_rng(seed).permutation(n)[:number])
+
+
+def fit_wide(inputs: WideInputs, truth: np.ndarray, shares: Shares, classes: int | None, seed: int) -> WidePath:
+    """Fit the path to training samples with shares that are known."""
+    rows = _draw(len(truth), _MOST, seed)
+    inputs, wanted = inputs.rows(rows), one_hot(truth[rows], classes)
+    centre = Centre.fit(wanted, classes)
+    scaled = (wanted - centre.middle) / centre.spread
+    scales = Scales.fit(inputs)
+    size = np.exp([shares.presence, shares.abundance, shares.place])
+    reach, noise = math.exp(shares.reach), math.exp(shares.noise)
+    presence, abundance, distance = scales.kernels(inputs, inputs)
+    kernel = size[0] * presence + size[1] * abundance + size[2] * np.exp(-distance / reach)
+    shift = np.zeros(wanted.shape[1])
+    if classes is None:
+        # Of absolute errors, as models are judged by them, and a few odd samples should not decide.
+        machine = SVR(kernel="precomputed", C=0.5 / noise, epsilon=_TUBE).fit(kernel, scaled[:, 0])
+        solved = np.zeros_like(scaled)
+        solved[machine.support_, 0] = machine.dual_coef_[0]
+        shift += machine.intercept_
+    else:
+        solved = np.linalg.solve(kernel + noise * np.eye(len(kernel)), scaled)
+    total = solved.sum(axis=0)
+    by_presence = size[0] / scales.presence_size * (inputs.presence.T @ solved - np.outer(scales.presence_mean, total))
+    by_abundance = size[1] / scales.abundance_size * (inputs.abundance.T @ solved - np.outer(scales.abundance_mean, total))
+    shift = shift - scales.presence_mean @ by_presence - scales.abundance_mean @ by_abundance
+    return WidePath(
+        by_presence * centre.spread,
+        by_abundance * centre.spread,
+        scales.place_mean,
+        scales.place_spread,
+        (inputs.place - scales.place_mean) / scales.place_spread,
+        size[2] * solved * centre.spread,
+        np.array(reach),
+        shift * centre.spread + (centre.middle if classes is None else 0.0),
+    )
