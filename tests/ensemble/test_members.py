@@ -1,5 +1,7 @@
 """The members: by reference, by symmetry, and that what is saved is what was fitted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,12 +22,14 @@ from aam.ensemble import cross_fit as cross_fitting
 from aam.ensemble import members, network
 from aam.ensemble.catalogue import Catalogue
 from aam.ensemble.ensemble import Samples, fit_members
-from aam.ensemble.familiar import Familiar
+from aam.ensemble.familiar import Familiar, nearest
 from aam.ensemble.members import MEMBERS, NETWORKS, NetworkMember, WideMember
 from aam.ensemble.trees import of_boosting, of_forest
 from aam.ensemble.weights import choose_weights, loss, sharpened, sharpness
 from aam.ensemble.wide import Scales, Shares, WideInputs, choose_shares, fit_wide
 from aam.ensemble.words import SequenceWords, count_words
+
+ALL = (True, True, True)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +113,10 @@ def test_trees_as_arrays_say_what_scikit_learn_says(classes):
     x, new = (rng.random((n, 7)).astype(np.float32) for n in (120, 50))
     number = x @ rng.normal(size=7)
     if classes is None:
-        forest, boosting = RandomForestRegressor(10, random_state=0), HistGradientBoostingRegressor(loss="absolute_error", max_iter=10)
+        forest, boosting = (
+            RandomForestRegressor(10, random_state=0),
+            HistGradientBoostingRegressor(loss="absolute_error", max_iter=10),
+        )
         truth = number
     else:
         forest, boosting = RandomForestClassifier(10, random_state=0), HistGradientBoostingClassifier(max_iter=10)
@@ -147,6 +154,7 @@ def test_the_wide_path_is_the_kernel_regression_it_says(community):
     centred = wanted - wanted.mean(axis=0)
     expected = kernel(new, train) @ np.linalg.solve(kernel(train, train) + np.exp(-0.2) * np.eye(40), centred)
     np.testing.assert_allclose(path.predict(inputs.rows(new)), expected, atol=1e-8)
+    assert len(fit_wide(inputs, labels, replace(shares, place=-np.inf), 3, 0).landmarks) == 0
 
 
 def test_shares_are_chosen_by_groups_that_are_left_out(community):
@@ -155,10 +163,10 @@ def test_shares_are_chosen_by_groups_that_are_left_out(community):
     kernels = Scales.fit(inputs).kernels(inputs, inputs)
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(48, 1))
-    of_noise = choose_shares(kernels, noise / noise.std(), np.arange(48) // 4, classes=False)
+    of_noise = choose_shares(kernels, ALL, noise / noise.std(), np.arange(48) // 4, classes=False)
     signal = np.asarray(inputs.presence[:, :5].sum(axis=1)).reshape(-1, 1).astype(float)
     signal = (signal - signal.mean()) / signal.std()
-    of_signal = choose_shares(kernels, signal, np.arange(48) // 4, classes=False)
+    of_signal = choose_shares(kernels, ALL, signal, np.arange(48) // 4, classes=False)
     assert of_signal.noise - of_signal.presence < of_noise.noise - max(of_noise.presence, of_noise.abundance)
 
 
@@ -220,18 +228,17 @@ def test_members_come_back_from_their_arrays(samples):
     assert isinstance(fitted.fitted.members["wide"][0], WideMember)
 
 
-def test_weights_go_to_who_is_right_and_are_shared_where_nothing_tells():
+def test_members_that_beat_the_trivial_prediction_count_alike():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=200)
-    good, bad = truth + 0.1 * rng.normal(size=200), rng.normal(size=200)
-    weights = choose_weights(truth, {"good": good, "bad": bad}, None, 0)
-    assert weights["good"] > 0.95
-    assert sum(weights.values()) == pytest.approx(1)
-    twins = choose_weights(truth, {"one": truth + rng.normal(size=200), "other": truth + rng.normal(size=200)}, None, 0)
-    assert 0.3 < twins["one"] < 0.7
-    # Of two whose errors cancel out, the mean is better than either.
-    up, down = choose_weights(truth, {"up": truth + 1, "down": truth - 1}, np.arange(200) // 10, 0).values()
-    assert up == pytest.approx(down)
+    good, fair, bad = (truth + size * rng.normal(size=200) for size in (0.1, 0.8, 3.0))
+    assert choose_weights(truth, {"good": good, "fair": fair, "bad": bad}) == {"good": 0.5, "fair": 0.5, "bad": 0.0}
+    assert choose_weights(truth, {"bad": bad}) == {"bad": 1.0}
+    labels = np.array([0] * 90 + [1] * 10)
+    shares = np.tile([0.9, 0.1], (100, 1))
+    says = np.where(labels == 1, 0.6, 0.4)
+    # The commonest class is no knowledge.
+    assert choose_weights(labels, {"shares": shares, "knows": np.stack([1 - says, says], axis=1)}) == {"shares": 0.0, "knows": 1.0}
 
 
 def test_losses_weigh_classes_alike_and_probabilities_are_made_true():
@@ -246,12 +253,23 @@ def test_losses_weigh_classes_alike_and_probabilities_are_made_true():
     np.testing.assert_allclose(sharpened(boastful, sharpness(labels, boastful)), honest, atol=0.03)
 
 
-def test_strangers_are_told_from_samples_of_new_groups():
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(60, 8))
-    place = np.repeat(centres, 5, axis=0) + 0.1 * rng.normal(size=(300, 8))
-    groups = np.repeat(np.arange(60), 5)
-    familiar = Familiar.fit(place[:200], groups[:200], 0)
-    assert (familiar.distances(place[200:]) > 1).mean() < 0.1
-    assert (familiar.distances(place[200:] + 10) > 1).all()
-    np.testing.assert_allclose(familiar.distances(place[:200]), 0, atol=1e-5)
+def test_strangers_are_told_from_samples_of_new_groups(community):
+    counts, tokens, sequences = community
+    learned = np.arange(32)
+    catalogue = Catalogue.fit(counts[learned], tokens, sequences)
+    table = catalogue.see(counts, tokens, sequences)
+    familiar = Familiar.fit(table, learned, np.arange(32) // 2)
+    assert (familiar.distances(table)[32:] > 1).mean() < 0.3
+    np.testing.assert_allclose(familiar.distances(table)[:32], 0, atol=1e-5)
+    other = simulate(99, n_samples=20, n_asvs=50, length=40)
+    names = tuple(other.table.feature_ids)
+    elsewhere = catalogue.see(sparse.csr_array(other.table.counts), tokenize(names, names, 150), names)
+    assert (familiar.distances(elsewhere) > 1).all()
+
+
+def test_the_nearest_of_another_owner():
+    known = np.array([[0.0], [1.0], [5.0]], dtype=np.float32)
+    owner = np.array([0, 1, 1])
+    np.testing.assert_allclose(nearest(known, known), 0)
+    np.testing.assert_allclose(nearest(known, known, owner, owner), [1, 1, 5])
+    np.testing.assert_allclose(nearest(known[:1], known[:1], owner[:1], owner[:1]), 0)

@@ -20,6 +20,7 @@ from aam.data.splits import Split
 from aam.data.targets import ClassTarget
 from aam.ensemble.cross_fit import PARTS
 from aam.ensemble.ensemble import FittedMembers, Samples, fit_members
+from aam.ensemble.familiar import Familiar
 from aam.ensemble.members import MEMBERS, NETWORKS
 from aam.ensemble.network import OPTIONS
 from aam.ensemble.saved import save_ensemble
@@ -58,7 +59,8 @@ def train_auto(config: TrainConfig, study: Study, folder: Path) -> None:
         decoded = decode_training_units(ensemble.predict(fitted.lesson.table, held_out), problem.info.target)
     scores = score(problem, decoded, held_out, folder)
     info = ModelInfo(OPTIONS, config.reads, None, replace(problem.info, interval=interval), study.ids(rows), scores)
-    save_ensemble(folder / "model", ensemble, info)
+    familiar = Familiar.fit(fitted.lesson.table, rows, fitted.lesson.groups_of(rows))
+    save_ensemble(folder / "model", ensemble, familiar, info)
     about: dict[str, Any] = {
         "held_out_part": part,
         "held_out_samples": len(held_out),

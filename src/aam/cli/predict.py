@@ -80,7 +80,7 @@ def predict_together(config: PredictConfig, loaded: LoadedEnsemble) -> Predicted
     study = drawn(read_model_input(config.data, loaded.info.reads), loaded.info.reads, SEED)
     table = ensemble.catalogue.see(study.table.counts, study.asv_tokens, study.sequences)
     decoded = decode_training_units(ensemble.predict(table, np.arange(len(study.table.sample_ids))), about.target)
-    familiarity = ensemble.familiar.distances(table.mean_vectors())
+    familiarity = loaded.familiar.distances(table)
     strangers = int((familiarity > 1).sum())
     if strangers:
         log.warning(

@@ -16,7 +16,7 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 
 from aam.ensemble.lesson import Lesson
-from aam.ensemble.members import Member, MemberName, NetworkMember, TreesMember, WideMember
+from aam.ensemble.members import PATHS, Member, MemberName, NetworkMember, TreesMember, WideMember
 from aam.ensemble.wide import WideInputs, shares_of
 from aam.evaluation.folds import inner_folds
 from aam.progress import track
@@ -38,11 +38,12 @@ class CrossFitted:
 def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
     """Fit the members `names` to the samples `rows`, `jobs` at a time, with a progress bar where `show`."""
     parts = inner_folds(rows, PARTS, lesson.seed, groups=lesson.groups, labels=lesson.labels)
-    fits = {name: _fit_of(name, lesson, rows) for name in names}
     nothing = rows[:0]
     work = [(name, rows[learn], rows[judge]) for name in names for learn, judge in parts]
     work += [(name, rows, nothing) for name in names if name != "network"]
     with parallel_config(backend="loky", inner_max_num_threads=1):
+        found = Parallel(n_jobs=jobs)(delayed(_fit_of)(name, lesson, rows) for name in names)
+        fits: dict[MemberName, Fit] = dict(zip(names, found, strict=True))
         running = Parallel(n_jobs=jobs, return_as="generator")(
             delayed(_run)(fits[name], lesson, learned, judged) for name, learned, judged in work
         )
@@ -66,10 +67,12 @@ def _run(fit: Fit, lesson: Lesson, learned: np.ndarray, asked: np.ndarray) -> tu
 
 
 def _fit_of(name: MemberName, lesson: Lesson, rows: np.ndarray) -> Fit:
+    """How a member is fitted to parts of the samples `rows`; what all of its fits share is chosen on all of them."""
     if name == "network":
         return NetworkMember.fit
-    if name == "wide":
-        inputs = WideInputs.of(lesson.table).rows(rows)
-        shares = shares_of(inputs, lesson.target[rows], lesson.groups_of(rows), lesson.classes, lesson.seed)
-        return partial(WideMember.fit, shares=shares)
-    return partial(TreesMember.fit, kind=name)
+    if name in ("forest", "boosting"):
+        return partial(TreesMember.fit, kind=name)
+    torch.set_num_threads(1)
+    inputs = WideInputs.of(lesson.table).rows(rows)
+    shares = shares_of(inputs, PATHS[name], lesson.target[rows], lesson.groups_of(rows), lesson.classes, lesson.seed)
+    return partial(WideMember.fit, shares=shares)

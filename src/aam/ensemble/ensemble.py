@@ -10,7 +10,6 @@ from scipy import sparse
 
 from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.cross_fit import CrossFitted, cross_fit
-from aam.ensemble.familiar import Familiar
 from aam.ensemble.lesson import Lesson
 from aam.ensemble.members import Member, MemberName
 from aam.ensemble.weights import choose_weights, mean_of, sharpened, sharpness
@@ -23,7 +22,6 @@ class Ensemble:
     """
 
     catalogue: Catalogue
-    familiar: Familiar
     members: Mapping[MemberName, Sequence[Member]]
     weights: Mapping[MemberName, float]
     powers: Mapping[MemberName, float]
@@ -46,11 +44,10 @@ class FittedMembers:
     lesson: Lesson
     rows: np.ndarray
     catalogue: Catalogue
-    familiar: Familiar
     fitted: CrossFitted
 
     def combine(self, names: Sequence[MemberName]) -> tuple[Ensemble, np.ndarray]:
-        """The best weights of some of the members; and what the mean says of each sample [n] by members that did not learn from it.
+        """The weights of some of the members; and what the mean says of each sample [n] by members that did not learn from it.
 
         Only weights and exponents have seen those samples.
         """
@@ -58,10 +55,10 @@ class FittedMembers:
         judged = {name: self.fitted.judged[name] for name in names}
         powers = {name: sharpness(truth, said) for name, said in judged.items()} if classes else {}
         surer = {name: sharpened(said, powers[name]) if powers else said for name, said in judged.items()}
-        weights = choose_weights(truth, surer, self.lesson.groups_of(self.rows), self.lesson.seed)
+        weights = choose_weights(truth, surer)
         power = sharpness(truth, mean_of(weights, surer)) if classes else 1.0
         members = {name: self.fitted.members[name] for name in names}
-        ensemble = Ensemble(self.catalogue, self.familiar, members, weights, powers, power)
+        ensemble = Ensemble(self.catalogue, members, weights, powers, power)
         return ensemble, _together(judged, weights, powers, power)
 
 
@@ -96,5 +93,4 @@ def fit_members(
     catalogue = Catalogue.fit(samples.counts[rows], samples.tokens, samples.sequences)
     table = catalogue.see(samples.counts, samples.tokens, samples.sequences)
     lesson = Lesson(table, samples.target, samples.classes, samples.groups, seed)
-    familiar = Familiar.fit(table.mean_vectors()[rows], lesson.groups_of(rows), seed)
-    return FittedMembers(lesson, rows, catalogue, familiar, cross_fit(lesson, rows, names, jobs, show=show))
+    return FittedMembers(lesson, rows, catalogue, cross_fit(lesson, rows, names, jobs, show=show))

@@ -6,44 +6,71 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
+import torch
+from scipy import sparse
 
+from aam.ensemble.catalogue import SeenTable
 from aam.evaluation.intervals import threshold
 
 # Share of the samples of new groups, of the same kind, that are not taken for strangers.
-_COVERAGE = 0.99
-# Training samples that are compared with, at most.
-_MOST = 4000
+_COVERAGE = 0.95
+# ASVs of the training samples that are compared with, at most: those in most samples.
+_MOST = 20_000
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class Familiar:
-    """samples: float32 [n, W], scaled mean ASV vectors of training samples; limit: distance to the nearest of them above which a
-    sample is a stranger.
+    """vectors: float32 [n, W] of ASVs of training samples; limit: mean distance of a sample's ASVs to the nearest of them above
+    which it is a stranger.
     """
 
-    samples: np.ndarray
-    mean: np.ndarray
-    spread: np.ndarray
+    vectors: np.ndarray
     limit: float
 
     @classmethod
-    def fit(cls, place: np.ndarray, groups: np.ndarray | None, seed: int) -> Familiar:
-        """Fit to mean ASV vectors float64 [n, W] of training samples: how far each is from the nearest of another group.
+    def fit(cls, table: SeenTable, rows: np.ndarray, groups: np.ndarray | None) -> Familiar:
+        """Fit to the samples `rows` of a table: how far each is from the ASVs of other groups; groups [rows] or None.
 
         Where groups are too few for the wanted share, the limit is the largest of those distances.
         """
-        rows = np.sort(np.random.default_rng(seed).permutation(len(place))[:_MOST])
-        units = np.arange(len(place))[rows] if groups is None else np.unique(groups, return_inverse=True)[1][rows]
-        mean, spread = place.mean(axis=0), place.std(axis=0)
-        spread = np.where(spread > 1e-9, spread, 1.0)
-        samples = ((place[rows] - mean) / spread).astype(np.float32)
-        apart = cdist(samples, samples)
-        apart[units[:, None] == units] = np.inf
-        nearest = apart.min(axis=1)
-        limit = threshold(nearest, units, _COVERAGE)
-        return cls(samples, mean, spread, limit if math.isfinite(limit) else float(nearest.max()))
+        counts = table.counts[rows]
+        samples = np.bincount(counts.indices, minlength=counts.shape[1])
+        kept = np.sort(np.argsort(-samples, kind="stable")[: min(_MOST, int((samples > 0).sum()))])
+        unit = np.arange(len(rows)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        present = counts[:, kept].astype(bool).astype(np.float64)
+        by_unit = sparse.csr_array((np.ones(len(rows)), (unit, np.arange(len(rows)))), (unit.max() + 1, len(rows))) @ present
+        lone = np.asarray((by_unit > 0).sum(axis=0)).ravel() == 1
+        owner = np.where(lone, np.asarray(by_unit.argmax(axis=0)).ravel(), -1)
+        vectors = table.vectors[kept]
+        distance = np.zeros(len(kept))
+        # What other groups have too is at distance 0; what one group has alone is compared with what is not that group's alone.
+        distance[lone] = nearest(vectors[lone], vectors, owner[lone], owner)
+        each = mean_over(present, distance)
+        limit = threshold(each, unit, _COVERAGE)
+        return cls(vectors, limit if math.isfinite(limit) else float(each.max()))
 
-    def distances(self, place: np.ndarray) -> np.ndarray:
-        """Mean ASV vectors [N, W] -> distance of each to the nearest training sample, as a multiple of the limit."""
-        return cdist((place - self.mean) / self.spread, self.samples).min(axis=1) / self.limit
+    def distances(self, table: SeenTable) -> np.ndarray:
+        """How far the ASVs of each sample are from those of the training samples, float64 [N], as a multiple of the limit."""
+        return mean_over(table.counts.astype(bool).astype(np.float64), nearest(table.vectors, self.vectors)) / max(self.limit, 1e-9)
+
+
+def mean_over(present: sparse.csr_array, distance: np.ndarray) -> np.ndarray:
+    """Mean of the distances [M] of the ASVs that are in each sample, CSR [N, M] of ones -> [N]."""
+    return np.asarray(present @ distance) / np.asarray(present.sum(axis=1)).ravel().clip(min=1)
+
+
+def nearest(
+    asked: np.ndarray, known: np.ndarray, asked_owner: np.ndarray | None = None, known_owner: np.ndarray | None = None
+) -> np.ndarray:
+    """Distance of each vector [n, W] to the nearest of the known [M, W], those of the same owner left out; 0 where none is left."""
+    found = np.zeros(len(asked))
+    reference = torch.from_numpy(known)
+    for start in range(0, len(asked), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        # Exact: a difference of squares would not be 0 for the same vector.
+        apart = torch.cdist(torch.from_numpy(asked[some]), reference, compute_mode="donot_use_mm_for_euclid_dist")
+        if asked_owner is not None and known_owner is not None:
+            apart[torch.from_numpy(asked_owner[some][:, None] == known_owner)] = torch.inf
+        found[some] = apart.min(dim=1).values.numpy()
+    return np.where(np.isfinite(found), found, 0.0)

@@ -19,11 +19,13 @@ from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.lesson import Lesson
 from aam.ensemble.network import OPTIONS, run_networks, train_network
 from aam.ensemble.trees import Trees, of_boosting, of_forest
-from aam.ensemble.wide import Shares, WideInputs, WidePath, fit_wide
+from aam.ensemble.wide import Shares, Uses, WideInputs, WidePath, fit_wide
 from aam.models import SampleNetwork
 
-MemberName = Literal["network", "wide", "forest", "boosting"]
-NETWORKS: tuple[MemberName, ...] = ("network", "wide")
+MemberName = Literal["network", "identity", "sequence", "wide", "forest", "boosting"]
+# What each wide path looks at: which ASVs are there; which sequences; both, with abundances.
+PATHS: dict[MemberName, Uses] = {"identity": (True, False, False), "sequence": (False, False, True), "wide": (True, True, True)}
+NETWORKS: tuple[MemberName, ...] = ("network", *PATHS)
 MEMBERS: tuple[MemberName, ...] = (*NETWORKS, "forest", "boosting")
 Arrays = dict[str, np.ndarray]
 
@@ -73,7 +75,7 @@ class NetworkMember:
 
 @dataclass(frozen=True, eq=False)
 class WideMember:
-    """The wide path, whose scores of classes are taken as logits."""
+    """A wide path, whose scores of classes are taken as logits."""
 
     path: WidePath
 
@@ -148,6 +150,8 @@ def _trees(kind: Literal["forest", "boosting"], lesson: Lesson) -> Any:
 
 KINDS: dict[str, type[NetworkMember] | type[WideMember] | type[TreesMember]] = {
     "network": NetworkMember,
+    "identity": WideMember,
+    "sequence": WideMember,
     "wide": WideMember,
     "forest": TreesMember,
     "boosting": TreesMember,

@@ -27,13 +27,14 @@ class LoadedEnsemble:
     """An ensemble and what is known about it."""
 
     ensemble: Ensemble
+    familiar: Familiar
     info: ModelInfo
 
 
-def save_ensemble(folder: Path, ensemble: Ensemble, info: ModelInfo) -> None:
+def save_ensemble(folder: Path, ensemble: Ensemble, familiar: Familiar, info: ModelInfo) -> None:
     """Write the model folder; each file under a temporary name first, then renamed."""
     arrays: Arrays = {f"words.{name}": value for name, value in vars(ensemble.catalogue.words).items()}
-    arrays |= {f"familiar.{name}": np.asarray(value) for name, value in vars(ensemble.familiar).items()}
+    arrays |= {f"familiar.{name}": np.asarray(value) for name, value in vars(familiar).items()}
     for name, fitted in ensemble.members.items():
         for number, member in enumerate(fitted):
             arrays |= {f"{name}.{number}.{part}": value for part, value in member.arrays().items()}
@@ -61,7 +62,8 @@ def load_ensemble(folder: Path, option: str = "--model") -> LoadedEnsemble | Non
         arrays = load_file(folder / "model.safetensors")
         sequences = tuple((folder / _SEQUENCES).read_text(encoding="utf-8").splitlines())
         info = parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
-        return LoadedEnsemble(_build(arrays, sequences, about), info)
+        familiar = Familiar(arrays["familiar.vectors"], float(arrays["familiar.limit"]))
+        return LoadedEnsemble(_build(arrays, sequences, about), familiar, info)
     except (KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{option} {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
 
@@ -71,10 +73,8 @@ def _build(arrays: Arrays, sequences: tuple[str, ...], about: dict[str, Any]) ->
         name: [KINDS[name].of(_under(arrays, f"{name}.{place}.")) for place in range(number)]
         for name, number in about["members"].items()
     }
-    known = _under(arrays, "familiar.")
-    familiar = Familiar(known["samples"], known["mean"], known["spread"], float(known["limit"]))
     catalogue = Catalogue(SequenceWords(**_under(arrays, "words.")), sequences)
-    return Ensemble(catalogue, familiar, members, about["weights"], about["powers"], about["power"])
+    return Ensemble(catalogue, members, about["weights"], about["powers"], about["power"])
 
 
 def _under(arrays: Arrays, prefix: str) -> Arrays:

@@ -1,6 +1,6 @@
-"""The wide path: a linear term per known ASV and a smooth function of a sample's mean sequence, fitted in closed form.
+"""Wide paths: a linear term per known ASV and a smooth function of a sample's mean sequence, fitted in closed form.
 
-It is kernel regression (a Gaussian process' mean; Rasmussen & Williams 2006) with a sum of three kernels: the presence of known
+Each is kernel regression (a Gaussian process' mean; Rasmussen & Williams 2006) with some of three kernels: the presence of known
 ASVs, their log abundance, and a Gaussian of the distance between samples' mean ASV vectors. An ASV that is not known adds nothing
 to the linear terms and its sequence to the last. How much each kernel and the noise count is what predicts left-out groups best,
 which has a closed form too (leave-one-group-out residuals; Rasmussen & Williams, section 5.4.2), so no group is learned by heart.
@@ -19,6 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam.ensemble.catalogue import SeenTable
+
+# Whether presence, abundance and place are looked at.
+Uses = tuple[bool, bool, bool]
 
 # Samples that the kernels' shares are chosen on, and most that the path itself is fitted to: both cost their cube.
 _TO_CHOOSE, _MOST = 600, 4000
@@ -90,7 +93,7 @@ def _centred(first: sparse.csr_array, second: sparse.csr_array, mean: np.ndarray
 
 @dataclass(frozen=True)
 class Shares:
-    """Logarithms: how much each kernel counts, the squared reach of the Gaussian, the noise."""
+    """Logarithms: how much each kernel counts (-inf: not at all), the squared reach of the Gaussian, the noise."""
 
     presence: float
     abundance: float
@@ -106,9 +109,10 @@ def _sum(kernels: tuple[Tensor, Tensor, Tensor], shares: Tensor) -> Tensor:
 
 
 def choose_shares(
-    kernels: tuple[np.ndarray, np.ndarray, np.ndarray], target: np.ndarray, groups: np.ndarray, *, classes: bool
+    kernels: tuple[np.ndarray, np.ndarray, np.ndarray], uses: Uses, target: np.ndarray, groups: np.ndarray, *, classes: bool
 ) -> Shares:
     """Shares with which left-out groups are predicted best: target [n, outputs], centred, of variance 1; groups [n]."""
+    absent = ~torch.tensor([*uses, True, True])
     parts = [torch.from_numpy(np.flatnonzero(groups == group)) for group in np.unique(groups)]
     order = torch.cat(parts)
     inputs = tuple(torch.from_numpy(kernel) for kernel in kernels)
@@ -121,7 +125,8 @@ def choose_shares(
     weights = 1 / torch.bincount(labels)[labels]
     best = (math.inf, start)
     for _ in range(_STEPS):
-        noisy = _sum(inputs, shares) + shares[4].exp() * torch.eye(len(wanted), dtype=torch.float64)  # type: ignore[arg-type]
+        used = shares.masked_fill(absent, -math.inf)
+        noisy = _sum(inputs, used) + used[4].exp() * torch.eye(len(wanted), dtype=torch.float64)  # type: ignore[arg-type]
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(noisy))
         solved = inverse @ wanted
         error = torch.cat([torch.linalg.solve(inverse[part][:, part], solved[part]) for part in parts])
@@ -131,9 +136,9 @@ def choose_shares(
         else:
             loss = torch.sqrt(error**2 + 0.01).mean()
         # Of shares that predict as well, those near 1.
-        loss = loss + _PULL * (shares[:3] ** 2).mean()
+        loss = loss + _PULL * (shares.masked_fill(absent, 0.0)[:3] ** 2).mean()
         if loss.item() < best[0]:
-            best = loss.item(), shares.detach().clone()
+            best = loss.item(), used.detach().clone()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -189,7 +194,9 @@ class Centre:
         return cls(middle, max(float((wanted - middle).std()), 1e-9))
 
 
-def shares_of(inputs: WideInputs, truth: np.ndarray, groups: np.ndarray | None, classes: int | None, seed: int) -> Shares:
+def shares_of(
+    inputs: WideInputs, uses: Uses, truth: np.ndarray, groups: np.ndarray | None, classes: int | None, seed: int
+) -> Shares:
     """Choose the kernels' shares for training samples: truth [n] in training units or class ids, groups [n] or None."""
     parts = np.random.default_rng(seed).permutation(len(truth)) % _PARTS if groups is None else groups
     chosen = (
@@ -201,7 +208,7 @@ def shares_of(inputs: WideInputs, truth: np.ndarray, groups: np.ndarray | None, 
     wanted = one_hot(truth[chosen], classes)
     centre = Centre.fit(wanted, classes)
     kernels = Scales.fit(some).kernels(some, some)
-    return choose_shares(kernels, (wanted - centre.middle) / centre.spread, parts[chosen], classes=classes is not None)
+    return choose_shares(kernels, uses, (wanted - centre.middle) / centre.spread, parts[chosen], classes=classes is not None)
 
 
 def _draw(n: int, number: int, seed: int) -> np.ndarray:
@@ -232,13 +239,14 @@ def fit_wide(inputs: WideInputs, truth: np.ndarray, shares: Shares, classes: int
     by_presence = size[0] / scales.presence_size * (inputs.presence.T @ solved - np.outer(scales.presence_mean, total))
     by_abundance = size[1] / scales.abundance_size * (inputs.abundance.T @ solved - np.outer(scales.abundance_mean, total))
     shift = shift - scales.presence_mean @ by_presence - scales.abundance_mean @ by_abundance
+    landmarks = np.flatnonzero(size[2] * solved.any(axis=1))
     return WidePath(
         by_presence * centre.spread,
         by_abundance * centre.spread,
         scales.place_mean,
         scales.place_spread,
-        (inputs.place - scales.place_mean) / scales.place_spread,
-        size[2] * solved * centre.spread,
+        ((inputs.place - scales.place_mean) / scales.place_spread)[landmarks],
+        size[2] * solved[landmarks] * centre.spread,
         np.array(reach),
         shift * centre.spread + (centre.middle if classes is None else 0.0),
     )
