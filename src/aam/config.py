@@ -358,11 +358,12 @@ class EncoderOptions:
 class RecipeOptions:
     """What is fitted."""
 
-    auto: bool = False
-    """Fit several models at once and weigh them on groups that they did not learn from: networks, a linear and kernel path, trees.
-    Most accurate, in minutes; options of one network (its size, its training) are not used."""
+    auto: bool | None = None
+    """Fit networks on fixed ASV vectors, linear and kernel models, and trees, each judged on groups that it did not learn from, and
+    predict by their mean: most accurate, in minutes. --no-auto: one network, from the nucleotides up. Default: --auto, unless an
+    option of that one network (--pretrained-encoder, --epochs, --embedding-dim ...) is given."""
     trees: bool = True
-    """With --auto: forests and boosted trees too; --no-trees leaves the networks alone."""
+    """With --auto: forests and boosted trees too; --no-trees leaves the networks and linear models alone."""
 
 
 @Parameter(name="*", group=INPUT)

@@ -65,16 +65,34 @@ class TrainConfig(ConfigFile):
             raise InputError("--metadata is missing: the table that holds --metadata-column")
         if self.target.metadata_column in self.target.categorical_columns:
             raise InputError(f"--categorical-columns {self.target.metadata_column}: this is the column to predict; leave it out")
-        if self.recipe.auto:
-            if self.target.categorical_columns or self.encoder.pretrained_encoder:
-                raise InputError("--auto learns from the microbes alone: leave out --categorical-columns and --pretrained-encoder")
-            if self.output.resume:
-                raise InputError("--auto has nothing to resume from: leave out --resume")
+        if self.recipe.auto and (given := self.of_one_network):
+            raise InputError(f"--auto and an option of one network are both given: leave out --auto, or {', '.join(given)}")
         if self.encoder.freeze_base:
             for option in ("penalty", "nuc_penalty", "count_penalty"):
                 check(getattr(self.objectives, option) == 0, option, getattr(self.objectives, option), "0 with --freeze-base")
             if self.reads.rarefy_each_epoch:
                 raise InputError("--rarefy-each-epoch with --freeze-base: a frozen encoder runs once, on one draw; leave one out")
+
+    @property
+    def of_one_network(self) -> list[str]:
+        """Names of the options given that only a network of its own has."""
+        defaults = (EncoderOptions(), ModelOptions(), TrainObjectives(), replace(TrainFitOptions(), seed=self.fit.seed))
+        parts = (self.encoder, self.model, self.objectives, self.fit)
+        given = [
+            name
+            for part, default in zip(parts, defaults, strict=True)
+            for name, value in vars(part).items()
+            if value != getattr(default, name)
+        ]
+        given += ["categorical_columns"] if self.target.categorical_columns else []
+        given += ["rarefy_each_epoch"] if self.reads.rarefy_each_epoch else []
+        given += ["resume"] if self.output.resume else []
+        return [f"--{name.replace('_', '-')}" for name in given]
+
+    @property
+    def auto(self) -> bool:
+        """Whether several models are fitted."""
+        return self.recipe.auto if self.recipe.auto is not None else not self.of_one_network
 
 
 def train(config: TrainConfig) -> None:
@@ -102,7 +120,7 @@ def train(config: TrainConfig) -> None:
     check_compute(config.compute)
     folder = start_run(config, [pretrained])
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
-    if config.recipe.auto:
+    if config.auto:
         train_auto(config, study, folder)
         return
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))

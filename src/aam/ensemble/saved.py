@@ -43,6 +43,7 @@ def save_ensemble(folder: Path, ensemble: Ensemble, familiar: Familiar, info: Mo
         "weights": dict(ensemble.weights),
         "powers": dict(ensemble.powers),
         "power": ensemble.power,
+        "known_asvs": len(ensemble.catalogue.sequences),
     }
     tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
     more = {_SEQUENCES: "".join(f"{sequence}\n" for sequence in ensemble.catalogue.sequences)}
@@ -69,6 +70,8 @@ def load_ensemble(folder: Path, option: str = "--model") -> LoadedEnsemble | Non
 
 
 def _build(arrays: Arrays, sequences: tuple[str, ...], about: dict[str, Any]) -> Ensemble:
+    if len(sequences) != about["known_asvs"]:
+        raise ValueError(f"{len(sequences)} sequences in {_SEQUENCES}, {about['known_asvs']} were learned from")
     members: dict[Any, list[Member]] = {
         name: [KINDS[name].of(_under(arrays, f"{name}.{place}.")) for place in range(number)]
         for name, number in about["members"].items()

@@ -1,0 +1,139 @@
+"""``aam train`` as it comes, ``aam predict`` with what it saved, and what that folder promises."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from biom import Table
+
+from aam.data.simulate import simulate, write_simulation
+from aam.data.table import read_table
+from aam.ensemble import members, network
+from aam.ensemble.saved import load_ensemble
+from tests.cli.test_runs import SMALL, aam
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "_STEPS", 60)
+        patch.setattr(members, "_TREES", 20)
+        patch.setattr(members, "_BOOSTS", 10)
+        # In this process, where those are patched.
+        patch.setattr("torch.get_num_threads", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def community(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("auto")
+    simulated = simulate(0, n_samples=90, n_asvs=60, length=40)
+    write_simulation(simulated, folder)
+    # A target that is in the microbes.
+    there = simulated.table.counts.toarray() > 0
+    informative = there[:, np.argsort(np.abs(there.mean(axis=0) - 0.5))[:8]].sum(axis=1)
+    metadata = pd.read_csv(folder / "metadata.tsv", sep="\t", dtype=str)
+    metadata["load"] = informative + np.random.default_rng(0).normal(size=90).round(2)
+    metadata["rich"] = np.where(informative > np.median(informative), "yes", "no")
+    metadata.to_csv(folder / "metadata.tsv", sep="\t", index=False)
+    return folder
+
+
+def options_for(community, column, folder):
+    tables = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--group-column", "subject"]
+    return ["train", *tables, "--metadata-column", column, "--output-dir", folder]
+
+
+@pytest.fixture(scope="module")
+def of_load(community):
+    aam(*options_for(community, "load", community / "load"))
+    return community / "load"
+
+
+def test_a_number(community, of_load):
+    metrics = json.loads((of_load / "metrics.json").read_text())
+    assert metrics["held_out_part"] == "test"
+    assert metrics["held_out"]["mae"] < metrics["held_out"]["median_mae"]
+    assert metrics["weights"].keys() == set(members.MEMBERS)
+    assert sum(metrics["weights"].values()) == pytest.approx(1)
+    predictions = pd.read_csv(of_load / "predictions.tsv", sep="\t", index_col=0, dtype={"SampleID": str})
+    held_out = (of_load / "test_samples.txt").read_text().split()
+    learned = (of_load / "train_samples.txt").read_text().split()
+    subjects = pd.read_csv(community / "metadata.tsv", sep="\t", index_col=0, dtype=str)["subject"]
+    assert not set(subjects[held_out]) & set(subjects[learned])
+    assert (of_load / "model" / "samples.txt").read_text().split() == learned
+    assert (of_load / "plots" / "predictions.png").stat().st_size > 0
+    assert "Weighted mean of network" in (of_load / "model" / "README.md").read_text()
+
+    aam("predict", "--model", of_load, "--table", community / "table.biom", "--output", community / "p.tsv")
+    again = pd.read_csv(community / "p.tsv", sep="\t", index_col=0, dtype={"SampleID": str})
+    np.testing.assert_allclose(again.loc[predictions.index, "prediction"], predictions["prediction"], rtol=1e-5)
+    beside = pd.read_csv(community / "p_intervals.tsv", sep="\t", index_col=0)
+    assert (beside["lower"] < beside["upper"]).all()
+    assert not beside["out_of_distribution"].any()
+
+
+def test_classes_without_trees_or_a_test_part(community):
+    folder = community / "disease"
+    said = aam(*options_for(community, "rich", folder), "--classifier", "--auto", "--no-trees", "--test-fraction", 0)
+    assert "cross-fitted" in said
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["weights"].keys() == set(members.NETWORKS)
+    assert metrics["held_out_samples"] == 90
+    aam("predict", "--model", folder / "model", "--table", community / "table.biom", "--output", community / "d.tsv")
+    probabilities = pd.read_csv(community / "d_probabilities.tsv", sep="\t", index_col=0)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert "set" in pd.read_csv(community / "d_intervals.tsv", sep="\t").columns
+
+
+def test_predictions_are_of_the_set_and_of_each_sample_alone(community, of_load, tmp_path):
+    """Another order of samples and ASVs, and fewer samples, change nothing."""
+    table = read_table(community / "table.biom")
+    rng = np.random.default_rng(0)
+    rows, columns = rng.permutation(len(table.sample_ids))[:20], rng.permutation(len(table.feature_ids))
+    counts = table.counts[rows][:, columns].toarray()
+    names = [table.feature_ids[column] for column in columns]
+    part = Table(counts.T, names, [table.sample_ids[row] for row in rows])
+    (tmp_path / "part.biom").write_text(part.to_json("test"))
+    for name, path in (("all", community / "table.biom"), ("part", tmp_path / "part.biom")):
+        aam("predict", "--model", of_load, "--table", path, "--output", tmp_path / f"{name}.tsv")
+    whole, few = (pd.read_csv(tmp_path / f"{name}.tsv", sep="\t", index_col=0)["prediction"] for name in ("all", "part"))
+    np.testing.assert_allclose(few, whole[few.index], rtol=1e-4)
+
+
+def test_another_community_is_flagged(of_load, tmp_path):
+    write_simulation(simulate(7, n_samples=20, n_asvs=60, length=40), tmp_path)
+    said = aam("predict", "--model", of_load, "--table", tmp_path / "table.biom", "--output", tmp_path / "p.tsv")
+    assert "20 of 20 samples are unlike all that the model learned from" in said
+    assert pd.read_csv(tmp_path / "p_intervals.tsv", sep="\t")["out_of_distribution"].all()
+
+
+def test_the_folder_holds_no_code_and_damage_is_said(of_load, community, tmp_path):
+    folder = of_load / "model"
+    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "README.md", "samples.txt", "asvs.txt"}
+    for path in folder.iterdir():
+        with pytest.raises((pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, AttributeError, ImportError)):
+            pickle.loads(path.read_bytes())
+    assert load_ensemble(folder) is not None
+    broken = tmp_path / "model"
+    broken.mkdir()
+    for path in folder.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    (broken / "asvs.txt").write_text("ACGT\n")
+    predict = ["predict", "--model", broken, "--table", community / "table.biom", "--output", tmp_path / "p.tsv"]
+    assert "not a complete model folder" in aam(*predict, code=2)
+    (broken / "asvs.txt").unlink()
+    assert "not a complete model folder" in aam(*predict, code=2)
+    said = aam("embed", "--model", of_load, "--table", community / "table.biom", "--output", tmp_path / "e.tsv", code=2)
+    assert "several models in one" in said
+
+
+def test_one_network_is_trained_where_its_options_are_given(community, tmp_path):
+    train = options_for(community, "age", tmp_path / "x")
+    said = aam(*train, "--auto", *SMALL, code=2)
+    assert "leave out --auto, or --embedding-dim, --attention-heads, --attention-layers, --batch-size, --lr" in said
+    aam(*train, *SMALL, "--epochs", 1)
+    recorded = tmp_path / "x" / "model" / "config.json"
+    assert json.loads(recorded.read_text())["ensemble"] is None
