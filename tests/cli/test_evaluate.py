@@ -10,13 +10,14 @@ import pytest
 from biom import Table
 
 from aam.cache import Cache
-from aam.cli.contest import Networks
+from aam.cli.contest import Combined, WholeNetworks
 from aam.cli.evaluate import EvaluateConfig, FoldOptions, pose_task
 from aam.cli.study import Study, join, read_distances_of, read_study
 from aam.config import GroupOptions, ModelOptions, OutputOptions, TableOptions, TargetOptions, TrainFitOptions, TreeOptions
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import FeatureTable, read_table
+from aam.ensemble import members, network
 from aam.errors import InputError
 from aam.evaluation import baselines
 from aam.evaluation.folds import make_folds
@@ -32,6 +33,12 @@ def quick_baselines():
         patch.setattr(baselines, "_TREES_TO_CHOOSE", 5)
         patch.setattr(baselines, "_BOOSTS", 5)
         patch.setattr(baselines, "_PENALTIES", (0.1, 10.0))
+        patch.setattr(network, "_STEPS", 6)
+        patch.setattr(network, "_LEAST_EPOCHS", 1)
+        patch.setattr(members, "_TREES", 5)
+        patch.setattr(members, "_BOOSTS", 5)
+        # In this process, where those are patched.
+        patch.setattr("torch.get_num_threads", lambda: 1)
         yield
 
 
@@ -77,14 +84,14 @@ def check_page(folder):
 def test_a_number_by_all_models(community, tmp_path):
     folder = tmp_path / "age"
     options = [*options_for(community, "age"), "--group-column", "subject", "--confounder-column", "study", "--folds", 2]
-    aam(*options, "--repeats", 2, *SMALL, "--epochs", 2, "--pretrain-epochs", 2, "--output-dir", folder)
+    aam(*options, "--repeats", 2, "--whole-networks", *SMALL, "--epochs", 2, "--pretrain-epochs", 2, "--output-dir", folder)
     folds = pd.read_csv(folder / "folds.tsv", sep="\t")
     assert (folds.groupby(["repeat", "sample"]).size() == 1).all()
     assert (folds.groupby(["repeat", "group"])["fold"].nunique() == 1).all()
     said = pd.read_csv(folder / "predictions.tsv", sep="\t")
     summary = pd.read_csv(folder / "summary.tsv", sep="\t").set_index("model")
     assert set(said["model"]) == set(summary.index)
-    ours = {"AAM from scratch", "AAM pretrained", "AAM frozen base", "AAM pretrained + random forest"}
+    ours = {"AAM", "AAM auto", "whole network from scratch", "whole network pretrained", "whole network, frozen base"}
     assert ours < set(summary.index)
     assert {"median", "median of each level", "random forest", "nearest neighbours, UniFrac"} < set(summary.index)
     assert (said.groupby(["model", "repeat"]).size() == 60).all()
@@ -94,7 +101,9 @@ def test_a_number_by_all_models(community, tmp_path):
     by_hand = errors.groupby([said["model"], said["repeat"]]).mean().groupby("model").mean()
     np.testing.assert_allclose(summary["mae"].sort_index(), by_hand.sort_index(), rtol=1e-4)
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert re.match(r"AAM .* predicts age with MAE \d", metrics["verdict"])
+    assert re.match(r"AAM auto predicts age with MAE \d", metrics["verdict"])
+    assert re.match(r"Spearman -?0\.\d+, tested samples", metrics["facts"]["UniFrac recovery"])
+    assert "UniFrac recovery" not in summary.index
     text = check_page(folder)
     assert metrics["verdict"].split(",")[0] in text
     assert not (folder / "checkpoints").exists()
@@ -204,7 +213,7 @@ def test_what_cannot_be_evaluated_is_refused(community, tmp_path):
     assert "--folds 9: there are 4 groups only" in said
 
 
-def test_the_network_never_reads_the_truth_of_what_is_tested(community, tmp_path):
+def test_aam_never_reads_the_truth_of_what_is_tested(community, tmp_path):
     """Nor its samples, in pretraining: another truth and other reads of the tested samples leave the same model."""
     config = EvaluateConfig(
         data=TableOptions(table=community / "table.biom"),
@@ -229,12 +238,14 @@ def test_the_network_never_reads_the_truth_of_what_is_tested(community, tmp_path
             counts[fold.test[1:]] = counts[fold.test[:-1]]
         table = type(study.table)(counts.tocsr(), study.table.sample_ids, study.table.feature_ids)
         changed = type(study)(table, study.sequences, study.asv_tokens, metadata)
-        networks = Networks(changed, task, distance, config, tmp_path)
+        networks = WholeNetworks(changed, task, distance, config, tmp_path)
         fits = [
             networks.pretrained(fold.train),
             networks.fit(fold.train, None, freeze=False),
             networks.fit(fold.train, networks.encoder(fold.train), freeze=True),
         ]
-        predicted.append([fitted.predict(problem, fold.train) for fitted, problem in fits])
+        alone = [fitted.predict(problem, fold.train) for fitted, problem in fits]
+        together = Combined(changed, config).learners()
+        predicted.append([*alone, *(learner(task, fold.train, fold.train) for learner in together.values())])
     np.testing.assert_allclose(*predicted, rtol=1e-6)
     assert not np.allclose(predicted[0][0], predicted[0][1])

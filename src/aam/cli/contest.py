@@ -21,11 +21,14 @@ from aam.cli.predict import decode_training_units
 from aam.cli.pretrain import DISTANCE_METRICS, PretrainConfig
 from aam.cli.study import Study
 from aam.cli.train import CLASS_METRICS, REGRESSION_METRICS, TrainConfig
+from aam.compute import default_device
 from aam.config import EncoderOptions, FitOptions, OutputOptions, PretrainSampleOptions, SampleOptions, TrainObjectives
+from aam.data.dataset import SampleDataset
 from aam.data.splits import Split, split_samples
 from aam.ensemble.ensemble import FittedMembers, fit_members
 from aam.ensemble.members import MEMBERS, NETWORKS, MemberName
 from aam.evaluation.baselines import Learner, Task
+from aam.inference import TableSamples, embed_samples
 from aam.models import SequenceEncoder
 from aam.training.fit import check_fit, monitor_of
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NETWORK, AUTO = "AAM", "AAM auto"
+RECOVERY = "UniFrac recovery"
 SCRATCH, PRETRAINED, FROZEN = "whole network from scratch", "whole network pretrained", "whole network, frozen base"
 
 
@@ -93,6 +97,19 @@ class WholeNetworks:
             # A frozen encoder runs once, on one draw.
             **({} if self.config.reads.rarefy_each_epoch else frozen),
         }
+
+    def recovery(self, task: Task, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        """Spearman correlation of distances between pretrained embeddings of tested samples with UniFrac, [1]; 0 for under 3."""
+        from scipy.spatial.distance import pdist, squareform
+        from scipy.stats import spearmanr
+
+        if len(test) < 3:
+            return np.zeros(1)
+        dataset = SampleDataset(self.study.table, self.config.reads, self.config.fit.seed)
+        encoder = self.encoder(train).to(default_device())
+        embedded = embed_samples(encoder, TableSamples(dataset, self.study.asv_tokens, test), 64)
+        truth = squareform(task.distances[np.ix_(test, test)], checks=False)
+        return np.nan_to_num(np.array([spearmanr(pdist(embedded), truth).statistic]))
 
     def pretrained(self, train: np.ndarray) -> tuple[FittedPredictor, Problem]:
         """Pretrained, then trained as a whole, on the rows `train`."""

@@ -120,7 +120,7 @@ def evaluate(config: EvaluateConfig) -> None:
     Everything is fitted inside the training samples of each fold. The output folder holds a report, index.html.
     """
     from aam.cache import Cache
-    from aam.cli.contest import AUTO, Combined, WholeNetworks
+    from aam.cli.contest import AUTO, RECOVERY, Combined, WholeNetworks
     from aam.cli.output import start_run
     from aam.cli.study import drawn, join, read_distances_of, read_study
     from aam.compute import check_compute
@@ -149,15 +149,17 @@ def evaluate(config: EvaluateConfig) -> None:
     if config.contest.whole_networks:
         networks = WholeNetworks(study, task, distance, config, folder)
         networks.check([fold.train for fold in folds])
-        contestants |= networks.learners()
+        # No prediction, but made where the predictions are: by the encoder of each fold.
+        contestants |= networks.learners() | {RECOVERY: networks.recovery}
     kept = KeptFolds(folder / "folds", key_of_run(study, task, folds, distance, config))
     predictions, failed = run_contest(task, contestants, folds, kept)
+    recovered = predictions.pop(RECOVERY, [])
     outcome = outcome_of(task, classes, folds, predictions)
     write_predictions(study, outcome, folder / "predictions.tsv")
     headline = AUTO if AUTO in predictions else None
     found = [*failed, *warnings_of(study, task, outcome, config)]
     beaten = [name for name in simple if name in predictions]
-    write_report(study_facts(study, task, config), outcome, beaten, found, folder, headline)
+    write_report(study_facts(study, task, config, recovered), outcome, beaten, found, folder, headline)
     log.info("wrote %s", folder / "index.html")
 
 
@@ -317,8 +319,8 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
     pd.concat(parts).to_csv(path, sep="\t", index=False)
 
 
-def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, str]:
-    """What the report says of the data, by name."""
+def study_facts(study: Study, task: Task, config: EvaluateConfig, recovered: list[np.ndarray]) -> dict[str, str]:
+    """What the report says of the data, by name; `recovered`: UniFrac of tested samples, by fold."""
     samples, asvs = study.table.counts.shape
     groups = f"{len(set(task.groups))} of {config.samples.group_column}" if task.groups is not None else "none: folds are random"
     folding = config.folding
@@ -334,6 +336,11 @@ def study_facts(study: Study, task: Task, config: EvaluateConfig) -> dict[str, s
         "groups": groups,
         "tested": dealt,
         **({"pretraining": pretrained} if config.contest.whole_networks else {}),
+        **(
+            {"UniFrac recovery": f"Spearman {sum(float(part[0]) for part in recovered) / len(recovered):.3f}, tested samples"}
+            if recovered
+            else {}
+        ),
     }
 
 
