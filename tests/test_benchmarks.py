@@ -8,9 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aam.config import ComputeOptions, ModelOptions
-from aam.data.simulate import simulate
+from aam.data.simulate import simulate, write_simulation
 from aam.models import SequenceEncoder
-from benchmarks import memory, scaling, throughput, unifrac
+from benchmarks import accuracy, memory, scaling, throughput, unifrac
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, forward_flops, masked_flops, positions_of
 from benchmarks.measure import interleave, text_table
 from benchmarks.peak import highest, restart_peak
@@ -168,3 +168,19 @@ def test_the_exponent_of_a_power_law():
     powers = {"ms": 0.62, "ASVs": 0.6, "GFLOP": 0.8}
     assert "nearest: the distinct ASVs" in scaling.law_of("samples per batch", powers)
     assert "nearest: the useful arithmetic" in scaling.law_of("width", {"ms": 1.5, "ASVs": 0.0, "GFLOP": 1.6})
+
+
+@pytest.mark.slow
+def test_accuracy_is_evaluated_once_and_shown(tmp_path, monkeypatch, capsys):
+    write_simulation(simulate(0, n_samples=24, n_asvs=30, length=40), tmp_path / "qadabra")
+    question = accuracy.Question("small", "qadabra", "age", ("--folds", "2"), 1.0, 2.0)
+    monkeypatch.setattr(accuracy, "QUESTIONS", (question,))
+    monkeypatch.setattr(accuracy, "REPEATS", 1)
+    for _ in range(2):
+        assert accuracy.main(["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--only", "small"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "| model | `qadabra` age, MAE |"
+        assert sum(line.startswith(("| AAM |", "| AAM auto |", "| random forest |")) for line in lines) == 3
+    made = (tmp_path / "out" / "small" / "index.html").stat().st_mtime
+    assert accuracy.main(["--show", "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "small" / "index.html").stat().st_mtime == made

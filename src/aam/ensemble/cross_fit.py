@@ -7,6 +7,7 @@ samples. The other members are fitted once more, to all samples.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,8 @@ def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], job
     nothing = rows[:0]
     work = [(name, rows[learn], rows[judge]) for name in names for learn, judge in parts]
     work += [(name, rows, nothing) for name in names if name != "network"]
+    # A worker that has grown is replaced, and says so.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     with parallel_config(backend="loky", inner_max_num_threads=1):
         found = Parallel(n_jobs=jobs)(delayed(_fit_of)(name, lesson, rows) for name in names)
         fits: dict[MemberName, Fit] = dict(zip(names, found, strict=True))

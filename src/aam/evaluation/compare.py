@@ -153,7 +153,11 @@ def mean_score(outcome: Outcome, model: str) -> float:
 
 def gain(outcome: Outcome, score: np.ndarray | float, reference: np.ndarray | float) -> np.ndarray:
     """How much better a score is than a reference: share of the error taken away, or difference of AUC."""
-    return np.asarray(score) - reference if outcome.classes else 1 - np.asarray(score) / reference
+    if outcome.classes:
+        return np.asarray(score) - reference
+    # A reference without error cannot be bettered.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - np.asarray(score) / reference
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
