@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from biom import Table
+from safetensors.numpy import load_file, save_file
 
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
@@ -124,6 +125,29 @@ def test_the_folder_holds_no_code_and_damage_is_said(of_load, community, tmp_pat
     (broken / "asvs.txt").write_text("ACGT\n")
     predict = ["predict", "--model", broken, "--table", community / "table.biom", "--output", tmp_path / "p.tsv"]
     assert "not a complete model folder" in aam(*predict, code=2)
+    (broken / "asvs.txt").write_bytes((folder / "asvs.txt").read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    for change in (
+        {"members": {**config["ensemble"]["members"], "network": 10**9}},
+        {"members": []},
+        {"weights": {**config["ensemble"]["weights"], "network": float("nan")}},
+        {"weights": {"network": 1.0}},
+        {"overall": {"power": "x"}},
+    ):
+        (broken / "config.json").write_text(json.dumps({**config, "ensemble": {**config["ensemble"], **change}}))
+        assert "not a complete model folder" in aam(*predict, code=2), change
+    (broken / "config.json").write_bytes((folder / "config.json").read_bytes())
+    arrays = load_file(folder / "model.safetensors")
+    changes = {
+        "forest.0.left": np.zeros_like(arrays["forest.0.left"]),  # a walk without end
+        "forest.0.kept": arrays["forest.0.kept"] + 10_000,
+        "wide.0.shift": np.array([np.nan]),
+        "network.0.project.weight": np.zeros((3, 3), dtype=np.float32),
+        "words.shift": np.zeros(3, dtype=np.float32),
+    }
+    for name, value in changes.items():
+        save_file({**arrays, name: value}, broken / "model.safetensors")
+        assert "not a complete model folder" in aam(*predict, code=2), name
     (broken / "asvs.txt").unlink()
     assert "not a complete model folder" in aam(*predict, code=2)
     said = aam("embed", "--model", of_load, "--table", community / "table.biom", "--output", tmp_path / "e.tsv", code=2)

@@ -136,7 +136,8 @@ def test_classes_are_covered_too_and_surer_models_have_smaller_sets():
         shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         said = {"model": [shares[fold.test] for fold in folds]}
         share, size = covered(Outcome(truth, ("a", "b", "c"), np.arange(900), (), folds, said), "model")
-        assert abs(share - 0.9) < 0.03
+        # A set always has the likeliest class: a model that is right more often than 9 times in 10 covers more.
+        assert 0.87 < share < (0.93 if signal < 1 else 1.0)
         sizes.append(size)
     assert sizes[1] < sizes[0] <= 3
 

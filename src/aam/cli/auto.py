@@ -16,6 +16,7 @@ from aam.cli.fitting import Problem, pose_problem
 from aam.cli.predict import decode_training_units
 from aam.cli.results import score_table
 from aam.cli.study import Study, drawn, write_split
+from aam.config import TrainComputeOptions, TreeOptions
 from aam.data.splits import Split
 from aam.data.targets import ClassTarget
 from aam.ensemble.cross_fit import PARTS
@@ -38,6 +39,8 @@ def train_auto(config: TrainConfig, study: Study, folder: Path) -> None:
     """Fit the members, weigh them on groups that they did not learn from, score them on the test part, and save them."""
     from aam.cli.train import score
 
+    if config.distances != TreeOptions() or config.compute != TrainComputeOptions():
+        log.warning("options of trees, distances, memory and speed are of one network (--no-auto): they are not used")
     study = drawn(study, config.reads, config.fit.seed)
 
     def split_by(labels: np.ndarray | None) -> Split:
@@ -80,7 +83,7 @@ def samples_of(problem: Problem, groups: np.ndarray | None) -> Samples:
     study, target = problem.study, problem.info.target
     classes = len(target.classes) if isinstance(target, ClassTarget) else None
     learned = problem.target if classes else problem.target.astype(np.float64)
-    return Samples(study.table.counts, study.asv_tokens, study.sequences, learned, classes, groups)
+    return Samples(study.table.counts, study.asv_tokens, learned, classes, groups)
 
 
 def limit_of(problem: Problem, fitted: FittedMembers, decoded: np.ndarray) -> float | None:

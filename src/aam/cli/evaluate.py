@@ -296,7 +296,7 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
     """predictions.tsv: every model, every tested sample, with its 90 % interval, or set and probabilities of classes."""
     import pandas as pd
 
-    from aam.evaluation.intervals import fold_thresholds
+    from aam.evaluation.intervals import fold_thresholds, likely
 
     parts = []
     for model, by_fold in outcome.predictions.items():
@@ -311,8 +311,8 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
                 names = [outcome.classes[k] for k in outcome.truth[fold.test]]
                 best = [outcome.classes[k] for k in predicted.argmax(axis=1)]
                 shares = {f"probability of {name}": predicted[:, k] for k, name in enumerate(outcome.classes)}
-                likely = [";".join(outcome.classes[k] for k in (-said).argsort() if 1 - said[k] <= limit) for said in predicted]
-                parts.append(pd.DataFrame({**about, "true": names, "predicted": best, "set": likely, **shares}))
+                sets = [";".join(outcome.classes[k] for k in likely(said, limit)) for said in predicted]
+                parts.append(pd.DataFrame({**about, "true": names, "predicted": best, "set": sets, **shares}))
             else:
                 values = {"true": outcome.truth[fold.test], "predicted": predicted}
                 parts.append(pd.DataFrame({**about, **values, "lower": predicted - limit, "upper": predicted + limit}))

@@ -59,8 +59,8 @@ def predict(config: PredictConfig) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """decoded: numbers in original units [N], or class probabilities [N, K]; familiarity: [N] distance to the nearest training
-    sample, above 1 for a stranger, or None where the model does not know its training samples.
+    """decoded: numbers in original units [N], or class probabilities [N, K]; familiarity: [N] how far a sample's ASVs
+    are from those that were learned from, above 1 for a stranger, or None where the model does not know them.
     """
 
     sample_ids: tuple[str, ...]
@@ -78,7 +78,7 @@ def predict_together(config: PredictConfig, loaded: LoadedEnsemble) -> Predicted
     about, ensemble = loaded.info.target, loaded.ensemble
     assert about is not None
     study = drawn(read_model_input(config.data, loaded.info.reads), loaded.info.reads, SEED)
-    table = ensemble.catalogue.see(study.table.counts, study.asv_tokens, study.sequences)
+    table = ensemble.catalogue.see(study.table.counts, study.asv_tokens)
     decoded = decode_training_units(ensemble.predict(table, np.arange(len(study.table.sample_ids))), about.target)
     familiarity = loaded.familiar.distances(table)
     strangers = int((familiarity > 1).sum())
@@ -164,6 +164,7 @@ def write_intervals(path: Path, said: Predicted) -> None:
     import pandas as pd
 
     from aam.data.targets import RegressionTarget
+    from aam.evaluation.intervals import likely
 
     columns: dict[str, object] = {}
     limit, target, decoded = said.about.interval, said.about.target, said.decoded
@@ -171,7 +172,7 @@ def write_intervals(path: Path, said: Predicted) -> None:
         columns = {"lower": decoded - limit, "upper": decoded + limit}
     elif limit is not None:
         names = target.classes  # type: ignore[union-attr]
-        columns = {"set": [";".join(names[k] for k in (-row).argsort() if 1 - row[k] <= limit) for row in decoded]}
+        columns = {"set": [";".join(names[k] for k in likely(row, limit)) for row in decoded]}
     if said.familiarity is not None:
         columns |= {"distance_to_training": said.familiarity, "out_of_distribution": said.familiarity > 1}
     pd.DataFrame(columns, index=pd.Index(said.sample_ids, name="SampleID")).to_csv(intervals_path(path), sep="\t")

@@ -86,6 +86,7 @@ class TrainConfig(ConfigFile):
         ]
         given += ["categorical_columns"] if self.target.categorical_columns else []
         given += ["rarefy_each_epoch"] if self.reads.rarefy_each_epoch else []
+        given += [] if self.target.loss_type == TargetOptions(metadata_column="").loss_type else ["loss_type"]
         given += ["resume"] if self.output.resume else []
         return [f"--{name.replace('_', '-')}" for name in given]
 

@@ -8,7 +8,8 @@ samples. The other members are fitted once more, to all samples.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,8 +18,9 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 
 from aam.ensemble.lesson import Lesson
-from aam.ensemble.members import PATHS, Member, MemberName, NetworkMember, TreesMember, WideMember
+from aam.ensemble.members import OF_SEQUENCES, PATHS, Member, MemberName, NetworkMember, TreesMember, WideMember
 from aam.ensemble.wide import WideInputs, shares_of
+from aam.errors import InputError
 from aam.evaluation.folds import inner_folds
 from aam.progress import track
 
@@ -39,6 +41,13 @@ class CrossFitted:
 def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
     """Fit the members `names` to the samples `rows`, `jobs` at a time, with a progress bar where `show`."""
     parts = inner_folds(rows, PARTS, lesson.seed, groups=lesson.groups, labels=lesson.labels)
+    for learn, _ in parts:
+        if lesson.labels is not None and len(set(lesson.labels[rows[learn]])) < 2:
+            raise InputError("a part of the samples to learn from has one class only: too few groups have the others")
+    names = [name for name in names if lesson.table.known or name in OF_SEQUENCES]
+    if torch.cuda.is_available():
+        # Each worker takes memory of the GPU for itself.
+        jobs = min(jobs, 2)
     nothing = rows[:0]
     work = [(name, rows[learn], rows[judge]) for name in names for learn, judge in parts]
     work += [(name, rows, nothing) for name in names if name != "network"]
@@ -58,15 +67,30 @@ def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], job
     for (name, _, asked), (member, said) in zip(work, results, strict=True):
         if len(asked):
             judged[name][place[asked]] = said
-        if name == "network" or not len(asked):
+        if member is not None:
             members[name].append(member)
     return CrossFitted(members, judged)
 
 
-def _run(fit: Fit, lesson: Lesson, learned: np.ndarray, asked: np.ndarray) -> tuple[Member, np.ndarray]:
+def _run(fit: Fit, lesson: Lesson, learned: np.ndarray, asked: np.ndarray) -> tuple[Member | None, np.ndarray]:
+    """Fit, and predict what is asked; only networks, and members of all samples, are kept."""
+    with _one_thread():
+        member = fit(lesson, learned)
+        if not len(asked):
+            return member, asked
+        said = member.predict(lesson.table, asked)
+        return member if isinstance(member, NetworkMember) else None, said
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small operations on one core: the others have work of their own."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    member = fit(lesson, learned)
-    return member, member.predict(lesson.table, asked) if len(asked) else asked
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fit_of(name: MemberName, lesson: Lesson, rows: np.ndarray) -> Fit:
@@ -75,7 +99,7 @@ def _fit_of(name: MemberName, lesson: Lesson, rows: np.ndarray) -> Fit:
         return NetworkMember.fit
     if name in ("forest", "boosting"):
         return partial(TreesMember.fit, kind=name)
-    torch.set_num_threads(1)
     inputs = WideInputs.of(lesson.table).rows(rows)
-    shares = shares_of(inputs, PATHS[name], lesson.target[rows], lesson.groups_of(rows), lesson.classes, lesson.seed)
+    with _one_thread():
+        shares = shares_of(inputs, PATHS[name], lesson.target[rows], lesson.groups_of(rows), lesson.classes, lesson.seed)
     return partial(WideMember.fit, shares=shares)

@@ -17,7 +17,7 @@ from sklearn.ensemble import (
 
 from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.lesson import Lesson
-from aam.ensemble.network import OPTIONS, run_networks, train_network
+from aam.ensemble.network import OPTIONS, run_network, train_network
 from aam.ensemble.trees import Trees, of_boosting, of_forest
 from aam.ensemble.wide import Shares, Uses, WideInputs, WidePath, fit_wide
 from aam.models import SampleNetwork
@@ -26,10 +26,14 @@ MemberName = Literal["network", "identity", "sequence", "wide", "forest", "boost
 # What each wide path looks at: which ASVs are there; which sequences; both, with abundances.
 PATHS: dict[MemberName, Uses] = {"identity": (True, False, False), "sequence": (False, False, True), "wide": (True, True, True)}
 NETWORKS: tuple[MemberName, ...] = ("network", *PATHS)
+# Those that need no ASV to be known.
+OF_SEQUENCES: tuple[MemberName, ...] = ("network", "sequence")
 MEMBERS: tuple[MemberName, ...] = (*NETWORKS, "forest", "boosting")
 Arrays = dict[str, np.ndarray]
 
 _TREES, _BOOSTS, _BOOST_RATE = 200, 200, 0.06
+# Samples that one tree of a forest learns from, at most.
+_MOST_FOR_A_TREE = 10_000
 # An ASV in fewer of the training samples than this share, or than two of them, is no feature of trees.
 _PREVALENCE = 0.01
 
@@ -42,6 +46,9 @@ class Member(Protocol):
 
     def arrays(self) -> Arrays:
         """All that it is, to be saved."""
+
+    def require_fit(self, width: int, known: int) -> None:
+        """ValueError or RuntimeError for arrays that are no such member of ASV vectors [width] and `known` ASVs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +73,16 @@ class NetworkMember:
         return network.eval()
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        said = run_networks([self.network()], table, rows)
+        said = run_network(self.network(), table, rows)
         return said if said.shape[1] > 1 else said[:, 0]
 
     def arrays(self) -> Arrays:
         return self.weights
+
+    def require_fit(self, width: int, known: int) -> None:
+        network = self.network()
+        if (network.project.in_features, network.identity.num_embeddings) != (width, known + 1):
+            raise ValueError("a network is of other ASVs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,53 +107,81 @@ class WideMember:
     def arrays(self) -> Arrays:
         return vars(self.path)
 
+    def require_fit(self, width: int, known: int) -> None:
+        path = self.path
+        outputs = path.shift.shape[0]
+        shapes = (path.by_presence.shape, path.by_abundance.shape, path.landmarks.shape[1:], path.place_mean.shape)
+        if shapes != ((known, outputs), (known, outputs), (width,), (width,)) or path.reach <= 0:
+            raise ValueError("a wide path is of other ASVs")
+
 
 @dataclass(frozen=True, eq=False)
 class TreesMember:
-    """Trees on the shares of the ASVs `kept`, places among the known; `link`: what makes predictions of their sums."""
+    """Trees on the shares of the ASVs `kept`, places among the known; `link`: what makes predictions of their sums; `outputs`: of
+    all, `learned` the places of those that the samples learned from have.
+    """
 
     trees: Trees
     kept: np.ndarray
     link: Literal["none", "softmax", "sigmoid"]
+    outputs: int
+    learned: np.ndarray
 
     @classmethod
     def fit(cls, lesson: Lesson, rows: np.ndarray, kind: Literal["forest", "boosting"]) -> TreesMember:
-        shares = lesson.table.known_shares()[rows]
+        shares = lesson.table.known_shares[rows]
         present = np.bincount(shares.indices, minlength=shares.shape[1])
         kept = np.flatnonzero(present >= min(present.max(initial=0), max(2.0, _PREVALENCE * len(rows))))
-        x, model = shares[:, kept].toarray().astype(np.float32), _trees(kind, lesson)
+        x, model = shares[:, kept].astype(np.float32).toarray(), _trees(kind, lesson, len(rows))
         model.fit(x, lesson.target[rows])
+        learned = np.zeros(1, dtype=np.int64) if lesson.classes is None else model.classes_
+        about = (lesson.outputs, learned)
         if kind == "forest":
-            return cls(of_forest(model), kept, "none")
-        link = {None: "none", 2: "sigmoid"}.get(lesson.classes, "softmax")
-        return cls(of_boosting(model), kept, link)  # type: ignore[arg-type]
+            return cls(of_forest(model), kept, "none", *about)
+        trees = of_boosting(model)
+        link: Literal["none", "softmax", "sigmoid"] = "none" if lesson.classes is None else "softmax"
+        return cls(trees, kept, "sigmoid" if len(learned) > trees.value.shape[1] else link, *about)
 
     @classmethod
     def of(cls, arrays: Arrays) -> TreesMember:
         trees = Trees(**{field.name: arrays[field.name] for field in fields(Trees)})
         link = {0: "none", 1: "softmax", 2: "sigmoid"}[int(arrays["link"])]
-        return cls(trees, arrays["kept"], link)  # type: ignore[arg-type]
+        return cls(trees, arrays["kept"], link, int(arrays["outputs"]), arrays["learned"])  # type: ignore[arg-type]
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        sums = self.trees.predict(table.known_shares()[rows][:, self.kept].toarray().astype(np.float32))
+        said = self.trees.predict(table.known_shares[rows][:, self.kept].astype(np.float32).toarray())
+        if self.outputs == 1:
+            return said[:, 0]
         if self.link == "sigmoid":
-            return softmax(np.concatenate([np.zeros_like(sums), sums], axis=1), axis=1)
-        if self.link == "softmax":
-            return softmax(sums, axis=1)
-        return sums if sums.shape[1] > 1 else sums[:, 0]
+            said = np.concatenate([np.zeros_like(said), said], axis=1)
+        probabilities = np.zeros((len(rows), self.outputs))
+        probabilities[:, self.learned] = said if self.link == "none" else softmax(said, axis=1)
+        return probabilities
 
     def arrays(self) -> Arrays:
-        return {**vars(self.trees), "kept": self.kept, "link": np.array({"none": 0, "softmax": 1, "sigmoid": 2}[self.link])}
+        link = np.array({"none": 0, "softmax": 1, "sigmoid": 2}[self.link])
+        return {**vars(self.trees), "kept": self.kept, "link": link, "outputs": np.array(self.outputs), "learned": self.learned}
+
+    def require_fit(self, width: int, known: int) -> None:
+        trees, here = self.trees, np.arange(len(self.trees.feature))
+        inner = trees.feature >= 0
+        # Children after their node: no walk goes on for ever.
+        below = all((side[inner] > here[inner]).all() and (side[inner] < len(here)).all() for side in (trees.left, trees.right))
+        inside = (trees.feature < len(self.kept)).all() and (trees.roots >= 0).all() and (trees.roots < len(here)).all()
+        if not (below and inside and (self.kept >= 0).all() and (self.kept < known).all()):
+            raise ValueError("trees that lead nowhere")
 
 
-def _trees(kind: Literal["forest", "boosting"], lesson: Lesson) -> Any:
+def _trees(kind: Literal["forest", "boosting"], lesson: Lesson, n: int) -> Any:
     """Unfitted, of scikit-learn."""
     if kind == "forest":
         settings: dict[str, Any] = {"n_estimators": _TREES, "random_state": lesson.seed, "min_samples_leaf": 2}
+        if n > _MOST_FOR_A_TREE:
+            settings["max_samples"] = _MOST_FOR_A_TREE
         if lesson.classes is None:
             return RandomForestRegressor(max_features=1 / 3, **settings)
         return RandomForestClassifier(max_features="sqrt", class_weight="balanced", **settings)
-    settings = {"max_iter": _BOOSTS, "learning_rate": _BOOST_RATE, "random_state": lesson.seed}
+    settings = {"max_iter": _BOOSTS, "learning_rate": _BOOST_RATE, "random_state": lesson.seed, "early_stopping": False}
     if lesson.classes is None:
         # What models are judged by.
         return HistGradientBoostingRegressor(loss="absolute_error", **settings)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -110,27 +109,29 @@ def train_network(lesson: Lesson, rows: np.ndarray, seed: int) -> SampleNetwork:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, loader)
+    try:
+        trainer.fit(module, loader)
+    except SystemExit as stop:
+        # Lightning makes exit code 1 of a Ctrl-C.
+        raise KeyboardInterrupt from stop
     return network.cpu().eval()
 
 
 @torch.inference_mode()
-def run_networks(networks: Sequence[nn.Module], table: SeenTable, rows: np.ndarray) -> np.ndarray:
-    """Mean of the networks' outputs, float64 [rows, outputs]: training units, or class probabilities."""
+def run_network(network: SampleNetwork, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+    """What a network says of the samples `rows`, float64 [rows, outputs]: training units, or class probabilities."""
     device = default_device()
-    vectors, identity = torch.tensor(table.vectors).to(device), torch.tensor(table.identity).to(device)
+    network.to(device)
+    vectors, identity = torch.tensor(table.vectors, device=device), torch.tensor(table.identity, device=device)
     samples = SampleDataset(table.feature_table(), ReadOptions(), 0)
-    order = rows[np.argsort(np.diff(table.counts.indptr)[rows], kind="stable")]
+    # By size, so that little is padding.
+    order = np.argsort(np.diff(table.counts.indptr)[rows], kind="stable")
     parts = []
-    for network in networks:
-        network.to(device)
-    for batch in make_loader(samples, Collate(table.tokens[:, :1]), order, _PREDICTED_AT_ONCE, shuffle=False):
+    for batch in make_loader(samples, Collate(table.tokens[:, :1]), rows[order], _PREDICTED_AT_ONCE, shuffle=False):
         moved = batch.to(device)
-        known = (vectors[moved.asv_columns], identity[moved.asv_columns], moved.asv_index, moved.counts)
-        outputs = [network(*known).double() for network in networks]
-        said = [output.softmax(dim=1) for output in outputs] if outputs[0].shape[1] > 1 else outputs
-        parts.append(torch.stack(said).mean(dim=0).cpu())
-    found = torch.cat(parts).numpy()
-    place = np.empty(len(table.counts.indptr), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return found[place[rows]]
+        columns = moved.asv_columns
+        output = network(vectors[columns], identity[columns], moved.asv_index, moved.counts).double()
+        parts.append((output.softmax(dim=1) if output.shape[1] > 1 else output).cpu())
+    found = np.empty((len(rows), parts[0].shape[1]))
+    found[order] = torch.cat(parts).numpy()
+    return found

@@ -12,8 +12,8 @@ import numpy as np
 class Trees:
     """Binary trees, whose values are added up.
 
-    Of all nodes of all trees: feature int64 (-1 for a leaf), threshold float64 (below or equal goes left), left and right int64,
-    value float64 [nodes, outputs]. roots: int64 [trees]; start: float64 [outputs], what is added to.
+    Of all nodes of all trees: feature int32 (-1 for a leaf), threshold float64 (below or equal goes left), left and right int32,
+    which come after their node, value float64 [nodes, outputs]. roots: int32 [trees]; start: float64 [outputs], what is added to.
     """
 
     feature: np.ndarray
@@ -44,12 +44,12 @@ def of_forest(forest: Any) -> Trees:
     ends = np.cumsum([0, *(tree.node_count for tree in trees)])
     value = np.concatenate([tree.value[:, 0, :] for tree in trees]) / len(trees)
     return Trees(
-        np.concatenate([np.where(tree.children_left < 0, -1, tree.feature) for tree in trees]).astype(np.int64),
+        np.concatenate([np.where(tree.children_left < 0, -1, tree.feature) for tree in trees]).astype(np.int32),
         np.concatenate([tree.threshold for tree in trees]),
-        np.concatenate([tree.children_left + start for tree, start in zip(trees, ends, strict=False)]).astype(np.int64),
-        np.concatenate([tree.children_right + start for tree, start in zip(trees, ends, strict=False)]).astype(np.int64),
+        np.concatenate([tree.children_left + start for tree, start in zip(trees, ends, strict=False)]).astype(np.int32),
+        np.concatenate([tree.children_right + start for tree, start in zip(trees, ends, strict=False)]).astype(np.int32),
         value,
-        ends[:-1],
+        ends[:-1].astype(np.int32),
         np.zeros(value.shape[1]),
     )
 
@@ -57,7 +57,7 @@ def of_forest(forest: Any) -> Trees:
 def of_boosting(model: Any) -> Trees:
     """Of a fitted HistGradientBoosting model: the sum is what its link function is applied to, one output per number or class.
 
-    scikit-learn offers no public way to these trees; `tests/ensemble/test_trees.py` holds the equality.
+    scikit-learn offers no public way to these trees; `tests/ensemble/test_members.py` holds the equality.
     """
     by_output = [(output, tree.nodes) for step in model._predictors for output, tree in enumerate(step)]
     ends = np.cumsum([0, *(len(nodes) for _, nodes in by_output)])
@@ -68,11 +68,11 @@ def of_boosting(model: Any) -> Trees:
     joined = np.concatenate([nodes for _, nodes in by_output])
     offset = np.repeat(ends[:-1], np.diff(ends))
     return Trees(
-        np.where(joined["is_leaf"], -1, joined["feature_idx"]).astype(np.int64),
+        np.where(joined["is_leaf"], -1, joined["feature_idx"]).astype(np.int32),
         joined["num_threshold"].astype(np.float64),
-        joined["left"].astype(np.int64) + offset,
-        joined["right"].astype(np.int64) + offset,
+        joined["left"].astype(np.int32) + offset,
+        joined["right"].astype(np.int32) + offset,
         value,
-        ends[:-1],
+        ends[:-1].astype(np.int32),
         np.asarray(model._baseline_prediction, dtype=np.float64).reshape(outputs),
     )

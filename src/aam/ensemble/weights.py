@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
+from scipy.optimize import minimize
+from scipy.special import logsumexp, softmax
 
 _SURE = 1e-6
+# Towards leaving probabilities as they are, for few samples.
+_PULL = 0.1
 
 Name = TypeVar("Name", bound=str)
 
 
 def loss(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean absolute error of numbers [n], or of class probabilities [n, K] the log loss with classes weighted alike."""
+    """Mean absolute error of numbers [n], or the log loss of class probabilities [n, K]."""
     if predicted.ndim == 1:
         return float(np.abs(truth - predicted).mean())
-    members = np.bincount(truth, minlength=predicted.shape[1]).clip(min=1)
-    said = predicted[np.arange(len(truth)), truth].clip(_SURE, 1)
-    return float(np.average(-np.log(said), weights=1 / members[truth]))
+    return float(-np.log(predicted[np.arange(len(truth)), truth].clip(_SURE, 1)).mean())
 
 
 def choose_weights(truth: np.ndarray, judged: Mapping[Name, np.ndarray]) -> dict[Name, float]:
@@ -30,10 +31,14 @@ def choose_weights(truth: np.ndarray, judged: Mapping[Name, np.ndarray]) -> dict
     members apart reliably, and weights that try to are worse on new groups: `EXPERIMENTS.md` has the numbers.
     """
     some = next(iter(judged.values()))
-    trivial = np.full(len(truth), np.median(truth)) if some.ndim == 1 else np.full_like(some, 1 / some.shape[1])
+    trivial = np.full(len(truth), np.median(truth)) if some.ndim == 1 else np.tile(_shares(truth, some.shape[1]), (len(truth), 1))
     least = loss(truth, trivial)
     useful = [name for name, said in judged.items() if loss(truth, said) < least] or list(judged)
     return {name: (name in useful) / len(useful) for name in judged}
+
+
+def _shares(labels: np.ndarray, classes: int) -> np.ndarray:
+    return np.bincount(labels, minlength=classes) / len(labels)
 
 
 def mean_of(weights: Mapping[Name, float], said: Mapping[Name, np.ndarray]) -> np.ndarray:
@@ -42,16 +47,29 @@ def mean_of(weights: Mapping[Name, float], said: Mapping[Name, np.ndarray]) -> n
     return np.asarray(np.sum(parts, axis=0))
 
 
-def sharpness(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Exponent that makes probabilities [n, K] of samples of known class truest (temperature scaling; Guo et al. 2017)."""
+@dataclass(frozen=True)
+class Calibration:
+    """What makes class probabilities true: a power for how sure they are, and for each class a bias, since members weigh rare and
+    common classes alike (bias-corrected temperature scaling; Alexandari et al. 2020, arXiv 1901.06852).
+    """
 
-    def after(power: float) -> float:
-        said = sharpened(probabilities, float(np.exp(power)))[np.arange(len(truth)), truth]
-        return float(-np.log(said.clip(_SURE)).mean())
+    power: float
+    biases: tuple[float, ...]
 
-    return float(np.exp(minimize_scalar(after, bounds=(-2.5, 2.5), method="bounded").x))
+    @classmethod
+    def fit(cls, truth: np.ndarray, probabilities: np.ndarray) -> Calibration:
+        """Fit to probabilities [n, K] of samples of known class that were not learned from."""
+        logs = np.log(probabilities.clip(_SURE))
+        classes = logs.shape[1]
 
+        def wrong(found: np.ndarray) -> float:
+            logits = np.exp(found[0]) * logs + found[1:]
+            penalty = _PULL * (found @ found) / len(truth)
+            return float((logsumexp(logits, axis=1) - logits[np.arange(len(truth)), truth]).mean() + penalty)
 
-def sharpened(probabilities: np.ndarray, power: float) -> np.ndarray:
-    """Probabilities [n, K] to a power, adding up to 1 again."""
-    return softmax(power * np.log(probabilities.clip(_SURE)), axis=1)
+        found = minimize(wrong, np.zeros(1 + classes), method="L-BFGS-B", bounds=[(-3.0, 3.0), *[(-6.0, 6.0)] * classes]).x
+        return cls(float(np.exp(found[0])), tuple((found[1:] - found[1:].mean()).tolist()))
+
+    def apply(self, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities [n, K], adding up to 1 again."""
+        return softmax(self.power * np.log(probabilities.clip(_SURE)) + np.array(self.biases), axis=1)

@@ -45,10 +45,10 @@ class WideInputs:
 
     @classmethod
     def of(cls, table: SeenTable) -> WideInputs:
-        shares = table.known_shares()
+        shares = table.known_shares
         abundance = shares.copy()
         abundance.data = np.maximum(np.log(shares.data) + _LEAST, 0.0) / _SPAN
-        return cls(shares.astype(bool).astype(np.float64), abundance, table.mean_vectors())
+        return cls(shares.astype(bool).astype(np.float64), abundance, table.mean_vectors)
 
     def rows(self, rows: np.ndarray) -> WideInputs:
         return WideInputs(self.presence[rows], self.abundance[rows], self.place[rows])
@@ -169,11 +169,13 @@ class WidePath:
 
 
 def some_groups(groups: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """Sorted positions of about `number` samples, whole groups drawn at random, three of them at least."""
+    """Sorted positions of about `number` samples of groups drawn at random, three at least; whole where they are not huge."""
     names, group, members = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(names))
-    enough = max(3, int(np.searchsorted(members[order].cumsum(), number)))
-    return np.flatnonzero(np.isin(group, order[:enough]))
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(names))
+    chosen = order[: max(3, int(np.searchsorted(members[order].cumsum(), number)))]
+    most = -(-number // len(chosen)) if members[chosen].sum() > 2 * number else len(groups)
+    return np.sort(np.concatenate([rng.permutation(np.flatnonzero(group == unit))[:most] for unit in chosen]))
 
 
 def one_hot(truth: np.ndarray, classes: int | None) -> np.ndarray:

@@ -129,7 +129,7 @@ def _trees(kind: str, features: tuple[Any, ...], task: Task, trees: int) -> list
 
 
 def _boosting(task: Task) -> list[Pipeline]:
-    settings: dict[str, Any] = {"max_iter": _BOOSTS, "learning_rate": 0.06, "random_state": task.seed}
+    settings: dict[str, Any] = {"max_iter": _BOOSTS, "learning_rate": 0.06, "random_state": task.seed, "early_stopping": False}
     model: Any
     if task.classes is None:
         # What models are compared by.

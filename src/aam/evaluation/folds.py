@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def require_learnable(task: Task, folds: Sequence[Fold], classes: Sequence[str])
             continue
         try:
             parts = inner_folds(fold.train, INNER_FOLDS, task.seed, groups=task.groups, labels=task.labels)
-        except ValueError as error:
+        except InputError as error:
             raise InputError(f"{fold.name}: {error}") from error
         for learn, _ in parts:
             if missing := set(range(len(classes))) - set(task.labels[fold.train[learn]]):
@@ -96,13 +97,21 @@ def inner_folds(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Positions in `rows` to learn from and to choose by, within a training part: groups [N] and labels [N] are of all samples.
 
-    Fewer than `number` where there are fewer groups.
+    Fewer than `number` where there are fewer groups. InputError where there is one, or a class has too few samples.
     """
     mine = None if groups is None else groups[rows]
     target = np.zeros(len(rows)) if labels is None else labels[rows]
     units = len(rows) if mine is None else len(set(mine))
+    if units < 2:
+        raise InputError("one group is learned from only: nothing can be chosen by it")
     splitter = _splitter(min(number, units), seed, mine is not None, labels is not None)
-    return list(splitter.split(rows, target, mine))
+    try:
+        with warnings.catch_warnings():
+            # A part may lack a rare class: who learns from it knows.
+            warnings.filterwarnings("ignore", message="The least populated class")
+            return list(splitter.split(rows, target, mine))
+    except ValueError as error:
+        raise InputError(f"the samples to learn from cannot be parted: {error}") from error
 
 
 def _splitter(number: int, seed: int, grouped: bool, classes: bool) -> KFold:

@@ -34,6 +34,12 @@ def scores_of(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return 1 - predicted[np.arange(len(truth)), truth]
 
 
+def likely(probabilities: np.ndarray, limit: float) -> list[int]:
+    """The set of classes of one sample, likeliest first, by its probabilities [K]: never empty."""
+    order = (-probabilities).argsort()
+    return [int(k) for place, k in enumerate(order) if place == 0 or 1 - probabilities[k] <= limit]
+
+
 def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) -> list[float]:
     """For each fold the threshold from the tested samples of the other folds of its repeat (cross-conformal; Vovk 2015).
 
@@ -61,10 +67,13 @@ def covered(outcome: Outcome, model: str, coverage: float = COVERAGE) -> tuple[f
     inside, width, unit = [], [], []
     limits = fold_thresholds(outcome, model, coverage)
     for fold, said, limit in zip(outcome.folds, outcome.predictions[model], limits, strict=True):
-        inside.append(scores_of(outcome.truth[fold.test], said) <= limit)
+        within = scores_of(outcome.truth[fold.test], said) <= limit
+        if outcome.classes:
+            within |= said.argmax(axis=1) == outcome.truth[fold.test]
+        inside.append(within)
         counted = np.full(len(said), 2 * limit)
         if outcome.classes and np.isfinite(limit):
-            counted = (1 - said <= limit).sum(axis=1)
+            counted = (1 - said <= limit).sum(axis=1).clip(min=1)
         width.append(counted)
         unit.append(outcome.unit[fold.test])
     _, group, members = np.unique(np.concatenate(unit), return_inverse=True, return_counts=True)
