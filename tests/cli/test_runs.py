@@ -16,7 +16,7 @@ from skbio import DistanceMatrix
 
 from aam.artifact import TargetInfo
 from aam.cli import main
-from aam.cli.predict import write_intervals
+from aam.cli.predict import Predicted, write_intervals
 from aam.data.simulate import simulate, write_simulation
 from aam.data.targets import Categoricals, RegressionTarget
 
@@ -163,7 +163,7 @@ def test_what_is_promised_of_a_prediction_is_what_held_out_samples_kept(communit
 
 def test_intervals_of_a_number(tmp_path):
     info = TargetInfo("age", RegressionTarget("none", 0.0, 1.0), Categoricals({}), 2.5)
-    write_intervals(tmp_path / "p.tsv", ["a", "b"], np.array([10.0, 20.0]), info)
+    write_intervals(tmp_path / "p.tsv", Predicted(("a", "b"), np.array([10.0, 20.0]), info, None))
     assert (tmp_path / "p_intervals.tsv").read_text() == "SampleID\tlower\tupper\na\t7.5\t12.5\nb\t17.5\t22.5\n"
 
 
