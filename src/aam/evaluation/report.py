@@ -23,14 +23,15 @@ _STYLE = """
   :root { --paper: #14181e; --ink: #e4e9f0; --faint: #98a3b3; --line: #2c3440; --shade: #1c222b; --warn: #f2c15c;
     --warn-shade: #2b2413; }
 }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto;
+body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem; }
 h2 { font-size: 1.1rem; margin-top: 2rem; }
 .verdict { font-size: 1.15rem; background: var(--shade); border-left: 4px solid #2f83c6; padding: .8rem 1rem; }
 .warning { background: var(--warn-shade); color: var(--warn); border-left: 4px solid currentColor; padding: .5rem 1rem; }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .25rem .45rem; border-bottom: 1px solid var(--line); vertical-align: bottom; }
+td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 tr.ours td:first-child { font-weight: 600; }
 .faint { color: var(--faint); }
