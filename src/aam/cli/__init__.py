@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": "Simulate a community with a known truth, then pretrain, train and predict on it.",
     "unifrac": "Compute the UniFrac distances between all samples of a table.",
     "pretrain": "Learn from a table without labels: UniFrac between samples, masked nucleotides.",
-    "train": "Learn to predict a metadata column, from scratch or from a pretrained encoder.",
+    "train": "Learn to predict a metadata column.",
     "predict": "Predict the samples of a table with a trained model.",
     "evaluate": "Say how well a column can be predicted, by AAM and by the usual models, on the same folds.",
     "embed": "Write the embeddings of the samples or ASVs of a table.",

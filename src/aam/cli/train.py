@@ -97,9 +97,10 @@ class TrainConfig(ConfigFile):
 
 
 def train(config: TrainConfig) -> None:
-    """Learn to predict a metadata column, from scratch or from a pretrained encoder.
+    """Learn to predict a metadata column.
 
-    A number is predicted, or a class with --classifier. The output folder serves predict and embed.
+    A number is predicted, or a class with --classifier: by several models at once, or by one network, fresh or pretrained. The
+    output folder serves predict, and that of one network embed.
     """
     import numpy as np
 
