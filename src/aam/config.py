@@ -360,7 +360,7 @@ class RecipeOptions:
 
     auto: bool | None = None
     """Fit networks on fixed ASV vectors, linear and kernel models, and trees, each judged on groups that it did not learn from, and
-    predict by their mean: most accurate, in minutes. --no-auto: one network, from the nucleotides up. Default: --auto, unless an
+    predict by their mean. --no-auto: one network, from the nucleotides up. Default: --auto, unless an
     option of that one network (--pretrained-encoder, --epochs, --embedding-dim ...) is other than its default."""
     trees: bool = True
     """With --auto: forests and boosted trees too; --no-trees leaves the networks and linear models alone."""

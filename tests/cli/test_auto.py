@@ -158,6 +158,7 @@ def test_one_network_is_trained_where_its_options_are_given(community, tmp_path)
     train = options_for(community, "age", tmp_path / "x")
     said = aam(*train, "--auto", *SMALL, code=2)
     assert "leave out --auto, or --embedding-dim, --attention-heads, --attention-layers, --batch-size, --lr" in said
+    assert "--no-trees is of --auto" in aam(*train, "--no-trees", *SMALL, code=2)
     aam(*train, *SMALL, "--epochs", 1)
     recorded = tmp_path / "x" / "model" / "config.json"
     assert json.loads(recorded.read_text())["ensemble"] is None

@@ -19,7 +19,6 @@ from aam.cli.study import Study, drawn, write_split
 from aam.config import TrainComputeOptions, TreeOptions
 from aam.data.splits import Split
 from aam.data.targets import ClassTarget
-from aam.ensemble.cross_fit import PARTS
 from aam.ensemble.ensemble import FittedMembers, Samples, fit_members
 from aam.ensemble.familiar import Familiar
 from aam.ensemble.members import MEMBERS, NETWORKS
@@ -68,7 +67,7 @@ def train_auto(config: TrainConfig, study: Study, folder: Path) -> None:
         "held_out_part": part,
         "held_out_samples": len(held_out),
         "held_out": scores,
-        "parts": PARTS,
+        "parts": len(ensemble.members["network"]),
         "weights": dict(ensemble.weights),
         "member_losses": {name: loss(fitted.lesson.target[rows], said) for name, said in fitted.fitted.judged.items()},
         "loss": loss(fitted.lesson.target[rows], judged),

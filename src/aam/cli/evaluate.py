@@ -80,7 +80,7 @@ class ContestOptions:
     only_baselines: bool = False
     """Leave out AAM: what the usual models reach, in minutes."""
     whole_networks: bool = False
-    """Also train networks from the nucleotides up: from scratch, pretrained in the fold, and on a frozen base. Takes hours."""
+    """Also train networks from the nucleotides up: from scratch, pretrained in the fold, and on a frozen base. Much slower."""
 
     def __post_init__(self) -> None:
         check(self.pretrain_epochs >= 1, "pretrain_epochs", self.pretrain_epochs, "at least 1")

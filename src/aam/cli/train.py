@@ -67,6 +67,8 @@ class TrainConfig(ConfigFile):
             raise InputError(f"--categorical-columns {self.target.metadata_column}: this is the column to predict; leave it out")
         if self.recipe.auto and (given := self.of_one_network):
             raise InputError(f"--auto and an option of one network are both given: leave out --auto, or {', '.join(given)}")
+        if not self.auto and not self.recipe.trees:
+            raise InputError("--no-trees is of --auto, and one network is trained here: leave it out")
         if self.encoder.freeze_base:
             for option in ("penalty", "nuc_penalty", "count_penalty"):
                 check(getattr(self.objectives, option) == 0, option, getattr(self.objectives, option), "0 with --freeze-base")

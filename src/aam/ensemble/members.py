@@ -30,6 +30,9 @@ NETWORKS: tuple[MemberName, ...] = ("network", *PATHS)
 OF_SEQUENCES: tuple[MemberName, ...] = ("network", "sequence")
 MEMBERS: tuple[MemberName, ...] = (*NETWORKS, "forest", "boosting")
 Arrays = dict[str, np.ndarray]
+Link = Literal["none", "softmax", "sigmoid"]
+# By the number that stands for each in a model folder.
+_LINKS: tuple[Link, ...] = ("none", "softmax", "sigmoid")
 
 _TREES, _BOOSTS, _BOOST_RATE = 200, 200, 0.06
 # Samples that one tree of a forest learns from, at most.
@@ -123,7 +126,7 @@ class TreesMember:
 
     trees: Trees
     kept: np.ndarray
-    link: Literal["none", "softmax", "sigmoid"]
+    link: Link
     outputs: int
     learned: np.ndarray
 
@@ -139,14 +142,13 @@ class TreesMember:
         if kind == "forest":
             return cls(of_forest(model), kept, "none", *about)
         trees = of_boosting(model)
-        link: Literal["none", "softmax", "sigmoid"] = "none" if lesson.classes is None else "softmax"
+        link: Link = "none" if lesson.classes is None else "softmax"
         return cls(trees, kept, "sigmoid" if len(learned) > trees.value.shape[1] else link, *about)
 
     @classmethod
     def of(cls, arrays: Arrays) -> TreesMember:
         trees = Trees(**{field.name: arrays[field.name] for field in fields(Trees)})
-        link = {0: "none", 1: "softmax", 2: "sigmoid"}[int(arrays["link"])]
-        return cls(trees, arrays["kept"], link, int(arrays["outputs"]), arrays["learned"])  # type: ignore[arg-type]
+        return cls(trees, arrays["kept"], _LINKS[int(arrays["link"])], int(arrays["outputs"]), arrays["learned"])
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
         said = self.trees.predict(table.known_shares[rows][:, self.kept].astype(np.float32).toarray())
@@ -159,7 +161,7 @@ class TreesMember:
         return probabilities
 
     def arrays(self) -> Arrays:
-        link = np.array({"none": 0, "softmax": 1, "sigmoid": 2}[self.link])
+        link = np.array(_LINKS.index(self.link))
         return {**vars(self.trees), "kept": self.kept, "link": link, "outputs": np.array(self.outputs), "learned": self.learned}
 
     def require_fit(self, width: int, known: int) -> None:
@@ -190,9 +192,7 @@ def _trees(kind: Literal["forest", "boosting"], lesson: Lesson, n: int) -> Any:
 
 KINDS: dict[str, type[NetworkMember] | type[WideMember] | type[TreesMember]] = {
     "network": NetworkMember,
-    "identity": WideMember,
-    "sequence": WideMember,
-    "wide": WideMember,
+    **dict.fromkeys(PATHS, WideMember),
     "forest": TreesMember,
     "boosting": TreesMember,
 }

@@ -30,9 +30,10 @@ _STEPS, _RATE = 50, 0.1
 _PARTS = 10
 # Of abundances: the least log share, which counts as absence, and what brings it to the size of a presence.
 _LEAST, _SPAN = 12.0, 5.0
+# Errors of a number, in standard deviations, that do not count.
 _TUBE = 0.05
-_PULL = 0.002
-_STEEP = 1.5
+# Of the kernels' shares towards 1, and how steep the logits are by which classes are judged.
+_PULL, _STEEP = 0.002, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +79,17 @@ class Scales:
     def kernels(self, first: WideInputs, second: WideInputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Linear kernels of presence and of abundance, and squared distances of mean vectors, each float64 [first, second]."""
         a, b = ((inputs.place - self.place_mean) / self.place_spread for inputs in (first, second))
-        squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
         return (
             _centred(first.presence, second.presence, self.presence_mean) / self.presence_size,
             _centred(first.abundance, second.abundance, self.abundance_mean) / self.abundance_size,
-            np.maximum(squares, 0.0) / max(a.shape[1], 1),
+            _mean_squares(a, b),
         )
+
+
+def _mean_squares(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Squared distances of all pairs of rows, over their width."""
+    squares = (first * first).sum(axis=1)[:, None] + (second * second).sum(axis=1) - 2 * first @ second.T
+    return np.maximum(squares, 0.0) / max(first.shape[1], 1)
 
 
 def _centred(first: sparse.csr_array, second: sparse.csr_array, mean: np.ndarray) -> np.ndarray:
@@ -163,8 +169,7 @@ class WidePath:
     def predict(self, inputs: WideInputs) -> np.ndarray:
         """Training units, or scores of classes, float64 [N, outputs]."""
         place = (inputs.place - self.place_mean) / self.place_spread
-        squares = (place * place).sum(axis=1)[:, None] + (self.landmarks**2).sum(axis=1) - 2 * place @ self.landmarks.T
-        near = np.exp(-np.maximum(squares, 0.0) / max(place.shape[1], 1) / self.reach)
+        near = np.exp(-_mean_squares(place, self.landmarks) / self.reach)
         return inputs.presence @ self.by_presence + inputs.abundance @ self.by_abundance + near @ self.by_place + self.shift
 
 
@@ -201,11 +206,7 @@ def shares_of(
 ) -> Shares:
     """Choose the kernels' shares for training samples: truth [n] in training units or class ids, groups [n] or None."""
     parts = np.random.default_rng(seed).permutation(len(truth)) % _PARTS if groups is None else groups
-    chosen = (
-        some_groups(parts, _TO_CHOOSE, seed)
-        if len(truth) > _TO_CHOOSE and groups is not None
-        else _draw(len(truth), _TO_CHOOSE, seed)
-    )
+    chosen = _draw(len(truth), _TO_CHOOSE, seed) if groups is None else some_groups(groups, _TO_CHOOSE, seed)
     some = inputs.rows(chosen)
     wanted = one_hot(truth[chosen], classes)
     centre = Centre.fit(wanted, classes)
