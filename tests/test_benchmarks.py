@@ -76,13 +76,14 @@ def test_padding_and_repeats_are_no_useful_arithmetic():
 
 
 def test_the_peak_is_forgotten_when_asked():
-    held = torch.ones(64 * 2**20, dtype=torch.uint8)
+    # Blocks above the allocator's largest mmap threshold (32 MiB): smaller ones may be cut from pages that stayed resident.
+    held = torch.ones(128 * 2**20, dtype=torch.uint8)
     before = highest("cpu")
     del held
     base = restart_peak("cpu")
-    again = torch.ones(32 * 2**20, dtype=torch.uint8)
+    again = torch.ones(64 * 2**20, dtype=torch.uint8)
     assert base < before
-    assert highest("cpu") - base > 16 * 2**20
+    assert highest("cpu") - base > 48 * 2**20
     del again
 
 
