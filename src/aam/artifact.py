@@ -21,6 +21,7 @@ from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
 from aam.errors import InputError
 from aam.finite import finite_or_null
 from aam.models import SequenceEncoder, SequencePredictor
+from aam.ranks import by_first
 
 FORMAT_VERSION = 1
 
@@ -80,6 +81,7 @@ def save_model(folder: Path, model: SequenceEncoder | SequencePredictor, info: M
     write_folder(folder, {name: tensor.contiguous() for name, tensor in model.state_dict().items()}, info)
 
 
+@by_first
 def write_folder(
     folder: Path,
     tensors: Mapping[str, Tensor],

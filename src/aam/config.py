@@ -188,9 +188,15 @@ class ComputeOptions:
     """Arithmetic of the network; distances and losses stay in fp32. bf16 took two thirds of the time on a CPU that has it."""
     compile_model: bool = False
     """Compile the layers first (torch.compile), which on a CPU needs a C++ compiler, took 15 s and made nothing faster."""
+    devices: int = 1
+    """Processes on each machine, each with a GPU of its own or a share of the cores; torchrun and srun start them themselves."""
+    num_nodes: int = 1
+    """Machines, each started by torchrun or srun."""
 
     def __post_init__(self) -> None:
         check(self.asv_chunk_size is None or self.asv_chunk_size >= 1, "asv_chunk_size", self.asv_chunk_size, "at least 1")
+        for option in ("devices", "num_nodes"):
+            check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
 
 
 DEFAULT_COMPUTE = ComputeOptions()
@@ -252,7 +258,7 @@ class TrainObjectives(PretrainObjectives):
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
     batch_size: int = 32
-    """Samples per step."""
+    """Samples per step, on each device."""
     epochs: int = 50
     """Most passes over the training samples."""
     max_steps: int | None = None

@@ -13,6 +13,7 @@ from aam.compute import asv_chunk_size, autocast
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
 from aam.progress import track
+from aam.together import share, total
 
 # Chunks of ASVs between two steps of the progress bar.
 _CHUNKS = 16
@@ -20,11 +21,11 @@ _CHUNKS = 16
 
 @torch.inference_mode()
 def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
-    """Tokens uint8 [M, 1 + L] -> ASV vectors float32 [M, D], on the encoder's device."""
+    """Tokens uint8 [M, 1 + L] -> ASV vectors float32 [M, D], on the encoder's device. Ranks encode a part each and have all."""
     device = encoder.token_embedding.weight.device
     lengths = np.count_nonzero(asv_tokens, axis=1)
     # By length, so that few positions are padding.
-    order = np.argsort(lengths, kind="stable")
+    order = share(np.argsort(lengths, kind="stable"))
     vectors = torch.zeros(len(asv_tokens), encoder.options.embedding_dim, device=device)
     # As many as the threads share out among them.
     size = _CHUNKS * asv_chunk_size(encoder.compute, device)
@@ -34,7 +35,7 @@ def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
         tokens = torch.from_numpy(asv_tokens[rows, : lengths[rows[-1]]]).to(device)
         with autocast(device, encoder.compute.mixed_precision):
             vectors[torch.from_numpy(rows).to(device)] = encoder(tokens).float()
-    return vectors
+    return total(vectors)
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,22 @@ class TableSamples:
 
 @torch.inference_mode()
 def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: int) -> np.ndarray:
-    """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded."""
+    """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded. Of ranks each embeds a part."""
     device = encoder.richness.weight.device
     used = np.unique(samples.dataset.counts[samples.rows].indices)
     vectors = torch.zeros(len(samples.asv_tokens), encoder.richness.out_features, device=device)
     vectors[torch.from_numpy(used).long().to(device)] = embed_asvs(encoder.asv_encoder, samples.asv_tokens[used])
-    embeddings = []
+    place = np.zeros(samples.dataset.counts.shape[0], dtype=np.int64)
+    place[samples.rows] = np.arange(len(samples.rows))
+    embedded = torch.zeros(len(samples.rows), vectors.shape[1], device=device)
     # By size, so that little is padding.
     order = np.argsort(np.diff(samples.dataset.counts.indptr)[samples.rows], kind="stable")
     for batch in replace(samples, rows=samples.rows[order]).batches(batch_size):
         moved = batch.to(device)
         with autocast(device, encoder.compute.mixed_precision):
             embedding = encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts)
-        embeddings.append(embedding.float().cpu())
-    embedded = np.empty((len(order), vectors.shape[1]), dtype=np.float32)
-    embedded[order] = torch.cat(embeddings).numpy()
-    return embedded
+        embedded[torch.from_numpy(place[batch.sample_index.numpy()]).to(device)] = embedding.float()
+    return total(embedded).cpu().numpy()
 
 
 @torch.inference_mode()

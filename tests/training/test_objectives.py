@@ -13,6 +13,7 @@ from aam.training.objectives import (
     self_supervised_losses,
     total_loss,
 )
+from aam.training.step import Step
 from tests.data.test_dataset import table_of, tokens_of
 from tests.models.test_equality import make_encoder
 
@@ -30,8 +31,9 @@ def batch_of(rows):
 def run(rows=(0, 1, 2), **weights):
     options = PretrainObjectives(**{"penalty": 0, "nuc_penalty": 0, "count_penalty": 0, **weights})
     encoder = make_encoder().float()
-    outcome = self_supervised(encoder, ConstantDistance(), batch_of(rows), options, torch.Generator().manual_seed(0))
-    return encoder, outcome, self_supervised_losses(outcome)
+    step = Step.alone(batch_of(rows))
+    outcome = self_supervised(encoder, ConstantDistance(), step, options, torch.Generator().manual_seed(0))
+    return encoder, outcome, self_supervised_losses(outcome, step)
 
 
 def test_pairs_leave_out_the_diagonal_and_count_each_pair_once():
@@ -87,8 +89,8 @@ def test_weights_multiply_their_part():
 
 def test_losses():
     predicted, true = torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])
-    assert regression_loss(predicted, true, "mse") == 5
-    assert regression_loss(predicted, true, "mae") == 2
-    assert regression_loss(predicted, true, "huber") == pytest.approx((0.5 + 2.5) / 2)
+    assert regression_loss(predicted, true, "mse") == 10
+    assert regression_loss(predicted, true, "mae") == 4
+    assert regression_loss(predicted, true, "huber") == pytest.approx(0.5 + 2.5)
     pairs = sample_pairs(torch.zeros(1, 2), torch.zeros(1, 1))
     assert paired_loss(pairs) == 0

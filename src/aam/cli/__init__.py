@@ -10,9 +10,11 @@ from cyclopts import App, CycloptsError, Parameter
 from aam import __version__
 from aam.cli.config_file import read_config
 from aam.cli.help import ShortHelp
+from aam.cli.launch import is_lost_peer, run_ranks, say
 from aam.cli.log import set_up_logging
 from aam.cli.usage import describe
 from aam.errors import InputError
+from aam.ranks import NeedsRanks, by_slurm, by_torchrun, rank
 
 # With the line that stands in the list of commands: they are not imported to show it.
 COMMANDS = {
@@ -49,12 +51,21 @@ def build_app() -> App:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for bad usage or bad input, 130 for Ctrl-C."""
     set_up_logging()
+    given = sys.argv[1:] if argv is None else list(argv)
     try:
-        build_app()(sys.argv[1:] if argv is None else list(argv))
+        build_app()(given)
+    except NeedsRanks as request:
+        return run_ranks(request.number, given)
     except (InputError, CycloptsError) as error:
-        sys.stderr.write(f"error: {describe(error)}\n")
+        say(f"error: {describe(error)}")
         return 2
+    except RuntimeError as error:
+        if not (by_torchrun() or by_slurm()) or not is_lost_peer(error):
+            raise
+        say("error: another process of the run has ended; --resume goes on from the last epoch")
+        return 1
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        if rank() == 0:
+            sys.stderr.write("interrupted\n")
         return 130
     return 0

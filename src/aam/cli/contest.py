@@ -84,7 +84,7 @@ class WholeNetworks:
         """InputError for what cannot work in one of the training parts, before anything is fitted."""
         monitor_of(self.config.fit.best_metric, self._measured)
         for rows in parts:
-            check_fit(self.config.fit, len(self._split(rows).val), learns_distances=True)
+            check_fit(self.config.fit, self._split(rows), learns_distances=True)
 
     def learners(self) -> dict[str, Learner]:
         """By the name that tables and plots have."""

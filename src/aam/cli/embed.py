@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from aam.config import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, EmbedLevel, TableOptions, TrainedModelOptions
+from aam.ranks import by_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,9 @@ def embed(config: EmbedConfig) -> None:
     from aam.compute import check_compute, default_device
     from aam.data.dataset import SampleDataset
     from aam.inference import TableSamples, embed_asvs, embed_samples
+    from aam.together import meet
 
+    meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
     check_output_file(config.output, config.overwrite, (".tsv", ".npy"), beside=(config.output.with_suffix(".ids.txt"),))
     loaded = load_model(config.trained.model, compute=config.compute)
@@ -60,6 +63,7 @@ def embed(config: EmbedConfig) -> None:
     log.info("wrote %d embeddings of width %d to %s", *embeddings.shape, config.output)
 
 
+@by_first
 def write_embeddings(path: Path, ids: Sequence[str], embeddings: np.ndarray) -> None:
     """TSV with ids in the first column, as QIIME 2 metadata, or .npy float32 [N, D] with the ids in `<name>.ids.txt`."""
     if path.suffix == ".npy":

@@ -110,6 +110,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("--metadata is missing: the table that holds --metadata-column")
         if self.folding.leave_one_group_out and self.samples.group_column is None:
             raise InputError("--leave-one-group-out needs --group-column: which groups")
+        if self.compute.devices > 1:
+            raise InputError(f"--devices {self.compute.devices}: evaluate runs on one device, with all of its cores; leave it out")
         if self.target.categorical_columns:
             raise InputError("--categorical-columns: evaluate compares what is learned from the microbes alone; leave it out")
 
@@ -128,10 +130,12 @@ def evaluate(config: EvaluateConfig) -> None:
     from aam.evaluation.folds import require_learnable
     from aam.evaluation.kept import KeptFolds
     from aam.evaluation.report import write_report
+    from aam.together import require_alone
 
     check_compute(config.compute)
     options = config.folding
     folder = start_run(config, [options.test_table, options.test_rep_seqs, options.test_metadata])
+    require_alone("evaluate")
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     learned = len(study.table.sample_ids)
     if options.test_table is not None:

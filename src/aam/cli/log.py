@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from aam.ranks import by_first, rank
+
 LOGGER = logging.getLogger("aam")
 
 
@@ -17,16 +19,20 @@ class _Plain(logging.Formatter):
 
 
 def set_up_logging() -> None:
-    """Send the package's messages to standard error, and end what an earlier call in this process set up."""
+    """Send the package's messages to standard error, and end what an earlier call in this process set up.
+
+    The first rank speaks for all.
+    """
     for handler in list(LOGGER.handlers):
         LOGGER.removeHandler(handler)
         handler.close()
     handler = logging.StreamHandler()
     handler.setFormatter(_Plain())
     LOGGER.addHandler(handler)
-    LOGGER.setLevel(logging.INFO)
+    LOGGER.setLevel(logging.INFO if rank() == 0 else logging.ERROR)
 
 
+@by_first
 def log_to_file(path: Path) -> None:
     """Write the package's messages to a file as well, after what it already holds."""
     handler = logging.FileHandler(path, encoding="utf-8")

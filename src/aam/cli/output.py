@@ -12,6 +12,7 @@ from aam.cli.config_file import refuse_change, write_config
 from aam.cli.log import log_to_file
 from aam.config import OutputOptions
 from aam.errors import InputError, first_few
+from aam.ranks import by_first
 
 if TYPE_CHECKING:
     from aam.cli.evaluate import EvaluateConfig
@@ -103,16 +104,28 @@ def _one_holds_the_other(first: Path, second: Path) -> bool:
 
 
 def start_run(config: PretrainConfig | TrainConfig | EvaluateConfig, more_inputs: Iterable[Path | None] = ()) -> Path:
-    """Prepare the output folder, the log, config.yaml and the random numbers of a run; refuse to resume a different one."""
+    """Meet the other ranks, and prepare the output folder, the log, config.yaml and the random numbers of a run.
+
+    Refuses to resume a different run.
+    """
     import lightning as L
 
+    from aam.together import meet, wait
+
+    meet(config.compute.devices, config.compute.num_nodes)
+    _prepare_run(config, more_inputs)
+    wait()
+    L.seed_everything(config.fit.seed, verbose=False)
+    return config.output.output_dir
+
+
+@by_first
+def _prepare_run(config: PretrainConfig | TrainConfig | EvaluateConfig, more_inputs: Iterable[Path | None]) -> None:
     if config.output.resume and (recorded := config.output.output_dir / "config.yaml").is_file():
         refuse_change(recorded, config)
     folder = prepare_output(config.output, (*input_paths(config), *more_inputs))
     log_to_file(folder / LOG)
     write_config(folder / "config.yaml", config)
-    L.seed_everything(config.fit.seed, verbose=False)
-    return folder
 
 
 def check_output_file(path: Path, overwrite: bool, suffixes: tuple[str, ...], beside: tuple[Path, ...] = ()) -> None:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from aam.config import DEFAULT_COMPUTE, INPUT, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
 from aam.errors import InputError
+from aam.ranks import by_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,11 +46,15 @@ def predict(config: PredictConfig) -> None:
     from aam.cli.output import check_output_file
     from aam.compute import check_compute
     from aam.ensemble.saved import load_ensemble
+    from aam.together import meet, require_alone
 
+    meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
     beside = (probabilities_path(config.output), intervals_path(config.output))
     check_output_file(config.output, config.overwrite, (".tsv",), beside=beside)
     several = load_ensemble(config.trained.model)
+    if several is not None:
+        require_alone("a model of train --auto")
     said = predict_alone(config) if several is None else predict_together(config, several)
     write_predictions(config.output, said.sample_ids, said.decoded, said.about.target)
     if said.about.interval is not None or said.familiarity is not None:
@@ -138,6 +143,7 @@ def decode_training_units(said: np.ndarray, target: RegressionTarget | ClassTarg
     return target.inverse(said) if isinstance(target, RegressionTarget) else said
 
 
+@by_first
 def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray, target: RegressionTarget | ClassTarget) -> None:
     """Two columns that QIIME 2 imports as SampleData[RegressorPredictions] or [ClassifierPredictions]: sample, prediction.
 
@@ -157,6 +163,7 @@ def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray
     pd.DataFrame({"prediction": predictions}, index=index).to_csv(path, sep="\t")
 
 
+@by_first
 def write_intervals(path: Path, said: Predicted) -> None:
     """`<name>_intervals.tsv`: what holds the truth of a sample of a new group nine times in ten: lower and upper end, or a set of
     classes, likeliest first; and whether the sample is like those that were learned from.

@@ -85,7 +85,7 @@ def pretrain(config: PretrainConfig) -> None:
     cache = Cache.of(config.caching)
     study = read_study(config.data, config.reads, config.samples)
     split = study.split(config.samples, config.fit.seed)
-    check_fit(config.fit, len(split.val), learns_distances)
+    check_fit(config.fit, split, learns_distances)
     distance = read_distances_of(study, config.distances, folder, config.output.resume, cache) if learns_distances else None
     write_split(study, split, folder)
     fitted = fit_encoder(study, split, distance, config, folder, monitor)

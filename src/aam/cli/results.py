@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aam.ranks import by_first
+
 if TYPE_CHECKING:
     from aam.training.fit import FitResult
 
 
+@by_first
 def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> None:
     """metrics.json: held-out scores, metrics of the best epoch, and of every epoch; plots/loss.png: the loss of every epoch."""
     from aam.finite import finite_or_null

@@ -19,6 +19,8 @@ from aam.data.sequences import Nucleotide, read_sequences, tokenize
 from aam.data.splits import Split, split_samples
 from aam.data.table import FeatureTable, drop_shallow, read_file, read_table
 from aam.errors import InputError, first_few
+from aam.ranks import by_first
+from aam.together import wait
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -134,11 +136,13 @@ def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: 
     built = folder / "tree.nwk"
     if options.tree is None and not (resume and built.is_file()):
         write_built_tree(study, built, cache)
+        wait()
     phylogeny = read_phylogeny(options.tree or built, study.table.feature_ids, cache)
     require_reads_on_tree(study.table.counts, phylogeny, study.table.sample_ids)
     return UniFrac(phylogeny, options.unifrac_metric, options.alpha)
 
 
+@by_first
 def write_built_tree(study: Study, path: Path, cache: Cache) -> None:
     """Write the tree of the study's sequences, which takes long to build, to `path`."""
     from aam.data.phylogeny import build_tree, newick, tree_recipe
@@ -186,6 +190,7 @@ def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch
     return Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]])
 
 
+@by_first
 def write_split(study: Study, split: Split, folder: Path) -> None:
     """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line."""
     for name in ("train", "val", "test"):

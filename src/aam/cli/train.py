@@ -90,6 +90,7 @@ class TrainConfig(ConfigFile):
         given += ["rarefy_each_epoch"] if self.reads.rarefy_each_epoch else []
         given += [] if self.target.loss_type == TargetOptions(metadata_column="").loss_type else ["loss_type"]
         given += ["resume"] if self.output.resume else []
+        given += ["devices"] if self.compute.devices > 1 else []
         return [f"--{name.replace('_', '-')}" for name in given]
 
     @property
@@ -114,6 +115,7 @@ def train(config: TrainConfig) -> None:
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import read_distances_of, read_study, write_split
     from aam.compute import check_compute
+    from aam.together import require_alone
     from aam.training.fit import check_fit, monitor_of
 
     pretrained = config.encoder.pretrained_encoder
@@ -125,10 +127,11 @@ def train(config: TrainConfig) -> None:
     folder = start_run(config, [pretrained])
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     if config.auto:
+        require_alone("train --auto")
         train_auto(config, study, folder)
         return
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))
-    check_fit(config.fit, len(problem.split.val), config.objectives.penalty > 0)
+    check_fit(config.fit, problem.split, config.objectives.penalty > 0)
     write_split(study, problem.split, folder)
     distance = None
     if config.objectives.penalty > 0:

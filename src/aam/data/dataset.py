@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aam.config import ReadOptions
-from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler, Packing
+from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler, Packing, RankBatchSampler
 from aam.data.table import FeatureTable, rarefy
 
 
@@ -140,12 +140,13 @@ def make_loader(
     fits: Fits | None = None,
     epochs: int = 1,
 ) -> DataLoader[Batch]:
-    """Batches of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in every epoch.
+    """Batches of this rank's part of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in
+    every epoch.
 
     `epochs`: of the run, for batches packed by `fits`.
     """
     sampler = EpochSampler(rows, dataset.seed, shuffle)
-    batches: Sampler = BatchSampler(sampler, batch_size, drop_last=False)  # type: ignore[arg-type]
+    batches: Sampler = RankBatchSampler(sampler, batch_size)
     if fits is not None:
         batches = PackedBatchSampler(sampler, batch_size, Packing(fits, dataset.most_columns(), dataset.counts.shape[1], epochs))
     return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]

@@ -9,13 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Sampler
 
+from aam.errors import InputError
+from aam.ranks import rank
+from aam.together import share, world
+
 log = logging.getLogger(__name__)
 
 # Whether a batch of so many distinct ASVs, samples and ASVs in the largest of them may be made.
 Fits = Callable[[int, int, int], bool]
+# Epoch and row.
+Key = tuple[int, int]
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
+class EpochSampler(Sampler[Key]):
     """(epoch, row) keys of every given row once: shuffled by (seed, epoch) alone, or in the order given as of epoch 0.
 
     Lightning calls `set_epoch`.
@@ -31,13 +37,49 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[Key]:
         return iter(self.keys(self.epoch))
 
-    def keys(self, epoch: int) -> list[tuple[int, int]]:
+    def keys(self, epoch: int) -> list[Key]:
         """Those of one epoch."""
         rows = np.random.default_rng((self.seed, epoch)).permutation(self.rows) if self.shuffle else self.rows
         return [(epoch, int(row)) for row in rows]
+
+
+class RankBatchSampler(Sampler[list[Key]]):
+    """The part of this rank in batches that all ranks take together, in the sampler's order: `batch_size` samples each.
+
+    The last ones are shared out evenly; where they are fewer than ranks, they join the batch before. No sample is left out or taken
+    twice, and every rank has as many batches, unless there are fewer samples than ranks.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int) -> None:
+        self.sampler = sampler
+        self.bounds = shared_batches(len(sampler), batch_size, world())
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        keys = list(self.sampler)
+        for start, end in self.bounds:
+            if own := keys[start:end][part_of(end - start, rank(), world())]:
+                yield own
+
+
+def shared_batches(samples: int, batch_size: int, ranks: int) -> list[tuple[int, int]]:
+    """First place and end of each batch that all ranks take together."""
+    starts = list(range(0, samples, batch_size * ranks))
+    if len(starts) > 1 and samples - starts[-1] < ranks:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], samples], strict=True))
+
+
+def part_of(samples: int, rank: int, ranks: int) -> slice:
+    """What one rank takes of a batch; the first ranks have one more where it does not come out even."""
+    size, more = divmod(samples, ranks)
+    first = rank * size + min(rank, more)
+    return slice(first, first + size + (rank < more))
 
 
 @dataclass(frozen=True)
@@ -50,8 +92,9 @@ class Packing:
     epochs: int
 
 
-class PackedBatchSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of up to `batch_size` samples in the sampler's order, closed earlier where one sample more would not fit.
+class PackedBatchSampler(Sampler[list[Key]]):
+    """Batches of up to `batch_size` samples in the sampler's order, closed earlier where one sample more would not fit; ranks take
+    them in turn.
 
     A sample that does not fit alone is a batch of its own; none is left out. Every epoch has as many batches as the epoch with
     most of them - its largest batches are halved until it has - because Lightning counts them once for the whole run.
@@ -60,26 +103,29 @@ class PackedBatchSampler(Sampler[list[tuple[int, int]]]):
     def __init__(self, sampler: EpochSampler, batch_size: int, packing: Packing) -> None:
         self.sampler, self.batch_size, self.packing = sampler, batch_size, packing
         epochs = range(packing.epochs if sampler.shuffle else 1)
-        self.number = max(len(self.pack(sampler.keys(epoch))) for epoch in epochs)
+        most = max(len(self.pack(sampler.keys(epoch))) for epoch in epochs)
+        self.number = -(-most // world()) * world()
+        if self.number > len(sampler):
+            raise InputError(f"{len(sampler)} samples do not fit into batches for {world()} devices: raise --max-memory-gb")
         alone = sum(len(batch) == 1 for batch in self.pack(sampler.keys(0)))
         if alone > 1 and batch_size > 1:
             log.warning("%d of %d samples are alone in their batch: raise --max-memory-gb", alone, len(sampler))
 
     def __len__(self) -> int:
-        return self.number
+        return self.number // world()
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Key]]:
         batches = self.pack(list(self.sampler))
         while len(batches) < self.number:
             largest = max(range(len(batches)), key=lambda number: len(batches[number]))
             batch = batches[largest]
             batches[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-        return iter(batches)
+        return iter(share(batches))
 
-    def pack(self, keys: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    def pack(self, keys: list[Key]) -> list[list[Key]]:
         """The keys in order, in batches as full as they may be."""
         seen = np.zeros(self.packing.n_columns, dtype=bool)
-        batches: list[list[tuple[int, int]]] = []
+        batches: list[list[Key]] = []
         distinct = longest = 0
         for key in keys:
             columns = self.packing.columns[key[1]]

@@ -60,7 +60,7 @@ class ASVEncoder(nn.Module):
     def forward(self, asv_tokens: Tensor) -> Tensor:
         """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]."""
         work = Chunked(self._vectors, self._chunks(asv_tokens), self.gradient_checkpointing)
-        return run_chunks(work, (), list(self.parameters()))
+        return run_chunks(work, (), self._all_but(self.nucleotide_head))
 
     @torch.no_grad()
     def calibrate(self, asv_tokens: Tensor) -> None:
@@ -80,7 +80,13 @@ class ASVEncoder(nn.Module):
 
         Their cross-entropy, summed, in nats; and, without gradients, logits over A, C, G, T [P, 4], row by row.
         """
-        return run_losses(ChunkedLoss(self._masked_loss, self._chunks(asv_tokens, masked_positions)), list(self.parameters()))
+        work = ChunkedLoss(self._masked_loss, self._chunks(asv_tokens, masked_positions))
+        return run_losses(work, self._all_but(self.pooling))
+
+    def _all_but(self, unused: nn.Module) -> list[nn.Parameter]:
+        """Only parameters that have a part in an output: an engine of several ranks waits for the gradient of each."""
+        left_out = {id(parameter) for parameter in unused.parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in left_out]
 
     def _chunks(self, *inputs: Tensor) -> list[tuple[Tensor, ...]]:
         size = asv_chunk_size(self.compute, inputs[0].device)

@@ -36,6 +36,11 @@ class SampleSequenceEncoder(nn.Module):
         embedded = self.abundance_embedding(abundance.unsqueeze(-1))
         return self._attend(asv_vectors, asv_index, counts > 0, abundance, embedded)
 
+    def attending_parameters(self) -> list[nn.Parameter]:
+        """Those of `forward`: all but what predicts abundances."""
+        parts = (self.abundance_embedding, self.layers)
+        return [self.abundance_multiple, *(parameter for part in parts for parameter in part.parameters())]
+
     def abundances(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor, masked_abundances: Tensor) -> Tensor:
         """Predict the masked abundances (bool [B, S]) -> [P], row by row: natural log of count over the sample's visible reads.
 

@@ -46,8 +46,9 @@ class SampleLevel(nn.Module):
         # A sample without ASVs still has a place.
         most = longest[torch.stack([rows[-1] for rows in by_size])].clamp(min=1).tolist()
         groups = [(asv_index[rows, :length], counts[rows, :length]) for rows, length in zip(by_size, most, strict=True)]
-        modules = (self.sample_encoder, self.pooling, self.max_pooling, self.richness)
+        modules = (self.pooling, self.max_pooling, self.richness)
         parts = [self.abundance_multiple, *(parameter for module in modules for parameter in module.parameters())]
+        parts += self.sample_encoder.attending_parameters()
         encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors.to(counts.dtype),), parts)
         return encoded[order.argsort()]
 

@@ -13,10 +13,14 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from aam.config import BestMetric, FitOptions, Precision
+from aam.data.splits import Split
 from aam.errors import InputError
+from aam.ranks import nodes
+from aam.together import world
 from aam.training.callbacks import EpochLine, ValidationPlots
 from aam.training.learning_rate import find_learning_rate
 from aam.training.logger import OverlayLogger
@@ -63,8 +67,11 @@ def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
     return _MONITORS[chosen]
 
 
-def check_fit(options: FitOptions, val_samples: int, learns_distances: bool) -> None:
+def check_fit(options: FitOptions, split: Split, learns_distances: bool) -> None:
     """InputError for what cannot work, before anything is computed."""
+    val_samples = len(split.val)
+    if min(len(split.train), val_samples) < world():
+        raise InputError(f"{len(split.train)} training and {val_samples} validation samples for {world()} devices: take fewer")
     if learns_distances and options.batch_size == 1:
         raise InputError("--batch-size 1: UniFrac is between samples; take at least 2, or --penalty 0")
     if learns_distances and val_samples < 2:
@@ -132,7 +139,12 @@ def _step_options(options: FitOptions, precision: Precision) -> dict[str, Any]:
         "gradient_clip_val": options.gradient_clip,
         # Not "auto": Apple's GPUs have no float64, which exact distances and running sums need.
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
-        "devices": 1,
+        "devices": world() // nodes(),
+        "num_nodes": nodes(),
+        # Not every objective uses every parameter; buffers are a tree, the same on every rank.
+        "strategy": DDPStrategy(find_unused_parameters=True, broadcast_buffers=False) if world() > 1 else "auto",
+        # Samples are shared out by `RankBatchSampler`.
+        "use_distributed_sampler": False,
     }
 
 
@@ -142,6 +154,10 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
+    # Its new name is not in older versions.
+    warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")
+    # What is logged is of all ranks already.
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
 
 
 def fit(

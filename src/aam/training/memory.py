@@ -25,7 +25,10 @@ from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
 from aam.errors import InputError
 from aam.models import SequenceEncoder, recompute
+from aam.ranks import rank
+from aam.together import wait
 from aam.training.objectives import self_supervised, self_supervised_losses
+from aam.training.step import Step
 
 log = logging.getLogger(__name__)
 
@@ -133,9 +136,10 @@ def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[]
 
 def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: Batch) -> Tensor:
     """A loss that needs all that a step computes but the distances and the head, which take next to nothing."""
-    outcome = self_supervised(encoder, None, batch, objectives, embed=True)
+    step = Step.alone(batch)
+    outcome = self_supervised(encoder, None, step, objectives, embed=True)
     assert outcome.embedding is not None
-    return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome).values()]).sum()
+    return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome, step).values()]).sum()
 
 
 def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
@@ -200,8 +204,11 @@ def plan_memory(
     The plan is kept in the file `kept`; where that is there already, a run is resumed as it was planned. InputError that names the
     sample when one alone does not fit.
     """
-    plan = Plan.load(kept) if kept.is_file() else _plan(encoder, objectives, fit, compute, table)
-    plan.save(kept)
+    if rank() == 0 and not kept.is_file():
+        _plan(encoder, objectives, fit, compute, table).save(kept)
+    # What is free may differ between ranks.
+    wait()
+    plan = Plan.load(kept)
     encoder.asv_encoder.gradient_checkpointing = plan.gradient_checkpointing
     return plan
 

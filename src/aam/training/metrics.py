@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -17,8 +19,8 @@ class Reservoir(Metric):
     keys: Tensor
     points: Tensor
 
-    def __init__(self, size: int = RESERVOIR_SIZE) -> None:
-        super().__init__()
+    def __init__(self, size: int = RESERVOIR_SIZE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.size = size
         self.add_state("keys", torch.zeros(0), dist_reduce_fx="cat")
         self.add_state("points", torch.zeros(0, 2), dist_reduce_fx="cat")
@@ -42,8 +44,8 @@ class PairedMetrics(Metric):
     full_state_update = False
     sums: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.add_state("sums", torch.zeros(5, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, predicted: Tensor, true: Tensor) -> None:

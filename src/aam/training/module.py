@@ -12,14 +12,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from torchmetrics import Metric
 
 from aam.config import FitOptions, LossType, PretrainObjectives, TrainObjectives
 from aam.data.dataset import Batch
+from aam.data.sampler import EpochSampler, Key, RankBatchSampler
 from aam.data.targets import ClassTarget, RegressionTarget
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.sequence_predictor import Prediction
+from aam.ranks import rank
+from aam.together import total
 from aam.training.metrics import NucleotideMetrics, PairedMetrics, Reservoir, spearman
 from aam.training.objectives import (
     SelfSupervised,
@@ -30,6 +33,7 @@ from aam.training.objectives import (
     self_supervised_losses,
     total_loss,
 )
+from aam.training.step import Step
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,19 @@ class LearningModule(L.LightningModule):
             {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.lr)
-        total = int(self.trainer.estimated_stepping_batches)
-        warmup = round(self.fit_options.warmup_fraction * total)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, total, warmup))
+        steps = int(self.trainer.estimated_stepping_batches)
+        warmup = round(self.fit_options.warmup_fraction * steps)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def log_losses(self, split: str, losses: Mapping[str, Tensor], weights: Mapping[str, float], batch_size: int) -> Tensor:
         """Log every part and the weighted total; return the total."""
-        total = total_loss(dict(losses), dict(weights))
+        weighted = total_loss(dict(losses), dict(weights))
         bar = split == "train"
         for name, loss in losses.items():
             self.log(f"{split}/{name}_loss", loss.detach(), batch_size=batch_size, on_epoch=True, on_step=False, prog_bar=bar)
-        self.log(f"{split}/loss", total.detach(), batch_size=batch_size, on_epoch=True, on_step=False, prog_bar=bar)
-        return total
+        self.log(f"{split}/loss", weighted.detach(), batch_size=batch_size, on_epoch=True, on_step=False, prog_bar=bar)
+        return weighted
 
     def log_metrics(self, split: str, name: str, metric: Metric) -> None:
         """Log every value of a streamed metric that saw something, and start it afresh."""
@@ -91,8 +95,18 @@ class LearningModule(L.LightningModule):
         metric.reset()
 
     def mask_generator(self, batch_idx: int) -> torch.Generator:
-        """The same masks in every validation epoch, so that its losses can be compared."""
-        return torch.Generator(self.device).manual_seed(self.fit_options.seed * 1_000_003 + batch_idx)
+        """The same masks on every rank, in a resumed run, and in every validation epoch, so that its losses can be compared."""
+        return torch.Generator(self.device).manual_seed(self._seed_of(batch_idx))
+
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
+        # Of dropout: other draws on each rank, the same ones in a resumed run.
+        torch.manual_seed(self._seed_of(batch_idx, 1 + rank()))
+
+    def _seed_of(self, batch_idx: int, stream: int = 0) -> int:
+        epoch = self.current_epoch + 1 if self.training else 0
+        sequence = np.random.SeedSequence((self.fit_options.seed, epoch, batch_idx, stream))
+        # Generators take 64 bits with a sign.
+        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 class SelfSupervisedMetrics(nn.Module):
@@ -100,9 +114,10 @@ class SelfSupervisedMetrics(nn.Module):
 
     def __init__(self, majority: Tensor) -> None:
         super().__init__()
-        self.pairs, self.abundances = PairedMetrics(), PairedMetrics()
+        # Every rank sees all pairs.
+        self.pairs, self.reservoir = PairedMetrics(sync_on_compute=False), Reservoir(sync_on_compute=False)
+        self.abundances = PairedMetrics()
         self.nucleotides = NucleotideMetrics(majority)
-        self.reservoir = Reservoir()
 
     def update(self, outcome: SelfSupervised) -> None:
         if outcome.pairs is not None:
@@ -145,15 +160,17 @@ class PretrainModule(LearningModule):
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        outcome = self_supervised(self.model, self.distance, batch, self.objectives)
-        with torch.no_grad():
-            self.train_metrics.update(outcome)
-        return self.log_losses("train", self_supervised_losses(outcome), self.weights, len(batch.counts))
+        return self._step(batch, batch_idx, "train", self.train_metrics)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        outcome = self_supervised(self.model, self.distance, batch, self.objectives, self.mask_generator(batch_idx))
-        self.val_metrics.update(outcome)
-        self.log_losses("val", self_supervised_losses(outcome), self.weights, len(batch.counts))
+        self._step(batch, batch_idx, "val", self.val_metrics)
+
+    def _step(self, batch: Batch, batch_idx: int, split: str, metrics: SelfSupervisedMetrics) -> Tensor:
+        step = Step.of(batch)
+        outcome = self_supervised(self.model, self.distance, step, self.objectives, self.mask_generator(batch_idx))
+        with torch.no_grad():
+            metrics.update(outcome)
+        return self.log_losses(split, self_supervised_losses(outcome, step), self.weights, len(step))
 
     def on_validation_epoch_end(self) -> None:
         # Here and not at the end of the training epoch: callbacks read the metrics of both before that hook.
@@ -247,18 +264,21 @@ class TrainModule(LearningModule):
             "nucleotide": objectives.nuc_penalty,
             "count": objectives.count_penalty,
         }
+        self.learns_unlabelled = objectives.penalty > 0 or objectives.nuc_penalty > 0 or objectives.count_penalty > 0
         self.train_scores, self.val_scores = PredictionMetrics(target), PredictionMetrics(target)
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
 
     def predict_batch(self, batch: Batch, metrics: SelfSupervisedMetrics, batch_idx: int) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the losses of the label-free objectives."""
-        generator = None if self.training else self.mask_generator(batch_idx)
-        outcome = self_supervised(self.model.base_model, self.distance, batch, self.objectives, generator, embed=True)
+        # Without one of them, a step needs nothing of other ranks' samples.
+        step = Step.of(batch) if self.learns_unlabelled else Step.alone(batch)
+        generator = self.mask_generator(batch_idx)
+        outcome = self_supervised(self.model.base_model, self.distance, step, self.objectives, generator, embed=True)
         assert outcome.embedding is not None
         with torch.no_grad():
             metrics.update(outcome)
         head = self.model.head(outcome.embedding, batch.categoricals)
-        return Prediction(outcome.embedding, head), self_supervised_losses(outcome)
+        return Prediction(outcome.embedding, head), self_supervised_losses(outcome, step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self._step(batch, batch_idx, "train", self.train_scores, self.train_metrics)
@@ -269,18 +289,19 @@ class TrainModule(LearningModule):
     def _step(self, batch: Batch, batch_idx: int, split: str, scores: PredictionMetrics, metrics: SelfSupervisedMetrics) -> Tensor:
         prediction, losses = self.predict_batch(batch, metrics, batch_idx)
         assert batch.target is not None
-        losses = {"target": self.target_loss(prediction.target, batch.target), **losses}
+        samples = int(total(torch.tensor(len(batch.target), device=self.device)))
+        losses = {"target": total(self.target_loss(prediction.target, batch.target)) / samples, **losses}
         with torch.no_grad():
             scores.update(prediction.target, batch.target)
-        return self.log_losses(split, losses, self.weights, len(batch.target))
+        return self.log_losses(split, losses, self.weights, samples)
 
     def target_loss(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """Mean loss of predictions [B, outputs] against the transformed target or class ids [B]."""
+        """Summed loss of predictions [B, outputs] against the transformed target or class ids [B]."""
         if isinstance(self.target, RegressionTarget):
             return regression_loss(predicted[:, 0], true, self.loss_type)
         weights = torch.tensor(self.target.weights, dtype=torch.float32, device=predicted.device)
-        # Weighted and divided by the number of samples, not by the sum of weights, so that batches add up.
-        return (F.cross_entropy(predicted.float(), true, reduction="none") * weights[true]).mean()
+        # Weighted, to be divided by the number of samples and not by the sum of weights, so that batches add up.
+        return (F.cross_entropy(predicted.float(), true, reduction="none") * weights[true]).sum()
 
     def on_validation_epoch_end(self) -> None:
         # As in PretrainModule.
@@ -302,13 +323,23 @@ class HeadModule(TrainModule):
         return Prediction(batch.embedding, self.model.head(batch.embedding, batch.categoricals)), {}
 
 
-def make_embedded_loader(
-    embeddings: np.ndarray, target: np.ndarray, categoricals: np.ndarray | None, rows: np.ndarray, batch_size: int, shuffle: bool
-) -> DataLoader[EmbeddedBatch]:
-    """Batches of the given rows of embeddings float32 [N, D], target [N] and categoricals int64 [N, C]."""
+class _Keys(Dataset[Key]):
+    """What a sampler says, as it is."""
 
-    def collate(chosen: list[int]) -> EmbeddedBatch:
+    def __getitem__(self, key: Key) -> Key:
+        return key
+
+
+def make_embedded_loader(
+    inputs: tuple[np.ndarray, np.ndarray, np.ndarray | None], rows: np.ndarray, fit: FitOptions, shuffle: bool
+) -> DataLoader[EmbeddedBatch]:
+    """Batches of this rank's part of the rows of `inputs`: embeddings float32 [N, D], target [N], categoricals int64 [N, C]."""
+    embeddings, target, categoricals = inputs
+
+    def collate(keys: list[Key]) -> EmbeddedBatch:
+        chosen = [row for _, row in keys]
         codes = None if categoricals is None else torch.from_numpy(categoricals[chosen])
         return EmbeddedBatch(torch.from_numpy(embeddings[chosen]), torch.from_numpy(target[chosen]), codes)
 
-    return DataLoader(rows.tolist(), batch_size=batch_size, shuffle=shuffle, collate_fn=collate)
+    batches = RankBatchSampler(EpochSampler(rows, fit.seed, shuffle), fit.batch_size)
+    return DataLoader(_Keys(), batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]

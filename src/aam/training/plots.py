@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aam.ranks import by_first
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -61,6 +63,7 @@ def curves(history: dict[str, list[tuple[int, float]]], ylabel: str, title: str)
     return figure
 
 
+@by_first
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG, with its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,60 @@
+"""Start a command once more as several processes of this machine, by PyTorch's own launcher (torchrun)."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+from aam.ranks import rank
+
+# As gloo says it.
+_GONE = re.compile("Connection (closed by|reset by|refused)|Timed out waiting")
+# For the first rank to say what is wrong with the input, which is the same for all.
+_GRACE_SECONDS = 5.0
+
+
+def run_ranks(number: int, argv: Sequence[str]) -> int:
+    """Run `aam` with these arguments on `number` ranks, each with its own device; the exit code of the first that failed, or 0.
+
+    One that fails ends the others.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    # What went wrong has been said by the rank itself.
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    config = LaunchConfig(1, 1, number, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="aam", max_restarts=0)
+    try:
+        elastic_launch(config, sys.executable)("-m", "aam", *argv)
+    except ChildFailedError as failed:
+        code = failed.get_first_failure()[1].exitcode
+        if code < 0:
+            sys.stderr.write(f"error: a process of the run was ended by signal {-code}; --resume goes on from the last epoch\n")
+        return code if code > 0 else 128 - code
+    except SignalException as stopped:
+        return 128 + stopped.sigval
+    return 0
+
+
+def say(line: str) -> None:
+    """Write the last line of a failed command: of several ranks with the same trouble the first one's, which ends the others."""
+    if rank() > 0:
+        time.sleep(_GRACE_SECONDS)
+        line = f"{line} (rank {rank()})"
+    sys.stderr.write(f"{line}\n")
+
+
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether an error says no more than that another rank has ended; waits for that one's own words, which end this process."""
+    from torch.distributed import DistBackendError
+
+    if not isinstance(error, DistBackendError) and not _GONE.search(str(error)):
+        return False
+    time.sleep(_GRACE_SECONDS)
+    return True

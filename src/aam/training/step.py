@@ -1,0 +1,77 @@
+"""The samples of one optimiser step over all ranks, as one process would have them in one batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aam.data.dataset import Batch
+from aam.ranks import rank
+from aam.together import gather_rows, total, world
+
+
+@dataclass(frozen=True)
+class Step:
+    """own: the samples of this rank, which it encodes; whole: those of all ranks, one after the other; sizes: how many each has.
+
+    Alone, own and whole are the same.
+    """
+
+    own: Batch
+    whole: Batch
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def alone(cls, batch: Batch) -> Step:
+        """Of one rank, whatever others there are."""
+        return cls(batch, batch, (len(batch.counts),))
+
+    @classmethod
+    def of(cls, batch: Batch) -> Step:
+        """Of all ranks: each calls this with its own batch. Only sparse counts and the tokens of distinct ASVs travel."""
+        if world() == 1:
+            return cls.alone(batch)
+        device = batch.counts.device
+        shape = torch.tensor([[*batch.counts.shape, *batch.asv_tokens.shape]], device=device)
+        samples, slots, distinct, length = gather_rows(shape, (1,) * world()).T.tolist()
+        across, long = max(slots) - batch.counts.shape[1], max(length) - batch.asv_tokens.shape[1]
+        counts = gather_rows(F.pad(batch.counts, (0, across)), samples)
+        places = gather_rows(F.pad(batch.columns, (0, across)), samples)
+        tokens = gather_rows(F.pad(batch.asv_tokens, (0, long)), distinct)
+        columns, found = gather_rows(batch.asv_columns, distinct).unique(return_inverse=True)
+        # An ASV of two ranks is the same twice.
+        there = torch.empty_like(columns).scatter_(0, found, torch.arange(len(found), device=device))
+        # Padding, whose column is arbitrary, gets one that is there.
+        index = torch.searchsorted(columns, torch.where(counts > 0, places, columns[0]))
+        whole = Batch(tokens[there], columns, index, counts, gather_rows(batch.sample_index, samples))
+        return cls(batch, whole, tuple(samples))
+
+    def __len__(self) -> int:
+        """Samples of all ranks."""
+        return sum(self.sizes)
+
+    @property
+    def shared(self) -> bool:
+        return len(self.sizes) > 1
+
+    def total(self, part: Tensor) -> Tensor:
+        """What the ranks of this step have together, with gradients."""
+        return total(part) if self.shared else part
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Rows of the samples of this rank [own, ...] -> of all samples [whole, ...], with gradients."""
+        return gather_rows(rows, self.sizes) if self.shared else rows
+
+    def own_of(self, rows: Tensor) -> Tensor:
+        """The reverse: the rows of this rank's samples, [whole, S] -> [own, S of its batch]."""
+        if not self.shared:
+            return rows
+        start = sum(self.sizes[: rank()])
+        return rows[start : start + self.sizes[rank()], : self.own.counts.shape[1]]
+
+    def share_of(self, rows: Tensor) -> Tensor:
+        """Every so many, such that ranks have all between them."""
+        return rows[rank() :: len(self.sizes)] if self.shared else rows

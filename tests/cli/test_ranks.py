@@ -1,0 +1,126 @@
+"""Two processes train, validate and predict as one with batches twice as large; one that is killed ends the run, which goes on."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from safetensors.numpy import load_file
+
+from aam.data.simulate import simulate, write_simulation
+from tests.cli.test_runs import aam
+
+SHAPE = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--lr", 0.003, "--dropout", 0, "--no-cache"]
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "aam")
+
+
+@pytest.fixture(scope="module")
+def community(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("community")
+    # Neither the samples nor the training samples come out even.
+    write_simulation(simulate(0, n_samples=61, n_asvs=60, length=40), folder)
+    return folder
+
+
+def start(*arguments, launcher=("-m", "aam")):
+    """The command as a user starts it, one core to each process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, *launcher, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def ran(process, code=0):
+    said = process.communicate(timeout=240)[1]
+    assert process.returncode == code, said
+    return said
+
+
+def assert_same_run(one, two):
+    """The losses and metrics of every epoch, in training and validation."""
+    first, second = (json.loads((folder / "metrics.json").read_text())["history"] for folder in (one, two))
+    assert len(first) == len(second)
+    for before, after in zip(first, second, strict=True):
+        assert before.keys() == after.keys()
+        for name, value in before.items():
+            assert after[name] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+
+
+def table(folder, name):
+    return pd.read_csv(folder / name, sep="\t", index_col=0)
+
+
+def test_two_ranks_pretrain_and_embed_as_one_process(community, tmp_path):
+    """An epoch is one step of 28 and 27 samples, so the losses of 20 steps are seen."""
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]
+    options = [*tables, *SHAPE, "--epochs", 20, "--patience", 20, "--count-penalty", 0.1]
+    two = start("pretrain", *options, "--batch-size", 28, "--output-dir", tmp_path / "two", launcher=TORCHRUN)
+    ran(two)
+    aam("pretrain", *options, "--batch-size", 56, "--output-dir", tmp_path / "one")
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two")]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(value, weights[1][name], atol=0.02, err_msg=name)
+
+    model = ["--model", tmp_path / "two", "--table", community / "table.biom"]
+    for level in ("sample", "asv"):
+        ran(start("embed", *model, "--level", level, "--output", tmp_path / f"{level}2.tsv", "--devices", 2))
+        aam("embed", *model, "--level", level, "--output", tmp_path / f"{level}1.tsv")
+        one, two = (table(tmp_path, f"{level}{ranks}.tsv") for ranks in (1, 2))
+        assert list(one.index) == list(two.index)
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
+def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(community, tmp_path):
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--metadata", community / "metadata.tsv"]
+    target = ["--metadata-column", "disease", "--classifier", "--group-column", "subject", "--penalty", 0.5]
+    options = [*tables, *target, *SHAPE, "--epochs", 12, "--patience", 12]
+    arguments = ["train", *options, "--batch-size", 8, "--devices", 2, "--output-dir", tmp_path / "two"]
+    process = start(*arguments)
+    deadline = time.monotonic() + 120
+    while not re.search("epoch 3/12", (tmp_path / "two" / "aam.log").read_text() if (tmp_path / "two").is_dir() else ""):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    ranks = [child for child in psutil.Process(process.pid).children() if "--devices" in child.cmdline()]
+    assert len(ranks) == 2
+    ranks[1].send_signal(signal.SIGKILL)
+    said = ran(process, code=128 + signal.SIGKILL)
+    assert "Traceback" not in said
+    assert len(re.findall("^error:", said, re.MULTILINE)) == 1
+    assert not [child for child in ranks if child.is_running()]
+    ran(start(*arguments, "--resume"))
+    # One process, never broken off.
+    aam("train", *options, "--batch-size", 16, "--output-dir", tmp_path / "one")
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+    one, two = (table(tmp_path / name, "predictions_probabilities.tsv") for name in ("one", "two"))
+    assert list(one.index) == list(two.index)
+    np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_bad_input_of_two_ranks_is_said_once(community, tmp_path):
+    tables = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--no-auto"]
+    arguments = ["train", *tables, "--metadata-column", "height", "--devices", 2, "--output-dir", tmp_path / "bad"]
+    said = ran(start(*arguments), code=2)
+    assert said.strip().splitlines() == ["error: the metadata has no column height; columns: subject, study, age, disease, sex"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pretrain", "--num-nodes", 2], "error: --num-nodes 2: start the command on each of them"),
+        (
+            ["evaluate", "--metadata", "m.tsv", "--metadata-column", "age", "--devices", 2],
+            "error: --devices 2: evaluate runs on one",
+        ),
+    ],
+)
+def test_what_several_devices_cannot_do(community, tmp_path, arguments, said):
+    tables = ["--table", community / "table.biom", "--output-dir", tmp_path / "out"]
+    assert aam(*arguments, *tables, code=2).startswith(said)
+    assert not (tmp_path / "out").exists()
