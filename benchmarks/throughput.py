@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from aam.config import ComputeOptions, TrainFitOptions
+from aam.config import ComputeOptions, TrainComputeOptions, TrainFitOptions
 from aam.training.fit import fit
 from aam.training.module import HeadModule
 from benchmarks.measure import Row, Run, interleave, parser_of
@@ -122,7 +122,7 @@ def frozen_epoch(work: Workload) -> float:
     module = train_module(work, Timed, freeze_base=True)
     module.fit_options = TrainFitOptions(batch_size=work.batch_size, epochs=_FROZEN_EPOCHS, patience=_FROZEN_EPOCHS)
     with tempfile.TemporaryDirectory() as folder:
-        fit(module, (training, validation), "no", Path(folder), "val/target_mae", False)
+        fit(module, (training, validation), TrainComputeOptions(), Path(folder), "val/target_mae", False)
     return statistics.median(later - earlier for earlier, later in pairwise(starts[1:]))
 
 

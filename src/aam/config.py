@@ -23,6 +23,7 @@ TransformName = Literal["none", "minmax", "zscore", "log-zscore"]
 LossType = Literal["mse", "mae", "huber"]
 BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "rmse", "r2", "accuracy", "auc"]
 Precision = Literal["no", "bf16", "fp16"]
+Strategy = Literal["auto", "ddp", "fsdp"]
 EmbedLevel = Literal["sample", "asv"]
 
 # Sections of the help, in this order.
@@ -210,6 +211,9 @@ class TrainComputeOptions(ComputeOptions):
     samples, for a third to a half more time. Default: on a GPU, and where --max-memory-gb needs it."""
     max_memory_gb: float | None = None
     """Memory that the whole run may take. Batches of up to --batch-size samples are made smaller where they would not fit."""
+    strategy: Strategy = "auto"
+    """What several devices share: ddp the samples, fsdp parameters, gradients and the optimiser's state too, for models that do not
+    fit into one. Default (auto): ddp."""
     auto_batch_size: bool = False
     """Find the most samples at a time, up to --batch-size, that fit into memory (or --max-memory-gb), and accumulate to keep
     --batch-size samples per optimiser step."""

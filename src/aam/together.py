@@ -85,6 +85,15 @@ def share(items: Any) -> Any:
     return items[rank() :: world()] if world() > 1 else items
 
 
+def most(number: int, device: torch.device) -> int:
+    """The largest of the ranks' numbers."""
+    if world() == 1:
+        return number
+    found = torch.tensor(number, device=device)
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return int(found)
+
+
 def total(part: Tensor) -> Tensor:
     """The sum over ranks, with gradients; of tensors of one shape."""
     return part if world() == 1 else _Total.apply(part)

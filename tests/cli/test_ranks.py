@@ -77,11 +77,12 @@ def test_two_ranks_pretrain_and_embed_as_one_process(community, tmp_path):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
-def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(community, tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(community, tmp_path, strategy):
     tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--metadata", community / "metadata.tsv"]
     target = ["--metadata-column", "disease", "--classifier", "--group-column", "subject", "--penalty", 0.5]
     options = [*tables, *target, *SHAPE, "--epochs", 12, "--patience", 12]
-    arguments = ["train", *options, "--batch-size", 8, "--devices", 2, "--output-dir", tmp_path / "two"]
+    arguments = ["train", *options, "--batch-size", 8, "--devices", 2, "--strategy", strategy, "--output-dir", tmp_path / "two"]
     process = start(*arguments)
     deadline = time.monotonic() + 120
     while not re.search("epoch 3/12", (tmp_path / "two" / "aam.log").read_text() if (tmp_path / "two").is_dir() else ""):

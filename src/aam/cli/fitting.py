@@ -67,7 +67,7 @@ def fit_encoder(
     val_order = np.random.default_rng(options.seed).permutation(split.val)
     val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, fits=plan.limit)
     module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe)
-    result = fit(module, (train, val), config.compute.mixed_precision, folder, monitor, config.output.resume)
+    result = fit(module, (train, val), config.compute, folder, monitor, config.output.resume)
     return FittedEncoder(encoder, dataset, result, plan)
 
 
@@ -146,7 +146,7 @@ def fit_predictor(
     model = build_predictor(encoder, config.model, problem.info, config.encoder.freeze_base)
     parts = assemble(problem, model, dataset, distance, config, folder)
     log.info("%s\n%s", summarise(model), describe(config.compute, encoder.asv_encoder.gradient_checkpointing))
-    result = fit(parts.module, parts.loaders, config.compute.mixed_precision, folder, monitor, config.output.resume)
+    result = fit(parts.module, parts.loaders, config.compute, folder, monitor, config.output.resume)
     return FittedPredictor(model, dataset, parts.frozen, result, parts.plan)
 
 

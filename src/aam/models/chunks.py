@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.distributed.tensor import DTensor
+from torch.utils.checkpoint import checkpoint
 
 from aam.threads import in_threads
+from aam.together import most
 
 # More Python threads than this would wait for the interpreter; they leave cores to the operations.
 _MOST_THREADS = 8
@@ -45,6 +48,8 @@ def run_chunks(work: Chunked, shared: Sequence[Tensor], parameters: Sequence[Ten
 
     `shared` are inputs of every chunk that gradients go back to, `parameters` those of the model that `encode` uses.
     """
+    if _sharded(parameters):
+        return _run_chunks_of_shards(work, shared)
     threads, here = _threads(work.chunks), _as_here(work.chunks[0][0].device.type)
     if not torch.is_grad_enabled() or (threads == 1 and not work.recompute):
         return torch.cat(list(in_threads(here(lambda chunk: work.encode(*shared, *chunk)), work.chunks, threads)))
@@ -57,12 +62,42 @@ def run_losses(work: ChunkedLoss, parameters: Sequence[Tensor]) -> tuple[Tensor,
 
     `parameters` are those of the model that gradients go back to. No activations are kept.
     """
+    if _sharded(parameters):
+        return _run_losses_of_shards(work)
     here = _as_here(work.chunks[0][0].device.type)
     if torch.is_grad_enabled():
         loss, outputs = _RunLosses.apply(work, here, *parameters)
         return loss, outputs
     parts = list(in_threads(here(lambda chunk: work.loss(*chunk)), work.chunks, _threads(work.chunks)))
     return torch.stack([loss for loss, _ in parts]).sum(), torch.cat([output for _, output in parts])
+
+
+def _sharded(parameters: Sequence[Tensor]) -> bool:
+    """Whether other ranks have parts of the parameters, which hooks of modules put together in each call, and see in its graph."""
+    return any(isinstance(parameter, DTensor) for parameter in parameters)
+
+
+def _run_chunks_of_shards(work: Chunked, shared: Sequence[Tensor]) -> Tensor:
+    def encode(chunk: Chunk) -> Tensor:
+        if work.recompute and torch.is_grad_enabled():
+            output: Tensor = checkpoint(work.encode, *shared, *chunk, use_reentrant=False)
+            return output
+        return work.encode(*shared, *chunk)
+
+    rows = sum(len(chunk[0]) for chunk in work.chunks)
+    return torch.cat([encode(chunk) for chunk in (*work.chunks, *_missing(work.chunks))])[:rows]
+
+
+def _run_losses_of_shards(work: ChunkedLoss) -> tuple[Tensor, Tensor]:
+    losses, outputs = zip(*(work.loss(*chunk) for chunk in work.chunks), strict=True)
+    unused = [0 * work.loss(*chunk)[0] for chunk in _missing(work.chunks)]
+    return torch.stack([*losses, *unused]).sum(), torch.cat(outputs).detach()
+
+
+def _missing(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Chunks of one row to run in vain, so that each rank calls the layers as often: each call is a meeting of all."""
+    first = tuple(part[:1] for part in chunks[0])
+    return [first] * (most(len(chunks), chunks[0][0].device) - len(chunks))
 
 
 def _threads(chunks: Sequence[Chunk]) -> int:

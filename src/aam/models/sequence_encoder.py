@@ -77,6 +77,23 @@ class SequenceEncoder(SampleLevel):
             for layer in (*self.asv_encoder.layers, *self.sample_encoder.layers):
                 layer.compile(dynamic=True)
 
+    def learn_only(self, *, embeddings: bool, nucleotides: bool, abundances: bool) -> None:
+        """Freeze what no output that is learned from depends on: optimisers and other ranks wait for no gradient of it."""
+        asvs, samples = self.asv_encoder, self.sample_encoder
+        used = {
+            asvs.nucleotide_head: nucleotides,
+            samples.abundance_head: abundances,
+            samples.abundance_embedding: embeddings or abundances,
+            samples.layers: embeddings or abundances,
+            asvs.pooling: embeddings or abundances,
+            **dict.fromkeys((self.pooling, self.max_pooling, self.richness), embeddings),
+        }
+        for part, needed in used.items():
+            part.requires_grad_(needed)
+        samples.hidden_abundance.requires_grad_(abundances)
+        samples.abundance_multiple.requires_grad_(embeddings or abundances)
+        self.abundance_multiple.requires_grad_(embeddings)
+
     @torch.no_grad()
     def calibrate(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> None:
         """Scale a fresh model to a batch: ASV vectors that differ, distances between samples as large as UniFrac's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import warnings
@@ -13,10 +14,10 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch.utils.data import DataLoader
 
-from aam.config import BestMetric, FitOptions, Precision
+from aam.config import BestMetric, FitOptions, TrainComputeOptions
 from aam.data.splits import Split
 from aam.errors import InputError
 from aam.ranks import nodes
@@ -25,6 +26,7 @@ from aam.training.callbacks import EpochLine, ValidationPlots
 from aam.training.learning_rate import find_learning_rate
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule
+from aam.training.sharded import load_whole
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
 
 
 def _trainer(
-    options: FitOptions, precision: Precision, train: DataLoader, folder: Path, monitor: str
+    options: FitOptions, compute: TrainComputeOptions, train: DataLoader, folder: Path, monitor: str
 ) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
     mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
     best = ModelCheckpoint(
@@ -119,7 +121,7 @@ def _trainer(
         max_epochs=epochs,
         # All of them, however many an epoch has, unless epochs are shortened.
         limit_train_batches=batches if batches < len(train) else 1.0,
-        **_step_options(options, precision),
+        **_step_options(options, compute),
         logger=OverlayLogger(folder / "tensorboard"),
         callbacks=callbacks,
         log_every_n_steps=10,
@@ -130,10 +132,10 @@ def _trainer(
     return trainer, best, lines
 
 
-def _step_options(options: FitOptions, precision: Precision) -> dict[str, Any]:
+def _step_options(options: FitOptions, compute: TrainComputeOptions) -> dict[str, Any]:
     """What every trainer is told about a step."""
     return {
-        "precision": _PRECISION[precision],
+        "precision": _PRECISION[compute.mixed_precision],
         "deterministic": options.deterministic,
         "accumulate_grad_batches": options.accumulate,
         "gradient_clip_val": options.gradient_clip,
@@ -141,11 +143,20 @@ def _step_options(options: FitOptions, precision: Precision) -> dict[str, Any]:
         "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
         "devices": world() // nodes(),
         "num_nodes": nodes(),
-        # Not every objective uses every parameter; buffers are a tree, the same on every rank.
-        "strategy": DDPStrategy(find_unused_parameters=True, broadcast_buffers=False) if world() > 1 else "auto",
+        "strategy": _strategy(compute),
         # Samples are shared out by `RankBatchSampler`.
         "use_distributed_sampler": False,
     }
+
+
+def _strategy(compute: TrainComputeOptions) -> Strategy | str:
+    """What ranks share; alone there is nothing to share."""
+    if world() == 1:
+        return "auto"
+    if compute.strategy == "fsdp":
+        return ModelParallelStrategy(data_parallel_size=world(), tensor_parallel_size=1)
+    # Buffers are a tree, the same on every rank.
+    return DDPStrategy(broadcast_buffers=False)
 
 
 def quiet_lightning() -> None:
@@ -163,7 +174,7 @@ def quiet_lightning() -> None:
 def fit(
     module: LearningModule,
     loaders: tuple[DataLoader, DataLoader],
-    precision: Precision,
+    compute: TrainComputeOptions,
     folder: Path,
     monitor: str,
     resume: bool,
@@ -174,25 +185,34 @@ def fit(
     """
     options, (train, val) = module.fit_options, loaders
     quiet_lightning()
-    trainer, best, lines = _trainer(options, precision, train, folder, monitor)
+    trainer, best, lines = _trainer(options, compute, train, folder, monitor)
+    sharded = isinstance(trainer.strategy, ModelParallelStrategy)
+    # What is sharded cannot be put together again in place.
+    fitted = copy.deepcopy(module) if sharded else module
     last = folder / "checkpoints" / "last.ckpt" if resume else None
     try:
         if options.find_lr and not resume:
-            module.lr = find_learning_rate(module, train, folder, _step_options(options, precision))
+            if sharded:
+                raise InputError("--find-lr: not with --strategy fsdp; find it with ddp or on one device, and give --lr")
+            module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))
         # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
-        module.train()
-        trainer.fit(module, train, val, ckpt_path=last, weights_only=True)
+        fitted.train()
+        trainer.fit(fitted, train, val, ckpt_path=last, weights_only=True)
     except SystemExit as stop:
         # Lightning makes exit code 1 of a Ctrl-C.
-        saved = (folder / "checkpoints" / "last.ckpt").is_file()
+        saved = (folder / "checkpoints" / "last.ckpt").exists()
         log.info("stopped%s", "; --resume goes on from the last complete epoch" if saved else " in the first epoch: nothing saved")
         raise KeyboardInterrupt from stop
     if not best.best_model_path or best.best_model_score is None or not math.isfinite(best.best_model_score):
         raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
-    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-    module.load_state_dict(checkpoint["state_dict"])
+    if sharded:
+        epoch = load_whole(module, Path(best.best_model_path))
+    else:
+        checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        module.load_state_dict(checkpoint["state_dict"])
+        epoch = int(checkpoint["epoch"])
     module.eval()
-    result = FitResult(monitor, float(best.best_model_score), int(checkpoint["epoch"]) + 1, lines.history)
+    result = FitResult(monitor, float(best.best_model_score), epoch + 1, lines.history)
     if len(result.history) < trainer.max_epochs:  # type: ignore[operator]
         log.info("stopped early: %s was not better for %d epochs, or not finite", monitor, options.patience)
     log.info("best %s %.4g at epoch %d of %d", result.monitor, result.best_value, result.best_epoch, len(result.history))

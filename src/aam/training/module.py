@@ -11,6 +11,7 @@ import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics import Metric
@@ -33,6 +34,7 @@ from aam.training.objectives import (
     self_supervised_losses,
     total_loss,
 )
+from aam.training.sharded import shard
 from aam.training.step import Step
 
 
@@ -61,9 +63,18 @@ def warmup_cosine(step: int, total_steps: int, warmup_steps: int) -> float:
 class LearningModule(L.LightningModule):
     """What every run shares: the optimiser, the schedule, and how losses and metrics are logged."""
 
+    # Methods that run the model.
+    runs_model: tuple[str, ...] = ("training_step", "validation_step")
+
     def __init__(self, fit: FitOptions) -> None:
         super().__init__()
         self.fit_options, self.lr = fit, fit.lr
+
+    def configure_model(self) -> None:
+        """Lightning calls this where the strategy is known."""
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            assert self.device_mesh is not None
+            shard(self, self.runs_model, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Any:
         decayed = {id(part.weight) for part in self.modules() if isinstance(part, nn.Linear)}
@@ -145,6 +156,8 @@ class PretrainModule(LearningModule):
     the gap between training mode and inference mode is measured.
     """
 
+    runs_model = ("training_step", "validation_step", "train_eval_gap")
+
     def __init__(
         self,
         encoder: SequenceEncoder,
@@ -157,6 +170,8 @@ class PretrainModule(LearningModule):
         super().__init__(fit)
         self.model, self.distance, self.objectives, self.probe = encoder, distance, objectives, probe
         self.weights = {"unifrac": objectives.penalty, "nucleotide": objectives.nuc_penalty, "count": objectives.count_penalty}
+        learned = {name: weight > 0 for name, weight in self.weights.items()}
+        encoder.learn_only(embeddings=learned["unifrac"], nucleotides=learned["nucleotide"], abundances=learned["count"])
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -264,6 +279,9 @@ class TrainModule(LearningModule):
             "nucleotide": objectives.nuc_penalty,
             "count": objectives.count_penalty,
         }
+        if not model.freeze_base:
+            learned = {"nucleotides": objectives.nuc_penalty > 0, "abundances": objectives.count_penalty > 0}
+            model.base_model.learn_only(embeddings=True, **learned)
         self.learns_unlabelled = objectives.penalty > 0 or objectives.nuc_penalty > 0 or objectives.count_penalty > 0
         self.train_scores, self.val_scores = PredictionMetrics(target), PredictionMetrics(target)
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
