@@ -16,7 +16,8 @@ from torch import Tensor
 
 from aam.config import UniFracMetric
 from aam.data.phylogeny import Phylogeny
-from aam.distances.unifrac import Comparison, Shared, UniFrac, mirror
+from aam.distances.cut import Nodes
+from aam.distances.unifrac import Comparison, Shared, comparison_of, mirror, reads_below, tip_of_columns
 from aam.errors import InputError, first_few
 from aam.progress import track
 from aam.threads import in_threads
@@ -65,10 +66,10 @@ class Block:
     rare: Entries
 
 
-def prepare(entries: Entries, n_samples: int, common_nodes: Tensor, unifrac: UniFrac) -> Block:
+def prepare(entries: Entries, n_samples: int, common_nodes: Tensor, comparison: Comparison, branch_length: Tensor) -> Block:
     """common_nodes: int64 [K of the tree], place of each node among the common ones, -1 for a rare one."""
     own = torch.zeros(n_samples, dtype=entries.values.dtype, device=entries.values.device)
-    own.index_add_(0, entries.samples, unifrac.comparison.mass(entries.values) * unifrac.branch_length[entries.nodes])
+    own.index_add_(0, entries.samples, comparison.mass(entries.values) * branch_length[entries.nodes])
     places = common_nodes[entries.nodes]
     common = own.new_zeros(int(common_nodes.max()) + 1, n_samples)
     is_common = places >= 0
@@ -116,35 +117,40 @@ def unifrac_matrix(
     (or what `block_samples` at a time take). InputError for samples without reads on the tree.
     """
     require_reads_on_tree(counts, phylogeny, sample_ids)
-    unifrac = UniFrac(phylogeny, metric, alpha, dtype).to(device)
+    comparison = comparison_of(metric, alpha)
+    arrays = (phylogeny.node_start, phylogeny.node_end, phylogeny.branch_length)
+    nodes = Nodes(*(torch.from_numpy(part).to(device) for part in arrays))
+    branch_length = nodes.length.to(dtype)
+    tips = tip_of_columns(phylogeny)
     n_samples, n_nodes = counts.shape[0], len(phylogeny.branch_length)
     affordable = BLOCK_BYTES // (8 * 4 * n_nodes)
     threads = min(torch.get_num_threads(), max(1, affordable // FEWEST_SAMPLES)) if device == "cpu" else 1
     size = block_samples or int(np.clip(affordable // threads, 1, MOST_SAMPLES))
-    comparison = unifrac.comparison
 
     @torch.no_grad()
     def entries_of(start: int) -> Entries:
         block = counts[start : start + size]
-        rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-        entries = [torch.from_numpy(part.astype(np.int64)).to(device) for part in (rows, block.indices, block.data)]
-        values = unifrac.node_values(entries[0], entries[1], entries[2], block.shape[0])
-        nodes, samples = values.nonzero().unbind(1)
-        return Entries(nodes, samples, values[nodes, samples])
+        rows, places = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), tips[block.indices]
+        on_tree = places >= 0
+        entries = [torch.from_numpy(part[on_tree].astype(np.int64)).to(device) for part in (rows, places, block.data)]
+        below = reads_below(nodes, (entries[0], entries[1], entries[2]), (block.shape[0], len(phylogeny.tip_columns)))
+        values = comparison.values(below, dtype)
+        touched, samples = values.nonzero().unbind(1)
+        return Entries(touched, samples, values[touched, samples])
 
     starts = range(0, n_samples, size)
     entries = list(in_threads(entries_of, starts, threads))
     occupancy = torch.stack([torch.bincount(block.nodes, minlength=n_nodes) for block in entries]).sum(dim=0)
     is_common = occupancy > RARE[comparison.metric] * n_samples
     common_nodes = torch.where(is_common, is_common.cumsum(0) - 1, -1)
-    common_lengths = unifrac.branch_length[is_common]
-    blocks = [prepare(entries.pop(0), min(size, n_samples - start), common_nodes, unifrac) for start in starts]
+    common_lengths = branch_length[is_common]
+    blocks = [prepare(entries.pop(0), min(size, n_samples - start), common_nodes, comparison, branch_length) for start in starts]
 
     @torch.no_grad()
     def distances_of(pair: tuple[int, int]) -> Tensor:
         first, second = blocks[pair[0]], blocks[pair[1]]
         shared = comparison.shared(first.common, second.common, common_lengths)
-        shared = rare_terms(first.rare, second.rare, comparison, unifrac.branch_length, shared)
+        shared = rare_terms(first.rare, second.rare, comparison, branch_length, shared)
         distances = comparison.distances(first.own, second.own, shared).cpu()
         return mirror(distances) if pair[0] == pair[1] else distances
 

@@ -1,7 +1,8 @@
 """UniFrac and Faith PD, exact, of a batch or of a whole table, on any device.
 
 With the tips in depth-first order every node is an interval of tips, so the reads below all nodes are two look-ups in a cumulative
-sum. Definitions are scikit-bio's; p is a sample's share of reads below a node, b the branch length above it:
+sum. The tree is cut to the ASVs of the batch first. Definitions are scikit-bio's; p is a sample's share of reads below a node, b
+the branch length above it:
 
 - unweighted: length below which one of two samples has reads, over length below which any has (Lozupone & Knight 2005).
 - weighted_unnormalized: sum b |p_i - p_j|; weighted_normalized: that over sum b (p_i + p_j) (Lozupone et al. 2007).
@@ -22,33 +23,23 @@ from torch import Tensor, nn
 
 from aam.config import UniFracMetric
 from aam.data.phylogeny import Phylogeny
+from aam.distances.cut import CutTree, Nodes
 
 
 class UniFrac(nn.Module):
     """UniFrac between the samples of a batch. Its buffers are a tree's, so they move with the model but are not saved with it."""
 
     column_tip: Tensor
-    node_start: Tensor
-    node_end: Tensor
-    branch_length: Tensor
 
     def __init__(
         self, phylogeny: Phylogeny, metric: UniFracMetric = "unweighted", alpha: float = 0.5, dtype: torch.dtype = torch.float64
     ) -> None:
         """Distances are computed and returned in `dtype`; `alpha`, 0 to 1, is of the generalized metric alone."""
         super().__init__()
-        if metric not in get_args(UniFracMetric) or not 0.0 <= alpha <= 1.0:
-            raise ValueError(f"{metric!r} with alpha {alpha} is no UniFrac metric")
-        self.comparison = Comparison("weighted_normalized" if metric == "generalized" and alpha == 1.0 else metric, alpha)
-        self.phylogeny = phylogeny
-        self.n_tips = len(phylogeny.tip_columns)
-        # Columns that the tree lacks become one tip more, which no node spans.
-        column_tip = np.full(self.n_tips + len(phylogeny.missing), self.n_tips, dtype=np.int64)
-        column_tip[phylogeny.tip_columns] = np.arange(self.n_tips)
-        self.register_buffer("column_tip", torch.from_numpy(column_tip), persistent=False)
-        self.register_buffer("node_start", torch.from_numpy(phylogeny.node_start), persistent=False)
-        self.register_buffer("node_end", torch.from_numpy(phylogeny.node_end), persistent=False)
-        self.register_buffer("branch_length", torch.from_numpy(phylogeny.branch_length).to(dtype), persistent=False)
+        self.comparison = comparison_of(metric, alpha)
+        self.phylogeny, self.dtype = phylogeny, dtype
+        self.tree = CutTree(phylogeny)
+        self.register_buffer("column_tip", torch.from_numpy(tip_of_columns(phylogeny)), persistent=False)
 
     @torch.no_grad()
     def forward(self, columns: Tensor, counts: Tensor, sample_index: Tensor | None = None) -> Tensor:
@@ -60,9 +51,8 @@ class UniFrac(nn.Module):
         """
         # Autocast would multiply matrices in 16 bits.
         with torch.autocast(columns.device.type, enabled=False):
-            values = self.node_values(*_entries(columns, counts), len(columns))
-            touched = values.any(dim=1).nonzero().squeeze(1)
-            values, lengths = values[touched], self.branch_length[touched]
+            reads, lengths = self._cut(columns, counts)
+            values = self.comparison.values(reads, self.dtype)
             own = self.comparison.own(values, lengths)
             return mirror(self.comparison.distances(own, own, self.comparison.shared(values, values, lengths)))
 
@@ -73,38 +63,41 @@ class UniFrac(nn.Module):
         Arguments as for `forward`.
         """
         with torch.autocast(columns.device.type, enabled=False):
-            present = self._node_reads(*_entries(columns, counts), len(columns)) > 0
-            return self.branch_length @ present.to(self.branch_length.dtype)
+            reads, lengths = self._cut(columns, counts)
+            return lengths @ (reads > 0).to(self.dtype)
 
-    def node_values(self, rows: Tensor, columns: Tensor, counts: Tensor, n_samples: int) -> Tensor:
-        """What the metric compares below each node, [K, n_samples]: presence (0 or 1) if unweighted, else the share of the reads.
-
-        From entries (row, table column, reads), int64 [E]; repeated ones add up.
-        """
-        reads = self._node_reads(rows, columns, counts, n_samples)
-        dtype = self.branch_length.dtype
-        if self.comparison.metric == "unweighted":
-            return (reads > 0).to(dtype)
-        # Every metric's Phylogeny has a node of all tips, and it has the most reads.
-        return reads.to(dtype) / reads.amax(dim=0).clamp_min(1).to(dtype)
-
-    def _node_reads(self, rows: Tensor, columns: Tensor, counts: Tensor, n_samples: int) -> Tensor:
-        """Reads below each node, int64 [K, n_samples]. Integers: exact, and deterministic on a GPU."""
-        # One row before the first tip, whose sum is 0, and one after the last, for columns that the tree lacks.
-        table = torch.zeros((self.n_tips + 2) * n_samples, dtype=torch.int64, device=counts.device)
-        # Flat, because only a one-dimensional scatter is allowed in deterministic mode on a GPU.
-        table.scatter_add_(0, (self.column_tip[columns] + 1) * n_samples + rows, counts)
-        before = table.view(self.n_tips + 2, n_samples).cumsum(dim=0)
-        return before.index_select(0, self.node_end).sub_(before.index_select(0, self.node_start))
+    def _cut(self, columns: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Reads below each node of the batch's own tree, int64 [K, B], and the lengths of its branches [K]."""
+        whole = counts.to(torch.int64)
+        if not torch.equal(whole.to(counts.dtype), counts):
+            raise ValueError("counts must be whole numbers of reads")
+        tips = self.column_tip[columns]
+        samples, slots = ((counts > 0) & (tips >= 0)).nonzero().unbind(1)
+        used, places = tips[samples, slots].unique(return_inverse=True)
+        nodes = self.tree(used)
+        reads = reads_below(nodes, (samples, places, whole[samples, slots]), (len(columns), len(used)))
+        return reads, nodes.length.to(self.dtype)
 
 
-def _entries(columns: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, columns and reads, int64 [B S], of a batch [B, S]."""
-    whole = counts.to(torch.int64)
-    if not torch.equal(whole.to(counts.dtype), counts):
-        raise ValueError("counts must be whole numbers of reads")
-    rows = torch.arange(len(columns), device=columns.device).unsqueeze(1).expand_as(columns)
-    return rows.reshape(-1), columns.reshape(-1), whole.reshape(-1)
+def tip_of_columns(phylogeny: Phylogeny) -> np.ndarray:
+    """The tip of each column of the table, int64 [M]; -1 for one that the tree lacks."""
+    column_tip = np.full(len(phylogeny.tip_columns) + len(phylogeny.missing), -1, dtype=np.int64)
+    column_tip[phylogeny.tip_columns] = np.arange(len(phylogeny.tip_columns))
+    return column_tip
+
+
+def reads_below(nodes: Nodes, entries: tuple[Tensor, Tensor, Tensor], shape: tuple[int, int]) -> Tensor:
+    """Reads below each node, int64 [K, samples], from entries (sample, tip, reads), int64 [E]; repeated ones add up.
+
+    shape: samples and tips. Integers: exact, and deterministic on a GPU.
+    """
+    samples, tips, reads = entries
+    # One row before the first tip, whose sum is 0.
+    table = torch.zeros((shape[1] + 1) * shape[0], dtype=torch.int64, device=reads.device)
+    # Flat, because only a one-dimensional scatter is allowed in deterministic mode on a GPU.
+    table.scatter_add_(0, (tips + 1) * shape[0] + samples, reads)
+    before = table.view(shape[1] + 1, shape[0]).cumsum(dim=0)
+    return before.index_select(0, nodes.end).sub_(before.index_select(0, nodes.start))
 
 
 @dataclass(frozen=True)
@@ -129,6 +122,14 @@ class Comparison:
 
     metric: UniFracMetric
     alpha: float
+
+    def values(self, reads: Tensor, dtype: torch.dtype) -> Tensor:
+        """What is compared below each node, [K, B], from the reads there: presence (0 or 1) if unweighted, else their share."""
+        if self.metric == "unweighted":
+            return (reads > 0).to(dtype)
+        # A node of all tips has the most reads.
+        most = reads.amax(dim=0) if len(reads) else reads.new_zeros(reads.shape[1])
+        return reads.to(dtype) / most.clamp_min(1).to(dtype)
 
     def own(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Sum over nodes of b p (p^alpha for generalized), [B], from values [K, B] and lengths [K]."""
@@ -180,6 +181,13 @@ class Comparison:
             overlap[row] = lengths @ torch.minimum(other, own, out=other).mul_(weight)
             joint[row] += lengths @ both.mul_(weight)
         return Shared(overlap, joint)
+
+
+def comparison_of(metric: UniFracMetric, alpha: float) -> Comparison:
+    """ValueError for what is no UniFrac metric."""
+    if metric not in get_args(UniFracMetric) or not 0.0 <= alpha <= 1.0:
+        raise ValueError(f"{metric!r} with alpha {alpha} is no UniFrac metric")
+    return Comparison("weighted_normalized" if metric == "generalized" and alpha == 1.0 else metric, alpha)
 
 
 def mirror(distances: Tensor) -> Tensor:
