@@ -23,7 +23,8 @@ from skbio.diversity import beta_diversity
 
 from aam.config import ReadOptions, UniFracMetric
 from aam.data.dataset import Collate, SampleDataset
-from aam.data.phylogeny import Phylogeny, read_tree, write_tree
+from aam.data.newick import write_tree
+from aam.data.phylogeny import Phylogeny
 from aam.data.simulate import simulate
 from aam.data.table import FeatureTable, read_table
 from aam.distances.matrix import unifrac_matrix
@@ -223,7 +224,10 @@ def read_community(name: str, data: Path) -> Community:
     if name == SIMULATED:
         simulation = simulate(0, n_samples=40, n_asvs=60, length=40)
         return Community(simulation.table, simulation.tree, name)
-    return Community(read_table(data / name / "table.biom"), read_tree(data / name / "tree.nwk"), name)
+    from skbio import TreeNode
+
+    tree = TreeNode.read(str(data / name / "tree.nwk"), format="newick", convert_underscores=False)
+    return Community(read_table(data / name / "table.biom"), tree, name)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -25,7 +25,8 @@ from aam.config import (
     TrainObjectives,
 )
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
-from aam.data.phylogeny import Phylogeny, read_tree
+from aam.data.newick import nodes_of, read_nodes
+from aam.data.phylogeny import Phylogeny
 from aam.data.sampler import EpochSampler
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
@@ -68,7 +69,7 @@ def read_subject(name: str, data: Path) -> Subject:
     """A real table below `data`, or the simulated one, which is tiny."""
     if name == SIMULATED:
         simulation = simulate(_SEED, n_samples=40, n_asvs=60, length=40)
-        table, tree = simulation.table, simulation.tree
+        table, nodes = simulation.table, nodes_of(simulation.tree)
         tokens = tokenize(simulation.sequences, table.feature_ids, 150)
         study = Study(table, simulation.sequences, tokens, None)
     else:
@@ -76,8 +77,8 @@ def read_subject(name: str, data: Path) -> Subject:
         sequences = folder / "seqs.fasta"
         files = TableOptions(table=folder / "table.biom", rep_seqs=sequences if sequences.is_file() else None)
         study = read_study(files, ReadOptions(), SampleOptions())
-        tree = read_tree(folder / "tree.nwk")
-    return Subject(name, study, Phylogeny.from_tree(tree, study.table.feature_ids))
+        nodes = read_nodes(folder / "tree.nwk")
+    return Subject(name, study, Phylogeny.from_nodes(nodes, study.table.feature_ids))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ again, and every sample is computed alone and padded to a fixed size.
 """
 
 import torch
+from skbio import TreeNode
 from torch import Tensor
 
 from aam.data.sequences import Nucleotide
@@ -108,3 +109,8 @@ def encode(model: SequenceEncoder, asv_tokens: Tensor, asv_index: Tensor, counts
         real = sample_counts > 0
         samples.append(encode_sample(model, asv_tokens[index[real]], sample_counts[real], pad_to))
     return torch.stack(samples)
+
+
+def read_tree(path):
+    """A tree as scikit-bio reads it, labels as they are written."""
+    return TreeNode.read(str(path), format="newick", convert_underscores=False)

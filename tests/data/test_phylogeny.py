@@ -1,18 +1,17 @@
 import io
 import logging
 import sys
-import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from skbio import TreeNode
 
-from aam.data.phylogeny import Phylogeny, _root_at_midpoint, build_tree, read_tree, write_tree
+from aam.data.newick import read_nodes
+from aam.data.phylogeny import Phylogeny, _root_at_midpoint, build_tree
 from aam.data.simulate import simulate
 from aam.data.table import read_table
 from aam.errors import InputError
+from tests.reference import read_tree
 
 
 def newick(text):
@@ -81,83 +80,11 @@ def test_unusable_trees(tree, message):
         Phylogeny.from_tree(newick(tree), ["a", "b"])
 
 
-def test_trees_deeper_than_the_stack(tmp_path):
-    depth = sys.getrecursionlimit() * 3
-    text = "(" * depth + "t0:1" + "".join(f",t{number}:1):1" for number in range(1, depth + 1)) + ";\n"
-    (tmp_path / "deep.nwk").write_text(text)
-    tree = read_tree(tmp_path / "deep.nwk")
-    write_tree(tree, tmp_path / "copy.nwk")
-    assert (tmp_path / "copy.nwk").read_text().replace(".0", "") == text
-    phylogeny = Phylogeny.from_tree(tree, [f"t{number}" for number in range(depth + 1)])
-    assert phylogeny.branch_length.sum() == 2 * depth + 1
-    assert len(phylogeny.node_start) == 2 * depth + 1
-
-
-def test_labels_are_read_as_written(tmp_path):
-    path = tmp_path / "tree.nwk"
-    path.write_text("(a_b:1,'it''s (one), c_d; [x]':2.5e-3)root_1:0.5;")
-    tree = read_tree(path)
-    assert [tip.name for tip in tree.tips()] == ["a_b", "it's (one), c_d; [x]"]
-    assert (tree.name, tree.length) == ("root_1", 0.5)
-
-
-# Not every text: scikit-bio's reader mistakes quoted labels that begin with a quote or are one sign of structure.
-labels = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" _")).map(lambda text: f"x{text}".strip())
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.lists(labels, min_size=2, max_size=5, unique=True), st.one_of(st.none(), st.floats(0, 1e9)))
-def test_written_trees_read_back(tmp_path, names, length):
-    tips = [TreeNode(name=name, length=length) for name in names]
-    write_tree(TreeNode(children=[TreeNode(name=names[0], length=0.1, children=tips[1:]), tips[0]]), tmp_path / "tree.nwk")
-    again = read_tree(tmp_path / "tree.nwk")
-    assert [(tip.name, tip.length) for tip in again.tips()] == [(name, length) for name in [*names[1:], names[0]]]
-    assert (again.children[0].name, again.children[0].length) == (names[0], 0.1)
-    assert [path.name for path in tmp_path.iterdir()] == ["tree.nwk"]
-
-
-def write_qza(path, semantic_type, text):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("0f0f-uuid/VERSION", "QIIME 2\narchive: 5\n")
-        archive.writestr("0f0f-uuid/metadata.yaml", f"uuid: 0f0f-uuid\ntype: {semantic_type}\nformat: NewickDirectoryFormat\n")
-        archive.writestr("0f0f-uuid/data/tree.nwk", text)
-
-
-def test_qiime_artifacts(tmp_path, caplog):
-    write_qza(tmp_path / "rooted.qza", "Phylogeny[Rooted]", "(a_1:1,b:2);")
-    assert [tip.name for tip in read_tree(tmp_path / "rooted.qza").tips()] == ["a_1", "b"]
-    assert not caplog.records
-    write_qza(tmp_path / "unrooted.qza", "Phylogeny[Unrooted]", "(a:1,b:2,c:3);")
-    assert len(read_tree(tmp_path / "unrooted.qza").children) == 3
-    assert "may be unrooted" in caplog.text
-    write_qza(tmp_path / "table.qza", "FeatureTable[Frequency]", "(a:1,b:2);")
-    with pytest.raises(InputError, match=r"artifact of type FeatureTable\[Frequency\]"):
-        read_tree(tmp_path / "table.qza")
-
-
-@pytest.mark.parametrize(
-    "text", ["", "hello", "((a,b);", "(a,b));", "a,b);", "(a:x,b:1);", "(a b,c);", ">seq\nACGT\n", "(a,b)[open;"]
-)
-def test_malformed_trees_are_one_line_errors(tmp_path, text):
-    path = tmp_path / "tree.nwk"
-    path.write_text(text)
-    with pytest.raises(InputError) as caught:
-        read_tree(path)
-    assert str(caught.value).startswith(f"{path}: not a newick tree")
-    assert "\n" not in str(caught.value)
-
-
-def test_unreadable_trees(tmp_path):
-    with pytest.raises(InputError, match=r"absent.nwk: cannot be read"):
-        read_tree(tmp_path / "absent.nwk")
-    (tmp_path / "binary.nwk").write_bytes(b"\xff\xfe\x00(")
-    with pytest.raises(InputError, match="not a newick tree"):
-        read_tree(tmp_path / "binary.nwk")
-
-
 def test_real_trees(real_table):
     table, tree = read_table(real_table / "table.biom"), read_tree(real_table / "tree.nwk")
-    phylogeny = Phylogeny.from_tree(tree, table.feature_ids)
+    phylogeny = Phylogeny.from_nodes(read_nodes(real_table / "tree.nwk"), table.feature_ids)
+    for name, value in vars(Phylogeny.from_tree(tree, table.feature_ids)).items():
+        np.testing.assert_array_equal(value, getattr(phylogeny, name), err_msg=name)
     assert len(phylogeny.tip_columns) + len(phylogeny.missing) == len(table.feature_ids)
     assert len(phylogeny.missing) == (128 if real_table.name == "ibd" else 0)
     features = set(table.feature_ids)

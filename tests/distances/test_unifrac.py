@@ -7,12 +7,13 @@ from scipy import sparse
 from skbio import TreeNode
 from skbio.diversity import alpha_diversity, beta_diversity
 
-from aam.data.phylogeny import Phylogeny, read_tree
+from aam.data.phylogeny import Phylogeny
 from aam.data.table import read_table
 from aam.distances import matrix
 from aam.distances.matrix import require_reads_on_tree, unifrac_matrix
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
+from tests.reference import read_tree
 
 METRICS = ("unweighted", "weighted_normalized", "weighted_unnormalized", "generalized")
 SKBIO = {

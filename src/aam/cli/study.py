@@ -145,7 +145,8 @@ def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: 
 @by_first
 def write_built_tree(study: Study, path: Path, cache: Cache) -> None:
     """Write the tree of the study's sequences, which takes long to build, to `path`."""
-    from aam.data.phylogeny import build_tree, newick, tree_recipe
+    from aam.data.newick import newick
+    from aam.data.phylogeny import build_tree, tree_recipe
 
     def build() -> dict[str, np.ndarray]:
         text = newick(build_tree(study.sequences, study.table.feature_ids))
@@ -157,10 +158,11 @@ def write_built_tree(study: Study, path: Path, cache: Cache) -> None:
 
 def read_phylogeny(path: Path, feature_ids: tuple[str, ...], cache: Cache) -> Phylogeny:
     """Read a tree and shear it to the ASVs of a table."""
-    from aam.data.phylogeny import Phylogeny, read_tree
+    from aam.data.newick import read_nodes
+    from aam.data.phylogeny import Phylogeny
 
     def shear() -> dict[str, np.ndarray]:
-        sheared = vars(Phylogeny.from_tree(read_tree(path), feature_ids))
+        sheared = vars(Phylogeny.from_nodes(read_nodes(path), feature_ids))
         return {name: value for name, value in sheared.items() if name != "missing"}
 
     arrays = cache.arrays("sheared tree", (read_file(path), repr(feature_ids)), shear)

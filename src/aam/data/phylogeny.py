@@ -1,4 +1,4 @@
-"""Trees: reading, building and writing them, and the arrays that distances are computed from."""
+"""Trees as the arrays that distances are computed from, and building one where none is given."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aam.data.table import ZIP_SIGNATURE, one_line, read_file, read_qza
+from aam.data.newick import Node, nodes_of
 from aam.errors import InputError, first_few
 
 if TYPE_CHECKING:
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BUILDERS = ("pyfamsa", "veryfasttree", "scikit-bio")
-NEEDS_QUOTES = re.compile(r"[\s()\[\]':;,]")
+# Ids that an error shows of each side.
+_SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,48 +48,56 @@ class Phylogeny:
 
     @classmethod
     def from_tree(cls, tree: TreeNode, feature_ids: Sequence[str]) -> Phylogeny:
-        """Shear `tree` to `feature_ids` (unique, in table order); any shape is fine, and a missing branch length is 0.
+        """`from_nodes` of a tree of scikit-bio."""
+        return cls.from_nodes(nodes_of(tree), feature_ids)
+
+    @classmethod
+    def from_nodes(cls, nodes: Iterable[Node], feature_ids: Sequence[str]) -> Phylogeny:
+        """Shear a tree, its nodes children first, to `feature_ids` (unique, in table order).
+
+        Any shape is fine, and a missing branch length is 0.
 
         Nodes that span the same tips hold the same reads in every sample, so they become one whose length is their sum: every
         metric stays exact. Missing features are one logged warning. InputError when no feature is a tip, when one is there twice,
         and for a branch length that is negative or not a number, on the part of the tree that the table needs.
         """
         columns = {feature_id: column for column, feature_id in enumerate(feature_ids)}
-        tip_columns: list[int] = []
-        spans: list[tuple[int, int]] = []
-        lengths: list[float] = []
+        tip_columns, starts, ends, lengths = array("q"), array("q"), array("q"), array("d")
         # First tip of each finished subtree whose parent is still to come. No recursion: trees can be deeper than the stack.
         open_starts: list[int] = []
-        for node in tree.postorder(include_self=True):
-            if node.children:
-                start = open_starts[-len(node.children)]
-                del open_starts[-len(node.children) :]
+        others: list[str] = []
+        for children, name, length in nodes:
+            if children:
+                start = open_starts[-children]
+                del open_starts[-children:]
             else:
                 start = len(tip_columns)
-                if node.name in columns:
-                    tip_columns.append(columns[node.name])
+                if (column := columns.get(name or "")) is not None:
+                    tip_columns.append(column)
+                elif len(others) < _SHOWN:
+                    others.append(str(name))
             open_starts.append(start)
             if len(tip_columns) > start:
-                spans.append((start, len(tip_columns)))
-                lengths.append(0.0 if node.length is None else float(node.length))
-        missing = _check_tips(tree, tip_columns, feature_ids)
+                starts.append(start)
+                ends.append(len(tip_columns))
+                lengths.append(0.0 if length is None else length)
+        missing = _check_tips(np.array(tip_columns), feature_ids, others)
         if wrong := [length for length in lengths if not 0.0 <= length < np.inf]:
             raise InputError(
                 f"the tree has {len(wrong)} branch lengths that are negative or no number: {first_few(wrong)}; correct them"
             )
-        distinct, node = np.unique(np.array(spans, dtype=np.int64), axis=0, return_inverse=True)
+        distinct, node = np.unique(np.stack([starts, ends], axis=1), axis=0, return_inverse=True)
         branch_length = np.bincount(node.ravel(), weights=lengths)
-        return cls(np.array(tip_columns, dtype=np.int64), distinct[:, 0].copy(), distinct[:, 1].copy(), branch_length, missing)
+        return cls(np.array(tip_columns), distinct[:, 0].copy(), distinct[:, 1].copy(), branch_length, missing)
 
 
-def _check_tips(tree: TreeNode, tip_columns: list[int], feature_ids: Sequence[str]) -> tuple[str, ...]:
-    """Feature ids that are no tip."""
-    found = np.bincount(np.array(tip_columns, dtype=np.int64), minlength=len(feature_ids))
+def _check_tips(tip_columns: np.ndarray, feature_ids: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Feature ids that are no tip; `others`: some tips that are no feature."""
+    found = np.bincount(tip_columns, minlength=len(feature_ids))
     if not found.any():
-        tips = [str(tip.name) for tip in islice(tree.tips(include_self=True), 3)]
         raise InputError(
-            f"no ASV of the table is a tip of the tree: the table has {', '.join(feature_ids[:3])}, the tree {', '.join(tips)}; "
-            "are they of the same data?"
+            f"no ASV of the table is a tip of the tree: the table has {', '.join(feature_ids[:_SHOWN])}, the tree "
+            f"{', '.join(others)}; are they of the same data?"
         )
     if repeated := [feature_ids[column] for column in np.flatnonzero(found > 1).tolist()]:
         raise InputError(f"the tree has several tips of one name: {first_few(repeated)}; names must be unique")
@@ -99,64 +107,6 @@ def _check_tips(tree: TreeNode, tip_columns: list[int], feature_ids: Sequence[st
             "%d of %d ASVs are not in the tree and count in no distance: %s", len(missing), len(feature_ids), first_few(missing)
         )
     return missing
-
-
-def read_tree(path: Path) -> TreeNode:
-    """Read newick or a QIIME 2 .qza of a phylogeny, told apart by content. Labels are kept as written: ``_`` is no space.
-
-    InputError for a file that is missing, broken or no tree. A root with more than two children is used as it is, with a warning.
-    """
-    # Takes seconds to import, and only trees need it.
-    from skbio import TreeNode
-    from skbio.io import NewickFormatError
-
-    content = read_file(path)
-    if content.startswith(ZIP_SIGNATURE):
-        content = read_qza(content, path, "Phylogeny[", "tree.nwk")
-    try:
-        text = io.StringIO(content.decode("utf-8-sig"))
-        # scikit-bio lets an IndexError out for some unbalanced parentheses.
-        tree = TreeNode.read(text, format="newick", convert_underscores=False, verify=False)
-    except (NewickFormatError, UnicodeDecodeError, IndexError) as error:
-        raise InputError(f"{path}: not a newick tree ({one_line(error)})") from error
-    if len(tree.children) > 2:
-        log.warning("%s: the root has %d children, so the tree may be unrooted; used as it is", path, len(tree.children))
-    return tree
-
-
-def write_tree(tree: TreeNode, path: Path) -> None:
-    """Write the `newick` of a tree; `path` appears when it is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(newick(tree), encoding="utf-8")
-    partial.replace(path)
-
-
-def newick(tree: TreeNode) -> str:
-    """Text that `read_tree` reads back with the same labels and lengths.
-
-    Not scikit-bio's writer: it turns a space in a label into ``_`` and leaves a quote bare.
-    """
-    parts: list[str] = []
-    pending: list[tuple[TreeNode, bool]] = [(tree, False)]
-    while pending:
-        node, children_done = pending.pop()
-        if node.children and not children_done:
-            parts.append("(")
-            pending.append((node, True))
-            pending.extend((child, False) for child in reversed(node.children))
-            continue
-        parts.append((")" if node.children else "") + _label(node.name))
-        if node.length is not None:
-            parts.append(f":{float(node.length)!r}")
-        if node is not tree and node is not node.parent.children[-1]:
-            parts.append(",")
-    return "".join(parts) + ";\n"
-
-
-def _label(name: str | None) -> str:
-    if not name:
-        return ""
-    return "'" + name.replace("'", "''") + "'" if NEEDS_QUOTES.search(name) else name
 
 
 def tree_recipe() -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from aam.data.phylogeny import write_tree
+from aam.data.newick import write_tree
 from aam.data.table import FeatureTable
 
 if TYPE_CHECKING:
