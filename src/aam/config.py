@@ -43,11 +43,22 @@ def check(condition: bool, option: str, value: object, need: str) -> None:
         raise InputError(f"--{option.replace('_', '-')} {value}: must be {need}")
 
 
+def check_counts(options: object, *names: str) -> None:
+    """The same for options that count something, where they are given."""
+    for name in names:
+        value = getattr(options, name)
+        check(value is None or value >= 1, name, value, "at least 1")
+
+
 @Parameter(name="*", group=INPUT)
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
     table: Path
     """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV."""
+    more_tables: tuple[Path, ...] = ()
+    """Tables of other samples, taken together with it; an ASV is the same where its id is."""
+    stream: bool = False
+    """Read samples from disk when they are wanted, for tables larger than memory. Needs BIOM 2.1; one network only."""
     rep_seqs: Path | None = None
     """Sequences of the ASVs (FASTA or .qza), for a table whose feature ids are hashes or names."""
     ignore_missing: bool = False
@@ -71,9 +82,7 @@ class ReadOptions:
     """Which ASVs --token-limit keeps: the most abundant, or a random draw weighted by abundance."""
 
     def __post_init__(self) -> None:
-        check(self.max_bp >= 1, "max_bp", self.max_bp, "at least 1")
-        check(self.sampling_depth is None or self.sampling_depth >= 1, "sampling_depth", self.sampling_depth, "at least 1")
-        check(self.token_limit is None or self.token_limit >= 1, "token_limit", self.token_limit, "at least 1")
+        check_counts(self, "max_bp", "sampling_depth", "token_limit")
         if self.rarefy_each_epoch and self.sampling_depth is None:
             raise InputError("--rarefy-each-epoch needs --sampling-depth: how many reads to draw")
 
@@ -164,8 +173,7 @@ class ModelOptions:
     """Dropout in the head of the target. The encoder has none: its noise would add to every distance."""
 
     def __post_init__(self) -> None:
-        for option in ("embedding_dim", "attention_heads", "attention_layers"):
-            check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        check_counts(self, "embedding_dim", "attention_heads", "attention_layers")
         divisor = 2 * self.attention_heads
         need = f"a multiple of {divisor} (2 x --attention-heads)"
         check(self.embedding_dim % divisor == 0, "embedding_dim", self.embedding_dim, need)
@@ -195,9 +203,7 @@ class ComputeOptions:
     """Machines, each started by torchrun or srun."""
 
     def __post_init__(self) -> None:
-        check(self.asv_chunk_size is None or self.asv_chunk_size >= 1, "asv_chunk_size", self.asv_chunk_size, "at least 1")
-        for option in ("devices", "num_nodes"):
-            check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
+        check_counts(self, "asv_chunk_size", "devices", "num_nodes")
 
 
 DEFAULT_COMPUTE = ComputeOptions()
@@ -212,8 +218,7 @@ class TrainComputeOptions(ComputeOptions):
     max_memory_gb: float | None = None
     """Memory that the whole run may take. Batches of up to --batch-size samples are made smaller where they would not fit."""
     strategy: Strategy = "auto"
-    """What several devices share: ddp the samples, fsdp parameters, gradients and the optimiser's state too, for models that do not
-    fit into one. Default (auto): ddp."""
+    """What several devices share: ddp (auto) the samples, fsdp parameters, gradients and optimiser state too, for larger models."""
     auto_batch_size: bool = False
     """Find the most samples at a time, up to --batch-size, that fit into memory (or --max-memory-gb), and accumulate to keep
     --batch-size samples per optimiser step."""
@@ -289,9 +294,7 @@ class FitOptions:
     """Refuse operations that may differ from run to run on a GPU."""
 
     def __post_init__(self) -> None:
-        for option in ("batch_size", "epochs", "accumulate", "patience"):
-            check(getattr(self, option) >= 1, option, getattr(self, option), "at least 1")
-        check(self.max_steps is None or self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
+        check_counts(self, "batch_size", "epochs", "accumulate", "patience", "max_steps")
         for option in ("lr", "gradient_clip"):
             check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
         check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
@@ -370,8 +373,7 @@ class RecipeOptions:
 
     auto: bool | None = None
     """Fit networks on fixed ASV vectors, linear and kernel models, and trees, each judged on groups that it did not learn from, and
-    predict by their mean. --no-auto: one network, from the nucleotides up. Default: --auto, unless an
-    option of that one network (--pretrained-encoder, --epochs, --embedding-dim ...) is other than its default."""
+    predict by their mean. --no-auto: one network, from the nucleotides up. Default: --auto, unless an option of it is given."""
     trees: bool = True
     """With --auto: forests and boosted trees too; --no-trees leaves the networks and linear models alone."""
 
@@ -394,4 +396,4 @@ class TrainedModelOptions:
     """Samples at a time; changes memory and speed only."""
 
     def __post_init__(self) -> None:
-        check(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        check_counts(self, "batch_size")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aam.compute import asv_chunk_size, autocast
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
+from aam.data.stream import asvs_per_sample, stretches, used_columns
 from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
 from aam.progress import track
 from aam.together import share, total
@@ -57,14 +58,15 @@ class TableSamples:
 def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: int) -> np.ndarray:
     """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded. Of ranks each embeds a part."""
     device = encoder.richness.weight.device
-    used = np.unique(samples.dataset.counts[samples.rows].indices)
+    used = used_columns(samples.dataset.counts, samples.rows)
     vectors = torch.zeros(len(samples.asv_tokens), encoder.richness.out_features, device=device)
     vectors[torch.from_numpy(used).long().to(device)] = embed_asvs(encoder.asv_encoder, samples.asv_tokens[used])
     place = np.zeros(samples.dataset.counts.shape[0], dtype=np.int64)
     place[samples.rows] = np.arange(len(samples.rows))
     embedded = torch.zeros(len(samples.rows), vectors.shape[1], device=device)
     # By size, so that little is padding.
-    order = np.argsort(np.diff(samples.dataset.counts.indptr)[samples.rows], kind="stable")
+    counts = samples.dataset.counts
+    order = np.lexsort((asvs_per_sample(counts)[samples.rows], stretches(counts)[samples.rows]))
     for batch in replace(samples, rows=samples.rows[order]).batches(batch_size):
         moved = batch.to(device)
         with autocast(device, encoder.compute.mixed_precision):

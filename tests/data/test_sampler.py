@@ -23,7 +23,7 @@ def test_every_sample_is_in_one_batch_that_fits_or_is_its_own(samples, batch_siz
     def fits(distinct, number, longest):
         return distinct + number * longest <= 2 * most
 
-    sampler = EpochSampler(np.arange(len(samples)), seed, shuffle=True)
+    sampler = EpochSampler(np.arange(len(samples)), seed, lambda rows, rng: rng.permutation(rows))
     packed = PackedBatchSampler(sampler, batch_size, Packing(fits, columns, 31, epochs=4))
     for epoch in range(4):
         sampler.set_epoch(epoch)

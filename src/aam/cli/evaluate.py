@@ -112,6 +112,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("--leave-one-group-out needs --group-column: which groups")
         if self.compute.devices > 1:
             raise InputError(f"--devices {self.compute.devices}: evaluate runs on one device, with all of its cores; leave it out")
+        if self.data.stream:
+            raise InputError("--stream: the usual models need the table in memory; leave it out")
         if self.target.categorical_columns:
             raise InputError("--categorical-columns: evaluate compares what is learned from the microbes alone; leave it out")
 

@@ -22,7 +22,9 @@ from aam.config import TargetOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.metadata import categorical_column, numeric_column
 from aam.data.splits import Split
+from aam.data.stream import StreamedCounts, shuffled
 from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
+from aam.errors import InputError
 from aam.inference import TableSamples, embed_samples, predict_embedded
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.summary import summarise
@@ -64,7 +66,7 @@ def fit_encoder(
     collate = Collate(study.asv_tokens)
     train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=plan.limit, epochs=options.epochs)
     # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
-    val_order = np.random.default_rng(options.seed).permutation(split.val)
+    val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))
     val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, fits=plan.limit)
     module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe)
     result = fit(module, (train, val), config.compute, folder, monitor, config.output.resume)
@@ -201,6 +203,8 @@ def embed_frozen(model: SequencePredictor, study: Study, dataset: SampleDataset,
     the score and later runs.
     """
     base, reads, counts = model.base_model, dataset.reads, study.table.counts
+    if isinstance(counts, StreamedCounts):
+        raise InputError("--stream with --freeze-base: the cache of its embeddings needs the table in memory; leave one out")
     # Without a draw the seed decides nothing.
     seed = None if reads.sampling_depth is None and reads.token_limit is None else dataset.seed
     about = (

@@ -52,6 +52,7 @@ def input_paths(config: PretrainConfig | TrainConfig | EvaluateConfig) -> tuple[
     """Every file that the options name as input, but what a command alone has."""
     return (
         config.data.table,
+        *config.data.more_tables,
         config.data.rep_seqs,
         config.distances.tree,
         config.distances.unifrac_matrix,

@@ -80,6 +80,8 @@ def predict_together(config: PredictConfig, loaded: LoadedEnsemble) -> Predicted
 
     from aam.cli.study import SEED, drawn, read_model_input
 
+    if config.data.stream:
+        raise InputError("--stream: a model of train --auto takes the table in memory; leave it out, or split the table")
     about, ensemble = loaded.info.target, loaded.ensemble
     assert about is not None
     study = drawn(read_model_input(config.data, loaded.info.reads), loaded.info.reads, SEED)

@@ -17,7 +17,8 @@ from aam.config import GroupOptions, ReadOptions, SampleOptions, TableOptions, T
 from aam.data.metadata import categorical_column, read_metadata, reconcile
 from aam.data.sequences import Nucleotide, read_sequences, tokenize
 from aam.data.splits import Split, split_samples
-from aam.data.table import FeatureTable, drop_shallow, read_file, read_table
+from aam.data.stream import open_tables, used_columns
+from aam.data.table import FeatureTable, drop_shallow, put_together, read_file, read_table
 from aam.errors import InputError, first_few
 from aam.ranks import by_first
 from aam.together import wait
@@ -70,14 +71,14 @@ class Study:
         """Commonest letter 0-3 at each position among the ASVs of the samples `rows`, int64 [1 + L]."""
         import torch
 
-        tokens = self.asv_tokens[np.unique(self.table.counts[rows].indices)]
+        tokens = self.asv_tokens[used_columns(self.table.counts, rows)]
         letters = range(Nucleotide.A, Nucleotide.T + 1)
         return torch.from_numpy(np.stack([(tokens == letter).sum(axis=0) for letter in letters]).argmax(axis=0))
 
 
 def read_study(data: TableOptions, reads: ReadOptions, samples: GroupOptions, metadata_column: str | None = None) -> Study:
     """Read and reconcile everything; only usable samples are kept."""
-    table = read_table(data.table, data.ignore_missing)
+    table = read_tables(data)
     metadata = None
     if samples.metadata is not None:
         metadata = read_metadata(samples.metadata)
@@ -87,10 +88,23 @@ def read_study(data: TableOptions, reads: ReadOptions, samples: GroupOptions, me
     if reads.sampling_depth is not None:
         table = drop_shallow(table, reads.sampling_depth, data.ignore_missing)
         metadata = None if metadata is None else metadata.loc[list(table.sample_ids)]
-    sequences = read_sequences(table, data.rep_seqs)
-    tokens = tokenize(sequences, table.feature_ids, reads.max_bp)
+    sequences, tokens = read_asvs(table, data, reads)
     log.info("table: %d samples, %d ASVs of up to %d nt", *table.counts.shape, tokens.shape[1] - 1)
     return Study(table, sequences, tokens, metadata)
+
+
+def read_tables(data: TableOptions) -> FeatureTable:
+    """The samples of --table and --more-tables, in memory or, with --stream, on disk."""
+    paths = (data.table, *data.more_tables)
+    if data.stream:
+        return open_tables(paths, data.ignore_missing)
+    return put_together([read_table(path, data.ignore_missing) for path in paths])
+
+
+def read_asvs(table: FeatureTable, data: TableOptions, reads: ReadOptions) -> tuple[tuple[str, ...], np.ndarray]:
+    """The sequences of a table's ASVs, and their tokens uint8 [M, 1 + L], with --stream on disk."""
+    sequences = read_sequences(table, data.rep_seqs)
+    return sequences, tokenize(sequences, table.feature_ids, reads.max_bp, on_disk=data.stream)
 
 
 def join(first: Study, second: Study) -> Study:
@@ -202,8 +216,7 @@ def write_split(study: Study, split: Split, folder: Path) -> None:
 
 def read_model_input(data: TableOptions, reads: ReadOptions) -> Study:
     """A table to use a model on, read as the model's training table was."""
-    table = read_table(data.table, data.ignore_missing)
+    table = read_tables(data)
     if reads.sampling_depth is not None:
         table = drop_shallow(table, reads.sampling_depth, data.ignore_missing)
-    sequences = read_sequences(table, data.rep_seqs)
-    return Study(table, sequences, tokenize(sequences, table.feature_ids, reads.max_bp), None)
+    return Study(table, *read_asvs(table, data, reads), None)

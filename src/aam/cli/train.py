@@ -91,6 +91,7 @@ class TrainConfig(ConfigFile):
         given += [] if self.target.loss_type == TargetOptions(metadata_column="").loss_type else ["loss_type"]
         given += ["resume"] if self.output.resume else []
         given += ["devices"] if self.compute.devices > 1 else []
+        given += ["stream"] if self.data.stream else []
         return [f"--{name.replace('_', '-')}" for name in given]
 
     @property

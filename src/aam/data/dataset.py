@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aam.config import ReadOptions
 from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler, Packing, RankBatchSampler
+from aam.data.stream import Counts, StreamedCounts, shuffled
 from aam.data.table import FeatureTable, rarefy
+from aam.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class SampleDataset(Dataset[Draw]):
     """
 
     def __init__(self, table: FeatureTable, reads: ReadOptions, seed: int) -> None:
-        self.counts, self.sample_ids, self.reads, self.seed = table.counts, table.sample_ids, reads, seed
+        self.counts: Counts = table.counts
+        self.sample_ids, self.reads, self.seed = table.sample_ids, reads, seed
         # By id and not by row, so that the order of the samples in a table changes nothing.
         self.sample_keys = [zlib.crc32(sample_id.encode()) for sample_id in table.sample_ids]
 
@@ -72,6 +76,8 @@ class SampleDataset(Dataset[Draw]):
         limit = self.reads.token_limit
         if limit is not None and self.reads.asv_sampling == "random":
             return [self[0, row].columns for row in range(self.counts.shape[0])]
+        if isinstance(self.counts, StreamedCounts):
+            raise InputError("--stream with --max-memory-gb or --auto-batch-size: these look at all samples first; leave one out")
         rows = [slice(*self.counts.indptr[row : row + 2]) for row in range(self.counts.shape[0])]
         columns = [self.counts.indices[row] for row in rows]
         if limit is None:
@@ -81,7 +87,7 @@ class SampleDataset(Dataset[Draw]):
     def __getitem__(self, key: tuple[int, int]) -> Draw:
         epoch, row = key
         rng = np.random.default_rng((self.seed, epoch if self.reads.rarefy_each_epoch else 0, self.sample_keys[row]))
-        sample = self.counts[[row], :]
+        sample = self.counts[[row]]
         if self.reads.sampling_depth is not None:
             sample = rarefy(sample, self.reads.sampling_depth, rng)
         columns, counts = sample.indices, sample.data
@@ -145,7 +151,7 @@ def make_loader(
 
     `epochs`: of the run, for batches packed by `fits`.
     """
-    sampler = EpochSampler(rows, dataset.seed, shuffle)
+    sampler = EpochSampler(rows, dataset.seed, partial(shuffled, dataset.counts) if shuffle else None)
     batches: Sampler = RankBatchSampler(sampler, batch_size)
     if fits is not None:
         batches = PackedBatchSampler(sampler, batch_size, Packing(fits, dataset.most_columns(), dataset.counts.shape[1], epochs))

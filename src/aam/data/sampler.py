@@ -17,17 +17,19 @@ log = logging.getLogger(__name__)
 
 # Whether a batch of so many distinct ASVs, samples and ASVs in the largest of them may be made.
 Fits = Callable[[int, int, int], bool]
+# Rows in a random order.
+Shuffle = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 # Epoch and row.
 Key = tuple[int, int]
 
 
 class EpochSampler(Sampler[Key]):
-    """(epoch, row) keys of every given row once: shuffled by (seed, epoch) alone, or in the order given as of epoch 0.
+    """(epoch, row) keys of every given row once: in an order that `shuffle` makes by (seed, epoch) alone, or as given, of epoch 0.
 
     Lightning calls `set_epoch`.
     """
 
-    def __init__(self, rows: np.ndarray, seed: int, shuffle: bool) -> None:
+    def __init__(self, rows: np.ndarray, seed: int, shuffle: Shuffle | None) -> None:
         self.rows, self.seed, self.shuffle = rows, seed, shuffle
         self.epoch = 0
 
@@ -42,7 +44,7 @@ class EpochSampler(Sampler[Key]):
 
     def keys(self, epoch: int) -> list[Key]:
         """Those of one epoch."""
-        rows = np.random.default_rng((self.seed, epoch)).permutation(self.rows) if self.shuffle else self.rows
+        rows = self.shuffle(self.rows, np.random.default_rng((self.seed, epoch))) if self.shuffle else self.rows
         return [(epoch, int(row)) for row in rows]
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -29,6 +30,9 @@ class Nucleotide(IntEnum):
     START = 5
     MASK = 6
 
+
+# Sequences that are tokenised together.
+_AT_ONCE = 2**14
 
 AMBIGUOUS = "RYSWKMBDHVN"
 # ASCII: upper() would turn some other letters into nucleotides.
@@ -96,21 +100,29 @@ def _read_fasta(path: Path) -> dict[str, str]:
     return sequences
 
 
-def tokenize(sequences: Sequence[str], feature_ids: Sequence[str], max_bp: int) -> np.ndarray:
+def _mapped(shape: tuple[int, int]) -> np.ndarray:
+    # It lives as long as the array.
+    return np.memmap(TemporaryFile(), dtype=np.uint8, shape=shape)
+
+
+def tokenize(sequences: Sequence[str], feature_ids: Sequence[str], max_bp: int, *, on_disk: bool = False) -> np.ndarray:
     """Tokens of M sequences, uint8 [M, 1 + L] with L = min(max_bp, longest): START, nucleotides, PAD; ambiguous letters are MASK.
 
     Sequences are as `read_sequences` returns them. Longer ones are cut, with one warning that says how many and which distinct ASVs
-    became equal.
+    became equal. `on_disk`: the tokens are mapped from a temporary file, which is gone when they are.
     """
-    cut = [sequence[:max_bp] for sequence in sequences]
-    length = max(map(len, cut))
-    letters = "".join(sequence.ljust(length, "\0") for sequence in cut).encode("ascii")
-    tokens = np.full((len(cut), 1 + length), Nucleotide.START, dtype=np.uint8)
-    tokens[:, 1:] = TOKEN_OF_BYTE[np.frombuffer(letters, dtype=np.uint8)].reshape(len(cut), length)
+    length = max(min(len(sequence), max_bp) for sequence in sequences)
+    shape = (len(sequences), 1 + length)
+    tokens = _mapped(shape) if on_disk else np.empty(shape, dtype=np.uint8)
+    tokens[:, 0] = Nucleotide.START
+    for start in range(0, len(sequences), _AT_ONCE):
+        part = [sequence[:max_bp].ljust(length, "\0") for sequence in sequences[start : start + _AT_ONCE]]
+        letters = np.frombuffer("".join(part).encode("ascii"), dtype=np.uint8)
+        tokens[start : start + len(part), 1:] = TOKEN_OF_BYTE[letters].reshape(len(part), length)
     truncated = sum(len(sequence) > max_bp for sequence in sequences)
     if truncated:
         sharing = Counter(sequence[:max_bp] for sequence in set(sequences))
-        merged = [name for name, short in zip(feature_ids, cut, strict=True) if sharing[short] > 1]
+        merged = [name for name, sequence in zip(feature_ids, sequences, strict=True) if sharing[sequence[:max_bp]] > 1]
         outcome = f"{len(merged)} became equal to another: {first_few(merged, 2)}" if merged else "none became equal to another"
-        log.warning("%d of %d ASVs are longer than --max-bp %d and were cut; %s", truncated, len(cut), max_bp, outcome)
+        log.warning("%d of %d ASVs are longer than --max-bp %d and were cut; %s", truncated, len(sequences), max_bp, outcome)
     return tokens

@@ -48,13 +48,16 @@ class FeatureTable:
         """Reads of every sample, int64 [N]."""
         return np.asarray(self.counts.sum(axis=1), dtype=np.int64)
 
-    def select_samples(self, ids: Sequence[str]) -> FeatureTable:
-        """Take the samples named, in the order given, with all ASVs. InputError for an id that the table lacks."""
+    def rows_of(self, ids: Sequence[str]) -> np.ndarray:
+        """Rows of the samples named, int64. InputError for an id that the table lacks."""
         rows = {sample_id: row for row, sample_id in enumerate(self.sample_ids)}
         if unknown := [sample_id for sample_id in ids if sample_id not in rows]:
             raise InputError(f"{len(unknown)} samples are not in the table: {first_few(unknown)}")
-        chosen = np.array([rows[sample_id] for sample_id in ids], dtype=np.int64)
-        return FeatureTable(self.counts[chosen], tuple(ids), self.feature_ids)
+        return np.array([rows[sample_id] for sample_id in ids], dtype=np.int64)
+
+    def select_samples(self, ids: Sequence[str]) -> FeatureTable:
+        """Take the samples named, in the order given, with all ASVs."""
+        return FeatureTable(self.counts[self.rows_of(ids)], tuple(ids), self.feature_ids)
 
     def drop_empty_features(self) -> FeatureTable:
         """Leave out ASVs without reads."""
@@ -103,17 +106,40 @@ def read_table(path: Path, ignore_missing: bool = False) -> FeatureTable:
     is not a count.
     """
     matrix, feature_ids, sample_ids = _read_matrix(path)
-    for kind, ids in (("sample", sample_ids), ("feature", feature_ids)):
-        if not ids:
-            raise InputError(f"{path}: the table has no {kind}s")
-        if duplicates := [name for name, times in Counter(ids).items() if times > 1]:
-            raise InputError(f"{path}: duplicate {kind} ids: {first_few(duplicates)}; every {kind} needs an id of its own")
-    _check_values(sparse.coo_array(matrix), path, feature_ids, sample_ids)
+    check_ids(str(path), "sample", sample_ids)
+    check_ids(str(path), "feature", feature_ids)
+    check_counts(sparse.coo_array(matrix), path, feature_ids, sample_ids)
     counts = sparse.csr_array(matrix.T).astype(np.int64)
     counts.eliminate_zeros()
     counts.sort_indices()
     table = FeatureTable(counts, sample_ids, feature_ids)
-    return _keep(table, table.depths > 0, "have no reads", ignore_missing)
+    return keep_samples(table, table.depths > 0, "have no reads", ignore_missing)
+
+
+def check_ids(where: str, kind: str, ids: Sequence[str]) -> None:
+    """InputError for none, and for one that is there twice; `kind`: sample or feature."""
+    if not ids:
+        raise InputError(f"{where}: the table has no {kind}s")
+    if duplicates := [name for name, times in Counter(ids).items() if times > 1]:
+        raise InputError(f"{where}: duplicate {kind} ids: {first_few(duplicates)}; every {kind} needs an id of its own")
+
+
+def put_together(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """The samples of several tables, one after the other; ASVs are the same where their ids are. InputError for a sample twice."""
+    if len(tables) == 1:
+        return tables[0]
+    sample_ids = [name for table in tables for name in table.sample_ids]
+    check_ids("--more-tables", "sample", sample_ids)
+    column: dict[str, int] = {}
+    there = [[column.setdefault(name, len(column)) for name in table.feature_ids] for table in tables]
+    parts = []
+    for table, columns in zip(tables, there, strict=True):
+        counts = table.counts
+        moved = (counts.data, np.array(columns, dtype=np.int64)[counts.indices], counts.indptr)
+        parts.append(sparse.csr_array(moved, shape=(counts.shape[0], len(column))))
+    whole = sparse.csr_array(sparse.vstack(parts, format="csr"))
+    whole.sort_indices()
+    return FeatureTable(whole, tuple(sample_ids), tuple(column))
 
 
 def _read_matrix(path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
@@ -168,7 +194,8 @@ def _read_tsv(text: str, path: Path) -> tuple[Any, tuple[str, ...], tuple[str, .
     return matrix, tuple(feature_ids), tuple(header[1:width])
 
 
-def _check_values(matrix: Any, path: Path, feature_ids: Sequence[str], sample_ids: Sequence[str]) -> None:
+def check_counts(matrix: Any, path: Path, feature_ids: Sequence[str], sample_ids: Sequence[str]) -> None:
+    """InputError, which names the first, for values of a COO [M, N] that are no counts of reads."""
     values = matrix.data
     problems = (
         (~np.isfinite(values), "is not a number: every value must be a count of reads"),
@@ -183,7 +210,7 @@ def _check_values(matrix: Any, path: Path, feature_ids: Sequence[str], sample_id
             raise InputError(f"{path}: {where}: {values[first]:g} {problem} ({int(wrong.sum())} such values)")
 
 
-def _keep(table: FeatureTable, kept: np.ndarray, problem: str, ignore_missing: bool) -> FeatureTable:
+def keep_samples(table: FeatureTable, kept: np.ndarray, problem: str, ignore_missing: bool) -> FeatureTable:
     """Keep the rows of the mask `kept` [N]; the others are an InputError, or a warning with `ignore_missing`."""
     if kept.all():
         return table
@@ -199,7 +226,7 @@ def _keep(table: FeatureTable, kept: np.ndarray, problem: str, ignore_missing: b
 
 def drop_shallow(table: FeatureTable, depth: int, ignore_missing: bool) -> FeatureTable:
     """Keep the samples with at least `depth` reads; shallower ones are an InputError, or a warning with `ignore_missing`."""
-    return _keep(table, table.depths >= depth, f"have fewer reads than --sampling-depth {depth}", ignore_missing)
+    return keep_samples(table, table.depths >= depth, f"have fewer reads than --sampling-depth {depth}", ignore_missing)
 
 
 def rarefy(counts: sparse.csr_array, depth: int, rng: np.random.Generator) -> sparse.csr_array:

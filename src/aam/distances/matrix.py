@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aam.config import UniFracMetric
 from aam.data.phylogeny import Phylogeny
+from aam.data.stream import Counts, by_blocks
 from aam.distances.cut import Nodes
 from aam.distances.unifrac import Comparison, Shared, comparison_of, mirror, reads_below, tip_of_columns
 from aam.errors import InputError, first_few
@@ -35,11 +36,14 @@ MOST_TERMS = 2**22
 RARE = {"unweighted": 0.04, "weighted_normalized": 0.12, "weighted_unnormalized": 0.12, "generalized": 0.12}
 
 
-def require_reads_on_tree(counts: sparse.csr_array, phylogeny: Phylogeny, sample_ids: Sequence[str] | None = None) -> None:
+def require_reads_on_tree(counts: Counts, phylogeny: Phylogeny, sample_ids: Sequence[str] | None = None) -> None:
     """InputError that names the samples (ids, or rows from 0) of counts [N, M] without reads on the tree: they have no distance."""
     on_tree = np.zeros(counts.shape[1], dtype=np.int64)
     on_tree[phylogeny.tip_columns] = 1
-    if len(empty := np.flatnonzero(counts @ on_tree == 0)):
+    reads = np.zeros(counts.shape[0], dtype=np.int64)
+    for rows, part in by_blocks(counts, np.arange(len(reads)), "Looking for samples on the tree"):
+        reads[rows] = part @ on_tree
+    if len(empty := np.flatnonzero(reads == 0)):
         names = [sample_ids[row] if sample_ids else f"row {row}" for row in empty.tolist()]
         advice = "remove them or give a tree that has their ASVs"
         raise InputError(f"{len(empty)} of {counts.shape[0]} samples have no ASV in the tree: {first_few(names)}; {advice}")

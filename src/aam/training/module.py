@@ -359,5 +359,8 @@ def make_embedded_loader(
         codes = None if categoricals is None else torch.from_numpy(categoricals[chosen])
         return EmbeddedBatch(torch.from_numpy(embeddings[chosen]), torch.from_numpy(target[chosen]), codes)
 
-    batches = RankBatchSampler(EpochSampler(rows, fit.seed, shuffle), fit.batch_size)
+    def in_memory(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return rng.permutation(rows)
+
+    batches = RankBatchSampler(EpochSampler(rows, fit.seed, in_memory if shuffle else None), fit.batch_size)
     return DataLoader(_Keys(), batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]

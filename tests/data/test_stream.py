@@ -1,0 +1,163 @@
+"""A table on disk is the table in memory, read block by block."""
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from scipy import sparse
+
+from aam.config import ReadOptions
+from aam.data import stream
+from aam.data.dataset import SampleDataset
+from aam.data.sampler import EpochSampler
+from aam.data.simulate import simulate, write_simulation
+from aam.data.stream import StreamedCounts, asvs_per_sample, open_tables, shuffled, stretches, used_columns
+from aam.data.table import FeatureTable, put_together, read_table
+from aam.distances.matrix import require_reads_on_tree
+from aam.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Two tables that share ASVs; the samples of the second have other names."""
+    community = simulate(0, n_samples=40, n_asvs=50, length=40)
+    first, chosen = community.table, np.arange(20)[::-1]
+    second = FeatureTable(first.counts[chosen], tuple(f"T{row}" for row in chosen), first.feature_ids).drop_empty_features()
+    made = [tmp_path_factory.mktemp("table") for _ in range(2)]
+    for folder, table in zip(made, (first, second), strict=True):
+        write_simulation(replace(community, table=table), folder)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(stream, "BLOCK", 7)
+    monkeypatch.setattr(stream, "MIXED_BLOCKS", 2)
+
+
+def test_rows_are_those_of_the_table_in_memory(folders):
+    paths = [folder / "table.biom" for folder in folders]
+    streamed, whole = open_tables(paths), put_together([read_table(path) for path in paths])
+    assert isinstance(streamed.counts, StreamedCounts)
+    assert (streamed.sample_ids, streamed.feature_ids) == (whole.sample_ids, whole.feature_ids)
+    assert streamed.counts.shape == whole.counts.shape == (60, 50)
+    np.testing.assert_array_equal(streamed.depths, whole.depths)
+    np.testing.assert_array_equal(asvs_per_sample(streamed.counts), asvs_per_sample(whole.counts))
+    for rows in ([0], [59], [3, 50, 2, 39, 40], np.random.default_rng(0).permutation(60)):
+        same = streamed.counts[rows]
+        np.testing.assert_array_equal(same.toarray(), whole.counts[rows].toarray())
+        assert same.has_sorted_indices and same.dtype == np.int64
+    rows = np.array([5, 45, 58])
+    np.testing.assert_array_equal(used_columns(streamed.counts, rows), used_columns(whole.counts, rows))
+    few = [whole.sample_ids[row] for row in (50, 1, 30)]
+    chosen = streamed.select_samples(few).counts[[0, 1, 2]]
+    np.testing.assert_array_equal(chosen.toarray(), whole.select_samples(few).counts.toarray())
+
+
+def test_draws_are_the_same(folders):
+    reads = ReadOptions(sampling_depth=50, rarefy_each_epoch=True, token_limit=5, asv_sampling="random")
+    path = folders[0] / "table.biom"
+    datasets = [SampleDataset(table, reads, seed=3) for table in (read_table(path), open_tables([path]))]
+    for key in [(0, 0), (0, 39), (2, 17)]:
+        one, two = (dataset[key] for dataset in datasets)
+        np.testing.assert_array_equal(one.columns, two.columns)
+        np.testing.assert_array_equal(one.counts, two.counts)
+
+
+def test_no_more_blocks_are_kept_than_samples_are_mixed_among(folders):
+    counts = open_tables([folder / "table.biom" for folder in folders]).counts
+    read = []
+    for row in shuffled(counts, np.arange(60), np.random.default_rng(0)):
+        before = set(counts.kept)
+        counts[[row]]
+        read += set(counts.kept) - before
+        assert len(counts.kept) <= 4
+    # Each block once.
+    assert len(read) == len(set(read)) == 9
+
+
+def test_an_epoch_has_every_sample_once_in_an_order_of_its_own(folders):
+    counts = open_tables([folder / "table.biom" for folder in folders]).counts
+    rows = np.arange(3, 57)
+    sampler = EpochSampler(rows, 1, lambda chosen, rng: shuffled(counts, chosen, rng))
+    orders = [[row for _, row in sampler.keys(epoch)] for epoch in range(5)]
+    assert all(sorted(order) == rows.tolist() for order in orders)
+    assert len({tuple(order) for order in orders}) == 5
+    assert orders[2] == [row for _, row in sampler.keys(2)]
+    # Within the first two blocks of an epoch, samples of both are mixed.
+    firsts = [np.diff(np.array(order[:12]) // 7) for order in orders]
+    assert sum((np.abs(first) > 0).sum() for first in firsts) > 5
+    assert stretches(counts).max() == 4
+
+
+def test_samples_off_the_tree_are_named(folders):
+    table = open_tables([folders[0] / "table.biom"])
+
+    class Tree:
+        tip_columns = np.setdiff1d(np.arange(50), table.counts[[4]].indices)
+
+    with pytest.raises(InputError, match=r"samples have no ASV in the tree: .*S00004"):
+        require_reads_on_tree(table.counts, Tree, table.sample_ids)
+
+
+def broken(folder, path, change):
+    path.write_bytes((folder / "table.biom").read_bytes())
+    with h5py.File(path, "r+") as handle:
+        change(handle)
+    return path
+
+
+def put(name, value):
+    def change(handle):
+        handle[name][3] = value
+
+    return change
+
+
+def cut(handle):
+    data = handle["sample/matrix/data"][:-1]
+    del handle["sample/matrix/data"]
+    handle["sample/matrix/data"] = data
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (put("sample/matrix/data", 2.5), "sample S00000, feature .*: 2.5 is not a whole number"),
+        (put("sample/matrix/data", np.nan), "is not a number"),
+        (put("sample/matrix/indices", 50), "counts of features that are not there"),
+        (put("sample/matrix/indices", -1), "counts of features that are not there"),
+        (put("sample/matrix/indptr", 10**6), "its parts do not fit together"),
+        (put("sample/ids", b"S00000"), "duplicate sample ids: S00000"),
+        (cut, "its parts do not fit together"),
+        (lambda handle: handle.pop("sample/matrix/indptr"), "cannot be read as BIOM 2.1"),
+    ],
+)
+def test_broken_tables_are_refused(folders, tmp_path, change, fault):
+    with pytest.raises(InputError, match=fault):
+        open_tables([broken(folders[0], tmp_path / "table.biom", change)])
+
+
+def test_what_cannot_be_streamed(folders, tmp_path):
+    (tmp_path / "table.tsv").write_text("#OTU ID\tS1\nACGT\t3\n")
+    with pytest.raises(InputError, match=r"table.tsv: --stream needs BIOM 2.1"):
+        open_tables([tmp_path / "table.tsv"])
+    with pytest.raises(InputError, match="duplicate sample ids: S00000"):
+        open_tables([folders[0] / "table.biom"] * 2)
+    with pytest.raises(InputError, match="duplicate sample ids: S00000"):
+        put_together([read_table(folders[0] / "table.biom")] * 2)
+
+
+def test_empty_samples_are_left_out_when_asked(tmp_path):
+    table = FeatureTable(sparse.csr_array(np.array([[1, 0], [0, 0], [2, 3]])), ("a", "b", "c"), ("ACGT", "ACGA"))
+    write_simulation(simulate(0, n_samples=8, n_asvs=20, length=40), tmp_path)
+    from biom import Table
+
+    with h5py.File(tmp_path / "table.biom", "w") as handle:
+        Table(sparse.csr_matrix(table.counts.T), table.feature_ids, table.sample_ids).to_hdf5(handle, "test")
+    with pytest.raises(InputError, match="1 of 3 samples have no reads: b"):
+        open_tables([tmp_path / "table.biom"])
+    kept = open_tables([tmp_path / "table.biom"], ignore_missing=True)
+    assert kept.sample_ids == ("a", "c")
+    np.testing.assert_array_equal(kept.counts[[1, 0]].toarray(), [[2, 3], [1, 0]])
