@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,10 +76,10 @@ def simulate(
     if n_asvs < 8 or length < 3 * REGION or not 1 <= n_studies <= n_subjects <= n_samples:
         raise ValueError("need 8 ASVs, 30 nucleotides, and studies <= subjects <= samples")
     rng = np.random.default_rng(seed)
-    parent, branch_length = _grow(rng, n_asvs)
-    letters = _evolve(rng, parent, branch_length, length)
+    parent, branch_length = grow(rng, n_asvs)
+    letters = evolve(rng, parent, branch_length, length)
     sequences = [bytes(row).decode() for row in LETTERS[letters]]
-    clade, roots = _choose_clades(parent, n_asvs)
+    clade, roots = choose_clades(parent, n_asvs)
     subject = np.sort(np.concatenate([np.arange(n_subjects), rng.integers(n_subjects, size=n_samples - n_subjects)]))
     study = rng.permutation(np.arange(n_subjects) % n_studies)
     study_effects = rng.normal(0, STUDY_SD, (n_studies, len(CLADES) + 1))
@@ -134,7 +135,7 @@ def write_simulation(simulation: Simulation, folder: Path) -> None:
     (folder / "truth.json").write_text(json.dumps(simulation.truth, indent=1) + "\n", encoding="utf-8")
 
 
-def _grow(rng: np.random.Generator, n_tips: int) -> tuple[np.ndarray, np.ndarray]:
+def grow(rng: np.random.Generator, n_tips: int) -> tuple[np.ndarray, np.ndarray]:
     """Birth process: parent of each node (-1 for the root, which is node 0; parents come before children) and its branch length."""
     parent = np.full(2 * n_tips - 1, -1)
     born, died = np.zeros(2 * n_tips - 1), np.zeros(2 * n_tips - 1)
@@ -154,7 +155,7 @@ def _grow(rng: np.random.Generator, n_tips: int) -> tuple[np.ndarray, np.ndarray
     return parent, (died - born) * TREE_DEPTH / times[-1] * rng.lognormal(0, 0.3, len(parent))
 
 
-def _evolve(rng: np.random.Generator, parent: np.ndarray, branch_length: np.ndarray, length: int) -> np.ndarray:
+def evolve(rng: np.random.Generator, parent: np.ndarray, branch_length: np.ndarray, length: int) -> np.ndarray:
     """Distinct sequences of the tips in node order, uint8 [tips, length], as positions in LETTERS (Kimura 1980)."""
     n_regions = -(-length // REGION)
     variable_regions = rng.permutation(n_regions) >= int(CONSERVED_SHARE * n_regions)
@@ -174,7 +175,7 @@ def _evolve(rng: np.random.Generator, parent: np.ndarray, branch_length: np.ndar
         draw = rng.random(distance.shape)
         change = np.select([draw < bounds[0], draw < bounds[1], draw < bounds[2]], [1, 2, 3], 0).astype(np.uint8)
         letters[nodes] = letters[parent[nodes]] ^ change
-    tips = letters[_is_tip(parent)]
+    tips = letters[is_tip(parent)]
     # Twins get one more mutation, until there are none.
     while len(twins := np.setdiff1d(np.arange(len(tips)), np.unique(tips, axis=0, return_index=True)[1])):
         sites = rng.choice(np.flatnonzero(variable), len(twins))
@@ -182,18 +183,19 @@ def _evolve(rng: np.random.Generator, parent: np.ndarray, branch_length: np.ndar
     return tips
 
 
-def _is_tip(parent: np.ndarray) -> np.ndarray:
-    is_tip = np.ones(len(parent), dtype=bool)
-    is_tip[parent[1:]] = False
-    return is_tip
+def is_tip(parent: np.ndarray) -> np.ndarray:
+    """Whether each node is one, bool."""
+    tips = np.ones(len(parent), dtype=bool)
+    tips[parent[1:]] = False
+    return tips
 
 
-def _choose_clades(parent: np.ndarray, n_tips: int) -> tuple[np.ndarray, np.ndarray]:
+def choose_clades(parent: np.ndarray, n_tips: int) -> tuple[np.ndarray, np.ndarray]:
     """Clade of each tip (its place in CLADES, or after them for the rest) and the nodes of the clades.
 
     They are the largest subtrees with at most a quarter of the tips, so no one is inside another.
     """
-    size = _is_tip(parent).astype(np.int64)
+    size = is_tip(parent).astype(np.int64)
     for node in range(len(parent) - 1, 0, -1):
         size[parent[node]] += size[node]
     candidates = np.flatnonzero((size <= n_tips // 4) & (size[parent] > n_tips // 4))
@@ -202,13 +204,27 @@ def _choose_clades(parent: np.ndarray, n_tips: int) -> tuple[np.ndarray, np.ndar
     clade[roots] = np.arange(len(CLADES))
     for node in range(1, len(parent)):
         clade[node] = min(clade[node], clade[parent[node]])
-    return clade[_is_tip(parent)], roots
+    return clade[is_tip(parent)], roots
 
 
 def _draw(
     rng: np.random.Generator, clade: np.ndarray, subject: np.ndarray, study_effects: np.ndarray
 ) -> tuple[sparse.csr_array, np.ndarray]:
-    """Counts [N, tips], and the share of each of CLADES in the mean community of each subject.
+    """Counts [N, tips], and the share of each of CLADES in the mean community of each subject; arguments as for `draw_subjects`."""
+    shares, columns, reads = [], [], []
+    for share, samples in draw_subjects(rng, clade, subject, study_effects):
+        shares.append(share)
+        columns += [carried for carried, _ in samples]
+        reads += [drawn for _, drawn in samples]
+    indptr = np.cumsum([0, *map(len, columns)])
+    counts = sparse.csr_array((np.concatenate(reads), np.concatenate(columns), indptr), shape=(len(subject), len(clade)))
+    return counts, np.array(shares)
+
+
+def draw_subjects(
+    rng: np.random.Generator, clade: np.ndarray, subject: np.ndarray, study_effects: np.ndarray
+) -> Iterator[tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]]:
+    """Of each subject the share of each of CLADES in its mean community, and the tips and reads of each of its samples.
 
     clade: [tips]; subject: [N], sorted; study_effects: log abundance of each clade and the rest in the study of each subject.
     """
@@ -216,24 +232,19 @@ def _draw(
     # Most ASVs are rare, and a subject carries about a hundred, however many there are.
     prevalence = rng.beta(0.5, 2.0, n_tips) * min(1.0, 600 / n_tips)
     abundance = rng.normal(0, ASV_SD, n_tips)
-    shares = np.empty((len(study_effects), len(CLADES)))
-    columns, reads = [], []
-    for person, (effects, n_samples) in enumerate(zip(study_effects, np.bincount(subject), strict=True)):
+    for effects, n_samples in zip(study_effects, np.bincount(subject), strict=True):
         carried = np.flatnonzero(rng.random(n_tips) < prevalence)
         carried = carried if len(carried) else rng.integers(n_tips, size=1)
         mean = abundance[carried] + (effects + rng.normal(0, SUBJECT_SD, n_groups))[clade[carried]]
         total = np.bincount(clade[carried], weights=np.exp(mean), minlength=n_groups)
-        shares[person] = (total / total.sum())[: len(CLADES)]
+        samples = []
         for _ in range(n_samples):
             noise = rng.normal(0, SAMPLE_SD, n_groups)[clade[carried]] + rng.normal(0, RESIDUAL_SD, len(carried))
             weights = np.exp(mean + noise)
             depth = max(1, int(MEDIAN_READS * rng.lognormal(0, READS_SD)))
             drawn = rng.multinomial(depth, weights / weights.sum())
-            columns.append(carried[drawn > 0])
-            reads.append(drawn[drawn > 0])
-    indptr = np.cumsum([0, *map(len, columns)])
-    counts = sparse.csr_array((np.concatenate(reads), np.concatenate(columns), indptr), shape=(len(subject), n_tips))
-    return counts, shares
+            samples.append((carried[drawn > 0], drawn[drawn > 0]))
+        yield (total / total.sum())[: len(CLADES)], samples
 
 
 def _tree(parent: np.ndarray, branch_length: np.ndarray, sequences: list[str], clade_roots: np.ndarray) -> TreeNode:
@@ -247,6 +258,6 @@ def _tree(parent: np.ndarray, branch_length: np.ndarray, sequences: list[str], c
         nodes[parent[child]].children.append(nodes[child])
     for name, root in zip(CLADES, clade_roots, strict=True):
         nodes[root].name = name
-    for tip, sequence in zip(np.flatnonzero(_is_tip(parent)), sequences, strict=True):
+    for tip, sequence in zip(np.flatnonzero(is_tip(parent)), sequences, strict=True):
         nodes[tip].name = sequence
     return nodes[0]
