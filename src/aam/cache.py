@@ -19,6 +19,7 @@ import numpy as np
 
 from aam import __version__
 from aam.config import CacheOptions
+from aam.together import world
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ class Cache:
 
     @classmethod
     def of(cls, options: CacheOptions) -> Cache:
-        """The cache that a command's options ask for."""
-        return cls((options.cache_dir or default_folder()) if options.cache else None)
+        """The cache that a command's options ask for; none for several ranks, of which some might find an entry and others not."""
+        return cls((options.cache_dir or default_folder()) if options.cache and world() == 1 else None)
 
     def arrays(self, what: str, parts: Parts, compute: Callable[[], Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
         """The arrays that `compute` returns, from the cache where the same `parts` were computed before.

@@ -216,7 +216,7 @@ class TrainComputeOptions(ComputeOptions):
     """Keep no activations of the nucleotide level and compute them again in the backward pass: a third of the memory of a step of 8
     samples, for a third to a half more time. Default: on a GPU, and where --max-memory-gb needs it."""
     max_memory_gb: float | None = None
-    """Memory that the whole run may take. Batches of up to --batch-size samples are made smaller where they would not fit."""
+    """Memory that the run may take on each device. Batches of up to --batch-size samples are made smaller to fit."""
     strategy: Strategy = "auto"
     """What several devices share: ddp (auto) the samples, fsdp parameters, gradients and optimiser state too, for larger models."""
     auto_batch_size: bool = False

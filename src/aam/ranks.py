@@ -26,7 +26,7 @@ def by_torchrun() -> bool:
 def by_slurm() -> bool:
     """As Lightning tells: started by srun, and not a shell. torchrun may itself be started by srun."""
     shell = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
-    return "SLURM_NTASKS" in os.environ and not shell and not by_torchrun()
+    return int(os.environ.get("SLURM_NTASKS", "1")) > 1 and not shell and not by_torchrun()
 
 
 def rank() -> int:

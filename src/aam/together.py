@@ -7,6 +7,7 @@ gradients of the parameters over ranks, which makes it that of one loss.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -48,6 +49,10 @@ def meet(devices: int, num_nodes: int) -> None:
             raise InputError(f"--{option} {given}: {started} were started; leave the option out")
     if size == 1:
         return
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() // (size // nodes())))
+    if environment.local_rank() >= torch.cuda.device_count() > 0:
+        raise InputError(f"{size // nodes()} processes on a machine with {torch.cuda.device_count()} GPUs: start one for each")
     device = torch.device("cuda", environment.local_rank()) if torch.cuda.is_available() else None
     if device is not None:
         torch.cuda.set_device(device)

@@ -132,12 +132,10 @@ def evaluate(config: EvaluateConfig) -> None:
     from aam.evaluation.folds import require_learnable
     from aam.evaluation.kept import KeptFolds
     from aam.evaluation.report import write_report
-    from aam.together import require_alone
 
     check_compute(config.compute)
     options = config.folding
-    folder = start_run(config, [options.test_table, options.test_rep_seqs, options.test_metadata])
-    require_alone("evaluate")
+    folder = start_run(config, [options.test_table, options.test_rep_seqs, options.test_metadata], alone="evaluate")
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     learned = len(study.table.sample_ids)
     if options.test_table is not None:
@@ -219,7 +217,7 @@ def read_test_study(config: EvaluateConfig, table: Path) -> Study:
     from aam.cli.study import read_study
 
     options = config.folding
-    data = replace(config.data, table=table, rep_seqs=options.test_rep_seqs)
+    data = replace(config.data, table=table, more_tables=(), rep_seqs=options.test_rep_seqs)
     samples = replace(config.samples, metadata=options.test_metadata or config.samples.metadata)
     return read_study(data, config.reads, samples, config.target.metadata_column)
 

@@ -22,9 +22,8 @@ from aam.config import TargetOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.metadata import categorical_column, numeric_column
 from aam.data.splits import Split
-from aam.data.stream import StreamedCounts, shuffled
+from aam.data.stream import shuffled
 from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
-from aam.errors import InputError
 from aam.inference import TableSamples, embed_samples, predict_embedded
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.summary import summarise
@@ -203,8 +202,6 @@ def embed_frozen(model: SequencePredictor, study: Study, dataset: SampleDataset,
     the score and later runs.
     """
     base, reads, counts = model.base_model, dataset.reads, study.table.counts
-    if isinstance(counts, StreamedCounts):
-        raise InputError("--stream with --freeze-base: the cache of its embeddings needs the table in memory; leave one out")
     # Without a draw the seed decides nothing.
     seed = None if reads.sampling_depth is None and reads.token_limit is None else dataset.seed
     about = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from aam.cli.config_file import refuse_change, write_config
 from aam.cli.log import log_to_file
 from aam.config import OutputOptions
 from aam.errors import InputError, first_few
-from aam.ranks import by_first
+from aam.ranks import by_first, nodes
 
 if TYPE_CHECKING:
     from aam.cli.evaluate import EvaluateConfig
@@ -104,17 +105,23 @@ def _one_holds_the_other(first: Path, second: Path) -> bool:
     return first.is_relative_to(second) or second.is_relative_to(first)
 
 
-def start_run(config: PretrainConfig | TrainConfig | EvaluateConfig, more_inputs: Iterable[Path | None] = ()) -> Path:
+def start_run(
+    config: PretrainConfig | TrainConfig | EvaluateConfig, more_inputs: Iterable[Path | None] = (), alone: str | None = None
+) -> Path:
     """Meet the other ranks, and prepare the output folder, the log, config.yaml and the random numbers of a run.
 
-    Refuses to resume a different run.
+    Refuses to resume a different run, and several ranks for what (`alone`) runs on one device.
     """
     import lightning as L
 
-    from aam.together import meet, wait
+    from aam.together import meet, require_alone, wait, world
 
     meet(config.compute.devices, config.compute.num_nodes)
-    _prepare_run(config, more_inputs)
+    if alone is not None:
+        require_alone(alone)
+    # As it was started, by whomever: a resumed run needs as many.
+    compute = replace(config.compute, devices=world() // nodes(), num_nodes=nodes())
+    _prepare_run(replace(config, compute=compute), more_inputs)
     wait()
     L.seed_everything(config.fit.seed, verbose=False)
     return config.output.output_dir

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from aam.cli.usage import check_together
 from aam.config import (
     BestMetric,
     CacheOptions,
@@ -27,7 +28,7 @@ from aam.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from aam.cli.study import Study
     from aam.data.dataset import SampleDataset
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 # Held-out samples of which all pairs are scored; more add nothing to a correlation and cost their square.
 _SCORED_SAMPLES = 1_000
 _SHOWN_PAIRS = 5_000
+# Of those, samples of two blocks that are compared at a time.
+_COMPARED_SAMPLES = 100
 # What --best-metric may be; the first is its default.
 DISTANCE_METRICS: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
 
@@ -57,6 +60,7 @@ class PretrainConfig(ConfigFile):
     caching: CacheOptions = CacheOptions()
 
     def __post_init__(self) -> None:
+        check_together(self.data, self.compute, self.fit)
         weights = self.objectives
         if weights.penalty == weights.nuc_penalty == weights.count_penalty == 0:
             raise InputError("--penalty, --nuc-penalty and --count-penalty are all 0: there is nothing to learn")
@@ -109,6 +113,23 @@ def metric_name(config: PretrainConfig) -> str | None:
     return "precomputed" if config.distances.unifrac_matrix else config.distances.unifrac_metric
 
 
+def distances_of(distance: nn.Module, dataset: SampleDataset, study: Study, rows: np.ndarray) -> Tensor:
+    """Distances float [rows, rows], some samples against some others at a time: of many, most nodes are of few."""
+    import torch
+
+    from aam.data.dataset import Collate
+
+    collate = Collate(study.asv_tokens)
+    blocks = torch.arange(len(rows)).split(_COMPARED_SAMPLES)
+    found = torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    for number, first in enumerate(blocks):
+        for second in blocks[number:]:
+            both = torch.cat([first, second]).unique()
+            batch = collate([dataset[0, int(rows[place])] for place in both])
+            found[both[:, None], both] = distance(batch.columns, batch.counts, batch.sample_index).double()
+    return found
+
+
 def score_distances(
     encoder: SequenceEncoder, distance: nn.Module, study: Study, dataset: SampleDataset, rows: np.ndarray, folder: Path
 ) -> dict[str, float]:
@@ -117,7 +138,6 @@ def score_distances(
     import torch
 
     from aam.compute import default_device
-    from aam.data.dataset import Collate
     from aam.evaluation.scores import distance_scores
     from aam.inference import TableSamples, embed_samples
     from aam.training.objectives import sample_pairs
@@ -126,8 +146,7 @@ def score_distances(
     if len(rows) > _SCORED_SAMPLES:
         rows = np.sort(np.random.default_rng(dataset.seed).choice(rows, _SCORED_SAMPLES, replace=False))
     embeddings = torch.from_numpy(embed_samples(encoder.to(default_device()), TableSamples(dataset, study.asv_tokens, rows), 64))
-    batch = Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows])
-    pairs = sample_pairs(embeddings, distance.cpu()(batch.columns, batch.counts, batch.sample_index))
+    pairs = sample_pairs(embeddings, distances_of(distance.cpu(), dataset, study, rows))
     predicted, true = pairs.predicted.numpy(), pairs.true.numpy()
     shown = np.random.default_rng(0).permutation(len(true))[:_SHOWN_PAIRS]
     figure = scatter(

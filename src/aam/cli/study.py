@@ -148,8 +148,9 @@ def read_distances_of(study: Study, options: TreeOptions, folder: Path, resume: 
     from aam.distances.unifrac import UniFrac
 
     built = folder / "tree.nwk"
-    if options.tree is None and not (resume and built.is_file()):
-        write_built_tree(study, built, cache)
+    if options.tree is None:
+        if not (resume and built.is_file()):
+            write_built_tree(study, built, cache)
         wait()
     phylogeny = read_phylogeny(options.tree or built, study.table.feature_ids, cache)
     require_reads_on_tree(study.table.counts, phylogeny, study.table.sample_ids)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from aam.cli.usage import check_together
 from aam.config import (
     BestMetric,
     CacheOptions,
@@ -69,7 +70,10 @@ class TrainConfig(ConfigFile):
             raise InputError(f"--auto and an option of one network are both given: leave out --auto, or {', '.join(given)}")
         if not self.auto and not self.recipe.trees:
             raise InputError("--no-trees is of --auto, and one network is trained here: leave it out")
+        check_together(self.data, self.compute, self.fit)
         if self.encoder.freeze_base:
+            if self.data.stream:
+                raise InputError("--stream with --freeze-base: its embeddings need the table in memory; leave one out")
             for option in ("penalty", "nuc_penalty", "count_penalty"):
                 check(getattr(self.objectives, option) == 0, option, getattr(self.objectives, option), "0 with --freeze-base")
             if self.reads.rarefy_each_epoch:
@@ -116,7 +120,6 @@ def train(config: TrainConfig) -> None:
     from aam.cli.results import score_table, write_metrics
     from aam.cli.study import read_distances_of, read_study, write_split
     from aam.compute import check_compute
-    from aam.together import require_alone
     from aam.training.fit import check_fit, monitor_of
 
     pretrained = config.encoder.pretrained_encoder
@@ -125,10 +128,9 @@ def train(config: TrainConfig) -> None:
     if loaded is not None:
         config = with_shape_of(loaded, config)
     check_compute(config.compute)
-    folder = start_run(config, [pretrained])
+    folder = start_run(config, [pretrained], alone="train --auto" if config.auto else None)
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     if config.auto:
-        require_alone("train --auto")
         train_auto(config, study, folder)
         return
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))

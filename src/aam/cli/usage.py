@@ -5,6 +5,9 @@ from __future__ import annotations
 from cyclopts import CycloptsError, MissingArgumentError, Token, UnknownOptionError
 from cyclopts.argument import Argument
 
+from aam.config import FitOptions, TableOptions, TrainComputeOptions
+from aam.errors import InputError
+
 
 def describe(error: Exception) -> str:
     """Return the error's message on one line, naming the missing option where cyclopts names the group that it is in."""
@@ -26,3 +29,11 @@ def _missing_option(error: MissingArgumentError, group: Argument) -> CycloptsErr
     required = [child.name for child in group.children if child.required]
     command = " ".join(["aam", *(error.command_chain or ())])
     return CycloptsError(msg=f"{' and '.join(required)} required; {command} --help shows every option")
+
+
+def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOptions) -> None:
+    """InputError for options that exclude each other."""
+    if data.stream and (compute.max_memory_gb or compute.auto_batch_size):
+        raise InputError("--stream with --max-memory-gb or --auto-batch-size: these look at all samples first; leave one out")
+    if fit.find_lr and compute.strategy == "fsdp":
+        raise InputError("--find-lr with --strategy fsdp: find it with ddp or on one device, and give --lr")

@@ -16,7 +16,6 @@ from aam.config import ReadOptions
 from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler, Packing, RankBatchSampler
 from aam.data.stream import Counts, StreamedCounts, shuffled
 from aam.data.table import FeatureTable, rarefy
-from aam.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,10 @@ class SampleDataset(Dataset[Draw]):
         """Of each row, the table columns of as many ASVs as a draw can have: all, or with a `token_limit` the most abundant ones,
         or where they are drawn at random those of epoch 0.
         """
+        assert not isinstance(self.counts, StreamedCounts)  # refused with the options that need it
         limit = self.reads.token_limit
         if limit is not None and self.reads.asv_sampling == "random":
             return [self[0, row].columns for row in range(self.counts.shape[0])]
-        if isinstance(self.counts, StreamedCounts):
-            raise InputError("--stream with --max-memory-gb or --auto-batch-size: these look at all samples first; leave one out")
         rows = [slice(*self.counts.indptr[row : row + 2]) for row in range(self.counts.shape[0])]
         columns = [self.counts.indices[row] for row in rows]
         if limit is None:

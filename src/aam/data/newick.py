@@ -95,6 +95,8 @@ class _Reader:
         if self.wants_length:
             if token.lastindex == _QUOTED:
                 raise ValueError("a label where a branch length should be")
+            if "_" in token[_BARE]:
+                raise ValueError(f"{token[_BARE]!r} is no number")
             self.length, self.wants_length = float(token[_BARE]), False
         elif self.name is not None or self.length is not None:
             raise ValueError("two labels for one node; quote a label with a space")

@@ -74,7 +74,8 @@ class StreamedCounts:
         blocks, within = np.divmod(self.rows[np.asarray(chosen, dtype=np.int64)], BLOCK)
         order = np.argsort(blocks, kind="stable")
         parts = [self._block(int(block))[within[order][start:end]] for block, start, end in zip(*_runs(blocks[order]), strict=True)]
-        whole = sparse.csr_array(sparse.vstack(parts, format="csr")) if len(parts) > 1 else parts[0]
+        nothing = sparse.csr_array((0, self.n_columns), dtype=np.int64)
+        whole = sparse.csr_array(sparse.vstack([nothing, *parts], format="csr")) if len(parts) != 1 else parts[0]
         return whole[np.argsort(order, kind="stable")] if len(order) > 1 else whole
 
     @property
@@ -122,7 +123,7 @@ class StreamedTable(FeatureTable):
 def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sorted values -> the distinct ones, and where each begins and ends."""
     distinct, starts = np.unique(values, return_index=True)
-    return distinct, starts, np.append(starts[1:], len(values))
+    return distinct, starts, np.append(starts, len(values))[1:]
 
 
 def asvs_per_sample(counts: Counts) -> np.ndarray:

@@ -74,7 +74,7 @@ def check_fit(options: FitOptions, split: Split, learns_distances: bool) -> None
     val_samples = len(split.val)
     if min(len(split.train), val_samples) < world():
         raise InputError(f"{len(split.train)} training and {val_samples} validation samples for {world()} devices: take fewer")
-    if learns_distances and options.batch_size == 1:
+    if learns_distances and options.batch_size * world() == 1:
         raise InputError("--batch-size 1: UniFrac is between samples; take at least 2, or --penalty 0")
     if learns_distances and val_samples < 2:
         raise InputError(f"{val_samples} validation sample has no pair for UniFrac; raise --val-fraction, or --penalty 0")
@@ -192,8 +192,6 @@ def fit(
     last = folder / "checkpoints" / "last.ckpt" if resume else None
     try:
         if options.find_lr and not resume:
-            if sharded:
-                raise InputError("--find-lr: not with --strategy fsdp; find it with ddp or on one device, and give --lr")
             module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))
         # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
         fitted.train()

@@ -25,8 +25,8 @@ from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
 from aam.errors import InputError
 from aam.models import SequenceEncoder, recompute
-from aam.ranks import rank
-from aam.together import wait
+from aam.ranks import nodes, rank
+from aam.together import wait, world
 from aam.training.objectives import self_supervised, self_supervised_losses
 from aam.training.step import Step
 
@@ -303,7 +303,9 @@ def budget_bytes(encoder: SequenceEncoder, max_memory_gb: float | None) -> float
         limit = math.inf if max_memory_gb is None else max_memory_gb * GIGABYTE - torch.cuda.memory_allocated()
         return min(limit, _FREE_SHARE * free) - optimiser
     limit = math.inf if max_memory_gb is None else max_memory_gb * GIGABYTE - bytes_in_use()
-    return min(limit, _FREE_SHARE * psutil.virtual_memory().available) - optimiser
+    # Of the machine, which the ranks on it share.
+    shared = psutil.virtual_memory().available / (world() // nodes())
+    return min(limit, _FREE_SHARE * shared) - optimiser
 
 
 def bytes_in_use() -> int:

@@ -22,9 +22,9 @@ class Reservoir(Metric):
     def __init__(self, size: int = RESERVOIR_SIZE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = size
+        self.generator = torch.Generator().manual_seed(0)
         self.add_state("keys", torch.zeros(0), dist_reduce_fx="cat")
         self.add_state("points", torch.zeros(0, 2), dist_reduce_fx="cat")
-        self.generator = torch.Generator().manual_seed(0)
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
         keys = torch.rand(len(true), generator=self.generator).to(self.keys.device)
@@ -32,6 +32,11 @@ class Reservoir(Metric):
         points = torch.cat([self.points, torch.stack([predicted.float(), true.float()], dim=1)])
         kept = keys.topk(min(self.size, len(keys))).indices
         self.keys, self.points = keys[kept], points[kept]
+
+    def reset(self) -> None:
+        super().reset()
+        # The same points in every epoch, and so in a resumed run.
+        self.generator.manual_seed(0)
 
     def compute(self) -> Tensor:
         """The kept (predicted, true) points, [<= size, 2]."""

@@ -1,4 +1,4 @@
-"""The samples of one optimiser step over all ranks, as one process would have them in one batch."""
+"""The samples of the ranks' batches, as one process would have them in one batch."""
 
 from __future__ import annotations
 
