@@ -1,7 +1,7 @@
 """Tables larger than memory: pretraining steps read from disk and from memory, and prediction: `python -m benchmarks.streaming`.
 
-One simulated table is written (once, 12 minutes) below --folder, and tables of its first samples, with the tree of all ASVs: batches
-are alike and only the table grows. Each row is a process of its own.
+One simulated table is written (once, 12 minutes) below --folder, and tables of its first samples with the tree of all ASVs, so that
+batches are alike and only the table grows. Each row is a process of its own.
 """
 
 from __future__ import annotations
