@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
 from aam.cli.study import Study, read_study
 from aam.compute import autocast
@@ -27,7 +27,7 @@ from aam.config import (
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.newick import nodes_of, read_nodes
 from aam.data.phylogeny import Phylogeny
-from aam.data.sampler import EpochSampler
+from aam.data.sampler import RankBatchSampler
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.data.targets import RegressionTarget
@@ -158,7 +158,7 @@ class Workload:
 def _whole(loader: DataLoader[Batch], batch_size: int) -> Iterator[Batch]:
     epoch = 0
     while True:
-        assert isinstance(loader.batch_sampler, BatchSampler) and isinstance(loader.batch_sampler.sampler, EpochSampler)
+        assert isinstance(loader.batch_sampler, RankBatchSampler)
         loader.batch_sampler.sampler.set_epoch(epoch)
         yield from (batch for batch in loader if len(batch.counts) == batch_size)
         epoch += 1

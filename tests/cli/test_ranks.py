@@ -69,7 +69,7 @@ def table(folder, name):
     return pd.read_csv(folder / name, sep="\t", index_col=0)
 
 
-def test_two_ranks_pretrain_and_embed_as_one_process(community, tmp_path):
+def test_two_ranks_pretrain_as_one_process(community, tmp_path):
     """An epoch is one step of 28 and 27 samples, so the losses of 20 steps are seen."""
     tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]
     options = [*tables, *SHAPE, "--epochs", 20, "--patience", 20, "--count-penalty", 0.1]
@@ -81,21 +81,12 @@ def test_two_ranks_pretrain_and_embed_as_one_process(community, tmp_path):
     for name, value in weights[0].items():
         np.testing.assert_allclose(value, weights[1][name], atol=0.02, err_msg=name)
 
-    model = ["--model", tmp_path / "two", "--table", community / "table.biom"]
-    for level in ("sample", "asv"):
-        ran(start("embed", *model, "--level", level, "--output", tmp_path / f"{level}2.tsv", "--devices", 2))
-        aam("embed", *model, "--level", level, "--output", tmp_path / f"{level}1.tsv")
-        one, two = (table(tmp_path, f"{level}{ranks}.tsv") for ranks in (1, 2))
-        assert list(one.index) == list(two.index)
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
-
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(community, tmp_path, strategy):
+def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(community, tmp_path):
     tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--metadata", community / "metadata.tsv"]
     target = ["--metadata-column", "disease", "--classifier", "--group-column", "subject", "--penalty", 0.5]
     options = [*tables, *target, *SHAPE, "--epochs", 12, "--patience", 12]
-    arguments = ["train", *options, "--batch-size", 8, "--devices", 2, "--strategy", strategy, "--output-dir", tmp_path / "two"]
+    arguments = ["train", *options, "--batch-size", 8, "--devices", 2, "--output-dir", tmp_path / "two"]
     process = start(*arguments)
     deadline = time.monotonic() + 120
     while not re.search("epoch 3/12", (tmp_path / "two" / "aam.log").read_text() if (tmp_path / "two").is_dir() else ""):
@@ -119,28 +110,42 @@ def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(commun
 
 def test_two_ranks_are_one_process_whatever_is_asked(community, tmp_path):
     """Several commands in one start of the ranks."""
-    data = ["--table", community / "table.biom", *SHAPE, "--epochs", 3]
+    data = ["--table", community / "table.biom", *SHAPE]
     tree = ["--tree", community / "tree.nwk"]
     target = ["--metadata", community / "metadata.tsv", "--metadata-column", "age", "--group-column", "subject", "--no-auto"]
     encoder = tmp_path / "encoder-1"
+    sharded = ["pretrain", *data, *tree, "--strategy", "fsdp", "--stream", "--gradient-checkpointing"]
     runs = {
-        "encoder": ["pretrain", *data, *tree, "--strategy", "fsdp", "--stream", "--gradient-checkpointing"],
-        "alone": ["train", *data, *target, "--accumulate", 2, "--max-steps", 5],
-        "frozen": ["train", *data, *target, "--pretrained-encoder", encoder, "--freeze-base"],
+        "encoder": [[*sharded, "--epochs", 2], [*sharded, "--epochs", 4, "--resume"]],
+        "alone": [["train", *data, *target, "--epochs", 3, "--accumulate", 2, "--max-steps", 5]],
+        "frozen": [["train", *data, *target, "--pretrained-encoder", encoder, "--freeze-base", "--epochs", 3]],
     }
-    commands = [[*run, "--batch-size", 8, "--output-dir", tmp_path / f"{name}-2"] for name, run in runs.items()]
     # Fewer samples than ranks.
     one = read_table(community / "table.biom").select_samples(["S00007"])
     write_biom(one.drop_empty_features(), tmp_path / "one.biom")
-    commands.append(["embed", "--model", encoder, "--table", tmp_path / "one.biom", "--output", tmp_path / "two.tsv"])
-    for name, run in runs.items():
-        aam(*run, "--batch-size", 16, "--output-dir", tmp_path / f"{name}-1")
-    aam(*commands[-1][:-1], tmp_path / "one.tsv")
-    (tmp_path / "commands.json").write_text(json.dumps([[str(part) for part in command] for command in commands]))
+    embeddings = {
+        "one": ["--table", tmp_path / "one.biom"],
+        "all": ["--table", community / "table.biom"],
+        "asv": ["--table", community / "table.biom", "--level", "asv"],
+    }
+
+    def commands(ranks):
+        for name, parts in runs.items():
+            for part in parts:
+                yield [*part, "--batch-size", 16 // ranks, "--output-dir", tmp_path / f"{name}-{ranks}"]
+        for name, options in embeddings.items():
+            yield ["embed", "--model", encoder, *options, "--output", tmp_path / f"{name}-{ranks}.tsv"]
+
+    for command in commands(1):
+        aam(*command)
+    (tmp_path / "commands.json").write_text(json.dumps([[str(part) for part in command] for command in commands(2)]))
     ran(start(SCRIPT, tmp_path / "commands.json", launcher=TORCHRUN[:-2]))
     for name in runs:
         assert_same_run(tmp_path / f"{name}-1", tmp_path / f"{name}-2")
-    np.testing.assert_allclose(table(tmp_path, "one.tsv"), table(tmp_path, "two.tsv"), rtol=1e-4, atol=1e-4)
+    for name in embeddings:
+        one, two = (table(tmp_path, f"{name}-{ranks}.tsv") for ranks in (1, 2))
+        assert list(one.index) == list(two.index)
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
 def test_bad_input_of_two_ranks_is_said_once(community, tmp_path):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Sequence
 
 from aam.ranks import rank
 
+# Set for ranks that `run_ranks` has started, which speaks for those that are killed.
+_LAUNCHED = "AAM_LAUNCHED"
 # As gloo says it.
 _GONE = re.compile("Connection (closed by|reset by|refused)|Timed out waiting")
 # For the first rank to say what is wrong with the input, which is the same for all.
@@ -30,6 +34,7 @@ def run_ranks(number: int, argv: Sequence[str]) -> int:
         if name.startswith("torch.distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(1, 1, number, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="aam", max_restarts=0)
+    os.environ[_LAUNCHED] = "1"
     try:
         elastic_launch(config, sys.executable)("-m", "aam", *argv)
     except ChildFailedError as failed:
@@ -51,10 +56,21 @@ def say(line: str) -> None:
 
 
 def is_lost_peer(error: RuntimeError) -> bool:
-    """Whether an error says no more than that another rank has ended; waits for that one's own words, which end this process."""
+    """Whether an error says no more than that another rank has ended.
+
+    Waits for that one's own words, which end this process.
+    """
     from torch.distributed import DistBackendError
 
     if not isinstance(error, DistBackendError) and not _GONE.search(str(error)):
         return False
+    # Lightning has it ignored.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(_GRACE_SECONDS)
     return True
+
+
+def say_lost_peer() -> None:
+    """Where nobody else says so."""
+    if _LAUNCHED not in os.environ:
+        say("error: another process of the run has ended; --resume goes on from the last epoch")
