@@ -7,11 +7,8 @@ from scipy import sparse
 
 from aam.config import ReadOptions
 from aam.data.dataset import Batch, Collate, EpochSampler, SampleDataset, make_loader
+from aam.data.sampler import permuted
 from aam.data.table import FeatureTable
-
-
-def in_any_order(rows, rng):
-    return rng.permutation(rows)
 
 
 def table_of(seed=0, samples=7, asvs=12):
@@ -104,7 +101,7 @@ def test_token_limit(sampling):
 
 def test_every_row_once_per_epoch_in_an_order_of_its_own():
     rows = np.array([3, 5, 6, 9, 11])
-    sampler = EpochSampler(rows, 1, in_any_order)
+    sampler = EpochSampler(rows, 1, permuted)
     orders = []
     for epoch in range(4):
         sampler.set_epoch(epoch)

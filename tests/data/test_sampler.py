@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from aam.config import ReadOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
-from aam.data.sampler import EpochSampler, PackedBatchSampler, Packing
+from aam.data.sampler import EpochSampler, PackedBatchSampler, Packing, permuted
 from tests.data.test_dataset import table_of, tokens_of
 
 
@@ -23,7 +23,7 @@ def test_every_sample_is_in_one_batch_that_fits_or_is_its_own(samples, batch_siz
     def fits(distinct, number, longest):
         return distinct + number * longest <= 2 * most
 
-    sampler = EpochSampler(np.arange(len(samples)), seed, lambda rows, rng: rng.permutation(rows))
+    sampler = EpochSampler(np.arange(len(samples)), seed, permuted)
     packed = PackedBatchSampler(sampler, batch_size, Packing(fits, columns, 31, epochs=4))
     for epoch in range(4):
         sampler.set_epoch(epoch)

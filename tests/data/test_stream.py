@@ -10,6 +10,7 @@ from scipy import sparse
 from aam.config import ReadOptions
 from aam.data import stream
 from aam.data.dataset import SampleDataset
+from aam.data.phylogeny import Phylogeny
 from aam.data.sampler import EpochSampler
 from aam.data.simulate import simulate, write_simulation
 from aam.data.stream import StreamedCounts, asvs_per_sample, open_tables, shuffled, stretches, used_columns
@@ -94,11 +95,11 @@ def test_an_epoch_has_every_sample_once_in_an_order_of_its_own(folders):
 def test_samples_off_the_tree_are_named(folders):
     table = open_tables([folders[0] / "table.biom"])
 
-    class Tree:
-        tip_columns = np.setdiff1d(np.arange(50), table.counts[[4]].indices)
-
+    kept = np.setdiff1d(np.arange(50), table.counts[[4]].indices)
+    tips = [(0, table.feature_ids[column], 1.0) for column in kept]
+    phylogeny = Phylogeny.from_nodes([*tips, (len(tips), None, None)], table.feature_ids)
     with pytest.raises(InputError, match=r"samples have no ASV in the tree: .*S00004"):
-        require_reads_on_tree(table.counts, Tree, table.sample_ids)
+        require_reads_on_tree(table.counts, phylogeny, table.sample_ids)
 
 
 def broken(folder, path, change):

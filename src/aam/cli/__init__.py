@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from aam import __version__
 from aam.cli.config_file import read_config
 from aam.cli.help import ShortHelp
-from aam.cli.launch import is_lost_peer, run_ranks, say, say_lost_peer
+from aam.cli.launch import end_after_peer, is_lost_peer, run_ranks, say
 from aam.cli.log import set_up_logging
 from aam.cli.usage import describe
 from aam.errors import InputError
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         if not (by_torchrun() or by_slurm()) or not is_lost_peer(error):
             raise
-        say_lost_peer()
+        end_after_peer()
         return 1
     except KeyboardInterrupt:
         if rank() == 0:

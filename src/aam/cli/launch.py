@@ -56,21 +56,16 @@ def say(line: str) -> None:
 
 
 def is_lost_peer(error: RuntimeError) -> bool:
-    """Whether an error says no more than that another rank has ended.
-
-    Waits for that one's own words, which end this process.
-    """
+    """Whether an error says no more than that another rank has ended."""
     from torch.distributed import DistBackendError
 
-    if not isinstance(error, DistBackendError) and not _GONE.search(str(error)):
-        return False
+    return isinstance(error, DistBackendError) or _GONE.search(str(error)) is not None
+
+
+def end_after_peer() -> None:
+    """Wait to be ended by the launcher, which has seen the other rank end; say so where nobody does."""
     # Lightning has it ignored.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(_GRACE_SECONDS)
-    return True
-
-
-def say_lost_peer() -> None:
-    """Where nobody else says so."""
     if _LAUNCHED not in os.environ:
         say("error: another process of the run has ended; --resume goes on from the last epoch")

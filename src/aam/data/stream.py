@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 from scipy import sparse
 
+from aam.data.sampler import permuted
 from aam.data.table import HDF5_SIGNATURE, FeatureTable, check_counts, check_ids, keep_samples, one_line
 from aam.errors import InputError
 from aam.progress import track
@@ -146,7 +147,7 @@ def shuffled(counts: Counts, rows: np.ndarray, rng: np.random.Generator) -> np.n
     """The rows in a random order; of a large table on disk, blocks in a random order and samples mixed within some of them."""
     blocks = int(counts.rows.max()) // BLOCK + 1 if isinstance(counts, StreamedCounts) else 1
     if blocks <= MIXED_BLOCKS:
-        return rng.permutation(rows)
+        return permuted(rows, rng)
     order = rng.permutation(blocks)
     return rows[np.lexsort((rng.random(len(rows)), stretches(counts, order)[rows]))]
 

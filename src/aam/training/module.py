@@ -18,7 +18,7 @@ from torchmetrics import Metric
 
 from aam.config import FitOptions, LossType, PretrainObjectives, TrainObjectives
 from aam.data.dataset import Batch
-from aam.data.sampler import EpochSampler, Key, RankBatchSampler
+from aam.data.sampler import EpochSampler, Key, RankBatchSampler, permuted
 from aam.data.targets import ClassTarget, RegressionTarget
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.sequence_predictor import Prediction
@@ -279,10 +279,10 @@ class TrainModule(LearningModule):
             "nucleotide": objectives.nuc_penalty,
             "count": objectives.count_penalty,
         }
+        learned = {name: weight > 0 for name, weight in self.weights.items()}
         if not model.freeze_base:
-            learned = {"nucleotides": objectives.nuc_penalty > 0, "abundances": objectives.count_penalty > 0}
-            model.base_model.learn_only(embeddings=True, **learned)
-        self.learns_unlabelled = objectives.penalty > 0 or objectives.nuc_penalty > 0 or objectives.count_penalty > 0
+            model.base_model.learn_only(embeddings=True, nucleotides=learned["nucleotide"], abundances=learned["count"])
+        self.learns_unlabelled = learned["unifrac"] or learned["nucleotide"] or learned["count"]
         self.train_scores, self.val_scores = PredictionMetrics(target), PredictionMetrics(target)
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
 
@@ -359,8 +359,5 @@ def make_embedded_loader(
         codes = None if categoricals is None else torch.from_numpy(categoricals[chosen])
         return EmbeddedBatch(torch.from_numpy(embeddings[chosen]), torch.from_numpy(target[chosen]), codes)
 
-    def in_memory(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return rng.permutation(rows)
-
-    batches = RankBatchSampler(EpochSampler(rows, fit.seed, in_memory if shuffle else None), fit.batch_size)
+    batches = RankBatchSampler(EpochSampler(rows, fit.seed, permuted if shuffle else None), fit.batch_size)
     return DataLoader(_Keys(), batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]
