@@ -40,7 +40,8 @@ def run_ranks(number: int, argv: Sequence[str]) -> int:
     except ChildFailedError as failed:
         code = failed.get_first_failure()[1].exitcode
         if code < 0:
-            sys.stderr.write(f"error: a process of the run was ended by signal {-code}; --resume goes on from the last epoch\n")
+            # On a line of its own, wherever the killed rank's progress bar had come to.
+            sys.stderr.write(f"\nerror: a process of the run was ended by signal {-code}; --resume goes on from the last epoch\n")
         return code if code > 0 else 128 - code
     except SignalException as stopped:
         return 128 + stopped.sigval
