@@ -6,17 +6,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from aam.config import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, EmbedLevel, TableOptions, TrainedModelOptions
+from aam.config import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
 from aam.ranks import by_first
 
 if TYPE_CHECKING:
     import numpy as np
 
 log = logging.getLogger(__name__)
+
+EmbedLevel = Literal["sample", "asv"]
 
 
 @Parameter(name="*")

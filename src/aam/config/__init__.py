@@ -1,0 +1,103 @@
+"""Every option of every command, once: name, type, default, help and check.
+
+The command line, its help, ``config.yaml`` and the model folder derive from these dataclasses, so nothing heavy is imported
+here. Each command puts its own together. Fields carry their help as the string below them.
+"""
+
+from __future__ import annotations
+
+from aam.config.data import (
+    AsvSampling,
+    ConfigFile,
+    GroupOptions,
+    LossType,
+    PretrainSampleOptions,
+    ReadOptions,
+    SampleOptions,
+    TableOptions,
+    TargetOptions,
+    TransformName,
+    TreeOptions,
+    UniFracMetric,
+)
+from aam.config.fit import (
+    BestMetric,
+    CacheOptions,
+    EvaluateFitOptions,
+    FitOptions,
+    MaskStrategy,
+    OutputOptions,
+    PretrainObjectives,
+    TrainFitOptions,
+    TrainObjectives,
+)
+from aam.config.groups import (
+    COMPUTE,
+    DISTANCES,
+    INPUT,
+    METADATA,
+    MODEL,
+    OBJECTIVES,
+    OUTPUT,
+    TRAINING,
+    check,
+    check_counts,
+)
+from aam.config.models import (
+    DEFAULT_COMPUTE,
+    AttnImplementation,
+    ComputeOptions,
+    EncoderOptions,
+    ModelOptions,
+    PositionEncoding,
+    Precision,
+    RecipeOptions,
+    Strategy,
+    TrainComputeOptions,
+    TrainedModelOptions,
+)
+
+__all__ = [
+    "COMPUTE",
+    "DEFAULT_COMPUTE",
+    "DISTANCES",
+    "INPUT",
+    "METADATA",
+    "MODEL",
+    "OBJECTIVES",
+    "OUTPUT",
+    "TRAINING",
+    "AsvSampling",
+    "AttnImplementation",
+    "BestMetric",
+    "CacheOptions",
+    "ComputeOptions",
+    "ConfigFile",
+    "EncoderOptions",
+    "EvaluateFitOptions",
+    "FitOptions",
+    "GroupOptions",
+    "LossType",
+    "MaskStrategy",
+    "ModelOptions",
+    "OutputOptions",
+    "PositionEncoding",
+    "Precision",
+    "PretrainObjectives",
+    "PretrainSampleOptions",
+    "ReadOptions",
+    "RecipeOptions",
+    "SampleOptions",
+    "Strategy",
+    "TableOptions",
+    "TargetOptions",
+    "TrainComputeOptions",
+    "TrainFitOptions",
+    "TrainObjectives",
+    "TrainedModelOptions",
+    "TransformName",
+    "TreeOptions",
+    "UniFracMetric",
+    "check",
+    "check_counts",
+]
