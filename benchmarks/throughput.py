@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aam.config import ComputeOptions, TrainComputeOptions, TrainFitOptions
 from aam.training.fit import fit
-from aam.training.module import HeadModule
+from aam.training.frozen import HeadModule
 from benchmarks.measure import Row, Run, interleave, parser_of
 from benchmarks.peak import measure_peak
 from benchmarks.targets import PUBLIC_GIGABYTES, PUBLIC_MATRIX_RATE, PUBLIC_RATES, targets_of

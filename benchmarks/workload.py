@@ -34,7 +34,8 @@ from aam.data.targets import RegressionTarget
 from aam.distances.unifrac import UniFrac
 from aam.inference import TableSamples, embed_samples, predict_samples
 from aam.models import SequenceEncoder, SequencePredictor
-from aam.training.module import EmbeddedBatch, HeadModule, LearningModule, PretrainModule, TrainModule, make_embedded_loader
+from aam.training.frozen import EmbeddedBatch, HeadModule, make_embedded_loader
+from aam.training.module import LearningModule, PretrainModule, TrainModule
 from aam.training.objectives import MASKED_ASVS
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, encode_asvs_flops, forward_flops, masked_flops, positions_of
 

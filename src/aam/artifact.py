@@ -22,6 +22,7 @@ from aam.errors import InputError
 from aam.finite import finite_or_null
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.ranks import by_first
+from aam.writing import whole
 
 FORMAT_VERSION = 1
 
@@ -77,7 +78,7 @@ def build_predictor(
 
 
 def save_model(folder: Path, model: SequenceEncoder | SequencePredictor, info: ModelInfo) -> None:
-    """Write the model folder of a network; each file under a temporary name first, then renamed."""
+    """Write the model folder of a network."""
     write_folder(folder, {name: tensor.contiguous() for name, tensor in model.state_dict().items()}, info)
 
 
@@ -90,19 +91,21 @@ def write_folder(
     more: Mapping[str, str] | None = None,
 ) -> None:
     """Write weights and what is known about them; `ensemble`: what makes members of the weights; `more`: text files by name."""
-    folder.mkdir(parents=True, exist_ok=True)
     config = {"format_version": FORMAT_VERSION, "aam_version": __version__, **asdict(info), "ensemble": ensemble}
     config.pop("learned_from")
     if info.target is not None:
         config["target"]["kind"] = "regression" if isinstance(info.target.target, RegressionTarget) else "classification"
-    weights = folder / "model.safetensors.tmp"
-    save_file(dict(tensors), weights)
-    weights.replace(folder / "model.safetensors")
-    _write(folder / "config.json", json.dumps(finite_or_null(config), indent=2, allow_nan=False) + "\n")
-    _write(folder / "samples.txt", "".join(f"{sample_id}\n" for sample_id in info.learned_from))
-    _write(folder / "README.md", _model_card(info, ensemble))
-    for name, text in (more or {}).items():
-        _write(folder / name, text)
+    texts = {
+        "config.json": json.dumps(finite_or_null(config), indent=2, allow_nan=False) + "\n",
+        "samples.txt": "".join(f"{sample_id}\n" for sample_id in info.learned_from),
+        "README.md": _model_card(info, ensemble),
+        **(more or {}),
+    }
+    with whole(folder) as new:
+        new.mkdir()
+        save_file(dict(tensors), new / "model.safetensors")
+        for name, text in texts.items():
+            (new / name).write_text(text, encoding="utf-8")
 
 
 def load_model(folder: Path, option: str = "--model", compute: ComputeOptions = DEFAULT_COMPUTE) -> LoadedModel:
@@ -164,12 +167,6 @@ def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
 def _parse_target(config: dict[str, Any]) -> TargetInfo:
     target = RegressionTarget(**config["target"]) if config["kind"] == "regression" else ClassTarget(**config["target"])
     return TargetInfo(config["metadata_column"], target, Categoricals(**config["categoricals"]), config["interval"])
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to see."""
+"""The exceptions that end a command on purpose."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,14 @@ class InputError(ValueError):
 
     The command line prints it as ``error: <message>`` without a traceback and exits with code 2.
     """
+
+
+class Stopped(Exception):  # noqa: N818 - asked for by a signal, not an error
+    """A run that stops because of the signal `number`; `saved`: whether there is anything to go on from."""
+
+    def __init__(self, number: int, saved: bool) -> None:
+        super().__init__(number, saved)
+        self.number, self.saved = number, saved
 
 
 def first_few(items: object, limit: int = 5) -> str:

@@ -13,6 +13,7 @@ import pytest
 from aam import __version__
 from aam.cli import COMMANDS, build_app, log, main
 from aam.cli.config_file import write_config
+from aam.cli.locks import unlock
 from aam.cli.output import check_output_file, prepare_output
 from aam.cli.pretrain import PretrainConfig
 from aam.cli.train import TrainConfig
@@ -174,12 +175,31 @@ def test_overwrite_spares_folders_of_others_and_inputs(tmp_path):
     assert (folder / "tree.nwk").exists()
 
 
-def test_resume_needs_a_checkpoint(tmp_path):
-    with pytest.raises(InputError, match="no checkpoint"):
-        prepare_output(OutputOptions(output_dir=tmp_path, resume=True))
+def test_resume_needs_a_folder_of_a_run_or_none(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    with pytest.raises(InputError, match="no earlier run"):
+        prepare_output(OutputOptions(output_dir=tmp_path / "mine", resume=True))
+    prepare_output(OutputOptions(output_dir=tmp_path / "new", resume=True))
     folder = earlier_run(tmp_path / "run")
     assert prepare_output(OutputOptions(output_dir=folder, resume=True)) == folder
     assert (folder / "predictions.tsv").exists()
+
+
+def test_a_folder_in_use_is_refused_whatever_is_asked(tmp_path):
+    folder = earlier_run(tmp_path / "run")
+    hold = (
+        "import sys; from aam.cli.locks import lock; from pathlib import Path; lock(Path(sys.argv[1])); print(flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.read(1)
+        for asked in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(InputError, match="another run is writing there"):
+                prepare_output(OutputOptions(output_dir=folder, **asked))
+        assert (folder / "predictions.tsv").exists()
+        other.kill()
+    prepare_output(OutputOptions(output_dir=folder, overwrite=True))
+    unlock()
 
 
 def test_place_that_cannot_be_written(tmp_path):
@@ -257,5 +277,5 @@ def test_ctrl_c_is_exit_code_130_without_traceback(community):
         Path("slow.tsv").open("w"),  # waits until the command reads it
     ):
         run.send_signal(signal.SIGINT)
-        assert run.communicate(timeout=60)[1] == "interrupted\n"
+        assert run.communicate(timeout=60)[1] == "stopped by SIGINT\n"
     assert run.returncode == 130

@@ -12,7 +12,8 @@ from aam.data.simulate import simulate
 from aam.data.targets import ClassTarget, RegressionTarget
 from aam.distances.unifrac import UniFrac
 from aam.models import SequenceEncoder, SequencePredictor
-from aam.training.module import HeadModule, TrainModule
+from aam.training.frozen import HeadModule
+from aam.training.module import TrainModule
 from aam.training.objectives import self_supervised, self_supervised_losses, total_loss
 from aam.training.step import Step
 

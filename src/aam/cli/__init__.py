@@ -9,12 +9,13 @@ from cyclopts import App, CycloptsError, Parameter
 
 from aam import __version__
 from aam.cli.config_file import read_config
+from aam.cli.ending import end_of
 from aam.cli.help import ShortHelp
-from aam.cli.launch import end_after_peer, is_lost_peer, run_ranks, say
+from aam.cli.launch import run_ranks
+from aam.cli.locks import unlock
 from aam.cli.log import set_up_logging
-from aam.cli.usage import describe
-from aam.errors import InputError
-from aam.ranks import NeedsRanks, by_slurm, by_torchrun, rank
+from aam.errors import InputError, Stopped
+from aam.ranks import NeedsRanks
 
 # With the line that stands in the list of commands: they are not imported to show it.
 COMMANDS = {
@@ -49,23 +50,15 @@ def build_app() -> App:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 2 for bad usage or bad input, 130 for Ctrl-C."""
+    """Run one command and return its exit code: see `end_of` for others than 0."""
     set_up_logging()
     given = sys.argv[1:] if argv is None else list(argv)
     try:
         build_app()(given)
     except NeedsRanks as request:
         return run_ranks(request.number, given)
-    except (InputError, CycloptsError) as error:
-        say(f"error: {describe(error)}")
-        return 2
-    except RuntimeError as error:
-        if not (by_torchrun() or by_slurm()) or not is_lost_peer(error):
-            raise
-        end_after_peer()
-        return 1
-    except KeyboardInterrupt:
-        if rank() == 0:
-            sys.stderr.write("interrupted\n")
-        return 130
+    except (InputError, CycloptsError, OSError, RuntimeError, Stopped, KeyboardInterrupt) as error:
+        return end_of(error)
+    finally:
+        unlock()
     return 0

@@ -27,6 +27,7 @@ from aam.ensemble.saved import save_ensemble
 from aam.ensemble.weights import loss
 from aam.evaluation.intervals import scores_of, threshold
 from aam.finite import finite_or_null
+from aam.writing import write_text
 
 if TYPE_CHECKING:
     from aam.cli.train import TrainConfig
@@ -72,7 +73,7 @@ def train_auto(config: TrainConfig, study: Study, folder: Path) -> None:
         "member_losses": {name: loss(fitted.lesson.target[rows], said) for name, said in fitted.fitted.judged.items()},
         "loss": loss(fitted.lesson.target[rows], judged),
     }
-    (folder / "metrics.json").write_text(json.dumps(finite_or_null(about), indent=2) + "\n", encoding="utf-8")
+    write_text(folder / "metrics.json", json.dumps(finite_or_null(about), indent=2) + "\n")
     log.info("%s", score_table(f"{config.target.metadata_column} of {len(held_out)} held-out samples ({part})", scores))
     log.info("wrote %s", folder)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts.config import Dict
 
 from aam.errors import InputError
+from aam.writing import write_text
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -27,6 +28,8 @@ MAY_CHANGE = (
     "attn_implementation",
     "gradient_checkpointing",
     "compile_model",
+    "checkpoint_minutes",
+    "num_workers",
 )
 
 
@@ -66,7 +69,7 @@ def _dump(options: object) -> str:
 
 def write_config(path: Path, options: object) -> None:
     """Write every option of a command as flat YAML, which ``--config`` reads back to the same run."""
-    path.write_text(_dump(options), encoding="utf-8")
+    write_text(path, _dump(options))
 
 
 def refuse_change(path: Path, options: object) -> None:

@@ -74,7 +74,7 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
             data=table,
             samples=samples,
             distances=distances,
-            fit=FitOptions(seed=config.seed, batch_size=16, epochs=20),
+            fit=FitOptions(seed=config.seed, batch_size=16, epochs=10),
             output=outputs["pretrained"],
             caching=CacheOptions(cache=False),
         )
@@ -88,7 +88,7 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
                 samples=SampleOptions(metadata=study / "metadata.tsv", group_column="subject"),
                 target=TargetOptions(metadata_column=column, classifier=classifier),
                 encoder=EncoderOptions(pretrained_encoder=folder / "pretrained"),
-                fit=TrainFitOptions(seed=config.seed, batch_size=16, epochs=20),
+                fit=TrainFitOptions(seed=config.seed, batch_size=16, epochs=14),
                 output=outputs[column],
                 caching=CacheOptions(cache=False),
             )

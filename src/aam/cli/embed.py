@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from aam.config import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
 from aam.ranks import by_first
+from aam.writing import whole, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,10 +72,12 @@ def write_embeddings(path: Path, ids: Sequence[str], embeddings: np.ndarray) -> 
     if path.suffix == ".npy":
         import numpy as np
 
-        np.save(path, embeddings)
-        path.with_suffix(".ids.txt").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+        write_text(path.with_suffix(".ids.txt"), "".join(f"{name}\n" for name in ids))
+        with whole(path) as new:
+            np.save(new, embeddings)
         return
     import pandas as pd
 
     columns = [f"dim_{dimension}" for dimension in range(1, embeddings.shape[1] + 1)]
-    pd.DataFrame(embeddings, index=pd.Index(ids, name="id"), columns=columns).to_csv(path, sep="\t")
+    with whole(path) as new:
+        pd.DataFrame(embeddings, index=pd.Index(ids, name="id"), columns=columns).to_csv(new, sep="\t")

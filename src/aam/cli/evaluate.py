@@ -28,6 +28,7 @@ from aam.config import (
     check,
 )
 from aam.errors import InputError
+from aam.writing import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -245,7 +246,8 @@ def write_folds(study: Study, task: Task, folds: list[Fold], folder: Path) -> No
         for row in fold.test
     ]
     frame = pd.DataFrame(rows, columns=["repeat", "fold", "sample", "group"])
-    frame.to_csv(folder / "folds.tsv", sep="\t", index=False)
+    with whole(folder / "folds.tsv") as new:
+        frame.to_csv(new, sep="\t", index=False)
 
 
 def key_of_run(study: Study, task: Task, folds: list[Fold], distance: nn.Module, config: EvaluateConfig) -> str:
@@ -320,7 +322,8 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
             else:
                 values = {"true": outcome.truth[fold.test], "predicted": predicted}
                 parts.append(pd.DataFrame({**about, **values, "lower": predicted - limit, "upper": predicted + limit}))
-    pd.concat(parts).to_csv(path, sep="\t", index=False)
+    with whole(path) as new:
+        pd.concat(parts).to_csv(new, sep="\t", index=False)
 
 
 def study_facts(study: Study, task: Task, config: EvaluateConfig, recovered: list[np.ndarray]) -> dict[str, str]:

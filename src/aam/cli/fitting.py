@@ -28,8 +28,9 @@ from aam.inference import TableSamples, embed_samples, predict_embedded
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.summary import summarise
 from aam.training.fit import FitResult, fit
+from aam.training.frozen import HeadModule, make_embedded_loader
 from aam.training.memory import Plan, TrainingTable, plan_memory
-from aam.training.module import HeadModule, PretrainModule, TrainModule, make_embedded_loader
+from aam.training.module import PretrainModule, TrainModule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,10 +64,13 @@ def fit_encoder(
     options = replace(config.fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
     log.info("%s\n%s", summarise(encoder), describe(config.compute, encoder.asv_encoder.gradient_checkpointing))
     collate = Collate(study.asv_tokens)
-    train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, fits=plan.limit, epochs=options.epochs)
+    workers = config.compute.num_workers
+    train = make_loader(
+        dataset, collate, split.train, options.batch_size, shuffle=True, fits=plan.limit, epochs=options.epochs, workers=workers
+    )
     # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
     val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))
-    val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, fits=plan.limit)
+    val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, fits=plan.limit, workers=workers)
     module = PretrainModule(encoder, distance, config.objectives, options, study.majority(split.train), probe)
     result = fit(module, (train, val), config.compute, folder, monitor, config.output.resume)
     return FittedEncoder(encoder, dataset, result, plan)
@@ -190,9 +194,12 @@ def assemble(
     plan = plan_memory(model.base_model, config.objectives, fit, config.compute, training, folder / "memory.json")
     fit = replace(fit, batch_size=plan.batch_size, accumulate=plan.accumulate)
     collate = Collate(study.asv_tokens, problem.target, problem.categoricals)
+    workers = config.compute.num_workers
     loaders = (
-        make_loader(dataset, collate, split.train, fit.batch_size, shuffle=True, fits=plan.limit, epochs=fit.epochs),
-        make_loader(dataset, collate, split.val, fit.batch_size, shuffle=False, fits=plan.limit),
+        make_loader(
+            dataset, collate, split.train, fit.batch_size, shuffle=True, fits=plan.limit, epochs=fit.epochs, workers=workers
+        ),
+        make_loader(dataset, collate, split.val, fit.batch_size, shuffle=False, fits=plan.limit, workers=workers),
     )
     return Parts(TrainModule(model, distance, config.objectives, fit, *about), loaders, plan, None)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aam.cli.config_file import refuse_change, write_config
+from aam.cli.locks import lock
 from aam.cli.log import log_to_file
 from aam.config import OutputOptions
 from aam.errors import InputError, first_few
@@ -45,8 +46,6 @@ WRITTEN = (
 
 # A run that stopped at its input left no more than these.
 LEFT_BY_BAD_INPUT = {LOG, "config.yaml", "tree.nwk"}
-# One of these is where a run that was broken off goes on from: a checkpoint, or the predictions of a fold.
-RESUMABLE = ("checkpoints/*.ckpt", "folds/*.npy")
 
 
 def input_paths(config: PretrainConfig | TrainConfig | EvaluateConfig) -> tuple[Path | None, ...]:
@@ -71,14 +70,15 @@ def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -
         raise InputError(f"--output-dir {folder}: is a file, not a folder")
     held = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if options.resume:
-        if not any(any(folder.glob(pattern)) for pattern in RESUMABLE):
-            raise InputError(f"--resume: no checkpoint in {folder / 'checkpoints'}; leave out --resume to start afresh")
-    elif options.overwrite:
-        _clear(folder, held, inputs)
-    elif held and not (LOG in held and held <= LEFT_BY_BAD_INPUT):
+        if held and LOG not in held:
+            raise InputError(f"--resume: {folder} holds no earlier run (no {LOG}); choose another --output-dir")
+    elif held and not options.overwrite and not (LOG in held and held <= LEFT_BY_BAD_INPUT):
         raise InputError(f"--output-dir {folder}: is not empty; choose another, or --overwrite, or --resume")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock(folder)
+        if options.overwrite:
+            _clear(folder, held, inputs)
         (folder / LOG).touch()
     except OSError as error:
         raise InputError(f"--output-dir {folder}: cannot write there ({error.strerror})") from error

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from aam.config import DEFAULT_COMPUTE, INPUT, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
 from aam.errors import InputError
 from aam.ranks import by_first
+from aam.writing import whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,8 +162,10 @@ def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray
     else:
         predictions = target.decode(decoded.argmax(axis=1))
         probabilities = pd.DataFrame(decoded, index=index, columns=list(target.classes))
-        probabilities.to_csv(probabilities_path(path), sep="\t")
-    pd.DataFrame({"prediction": predictions}, index=index).to_csv(path, sep="\t")
+        with whole(probabilities_path(path)) as new:
+            probabilities.to_csv(new, sep="\t")
+    with whole(path) as new:
+        pd.DataFrame({"prediction": predictions}, index=index).to_csv(new, sep="\t")
 
 
 @by_first
@@ -184,7 +187,8 @@ def write_intervals(path: Path, said: Predicted) -> None:
         columns = {"set": [";".join(names[k] for k in likely(row, limit)) for row in decoded]}
     if said.familiarity is not None:
         columns |= {"distance_to_training": said.familiarity, "out_of_distribution": said.familiarity > 1}
-    pd.DataFrame(columns, index=pd.Index(said.sample_ids, name="SampleID")).to_csv(intervals_path(path), sep="\t")
+    with whole(intervals_path(path)) as new:
+        pd.DataFrame(columns, index=pd.Index(said.sample_ids, name="SampleID")).to_csv(new, sep="\t")
 
 
 def intervals_path(path: Path) -> Path:

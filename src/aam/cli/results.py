@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aam.ranks import by_first
+from aam.writing import write_text
 
 if TYPE_CHECKING:
     from aam.training.fit import FitResult
@@ -29,7 +30,7 @@ def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> N
         "history": result.history,
     }
     text = json.dumps(finite_or_null(content), indent=2) + "\n"
-    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    write_text(folder / "metrics.json", text)
     lines = {
         split: [
             (epoch, values[f"{split}/loss"]) for epoch, values in enumerate(result.history, start=1) if f"{split}/loss" in values

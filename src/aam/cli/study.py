@@ -22,6 +22,7 @@ from aam.data.table import FeatureTable, drop_shallow, put_together, read_file, 
 from aam.errors import InputError, first_few
 from aam.ranks import by_first
 from aam.together import wait
+from aam.writing import write_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -212,7 +213,7 @@ def write_split(study: Study, split: Split, folder: Path) -> None:
     """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line."""
     for name in ("train", "val", "test"):
         ids = study.ids(getattr(split, name))
-        (folder / f"{name}_samples.txt").write_text("".join(f"{sample_id}\n" for sample_id in ids), encoding="utf-8")
+        write_text(folder / f"{name}_samples.txt", "".join(f"{sample_id}\n" for sample_id in ids))
 
 
 def read_model_input(data: TableOptions, reads: ReadOptions) -> Study:

@@ -93,7 +93,6 @@ class TrainConfig(ConfigFile):
         given += ["categorical_columns"] if self.target.categorical_columns else []
         given += ["rarefy_each_epoch"] if self.reads.rarefy_each_epoch else []
         given += [] if self.target.loss_type == TargetOptions(metadata_column="").loss_type else ["loss_type"]
-        given += ["resume"] if self.output.resume else []
         given += ["devices"] if self.compute.devices > 1 else []
         given += ["stream"] if self.data.stream else []
         return [f"--{name.replace('_', '-')}" for name in given]
@@ -131,6 +130,8 @@ def train(config: TrainConfig) -> None:
     folder = start_run(config, [pretrained], alone="train --auto" if config.auto else None)
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     if config.auto:
+        if config.output.resume:
+            log.warning("--auto keeps nothing to go on from: it starts again")
         train_auto(config, study, folder)
         return
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))

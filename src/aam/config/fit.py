@@ -75,6 +75,8 @@ class FitOptions:
     """Epochs without a better --best-metric before the run stops."""
     best_metric: BestMetric = "auto"
     """Validation metric that picks the best epoch. auto: unifrac_mse or loss in pretrain; mae, or loss of classes, in train."""
+    checkpoint_minutes: float = 10.0
+    """Minutes between checkpoints for --resume within an epoch; there is one after every epoch, and when a signal stops the run."""
     seed: int = 0
     """Seed of everything random: same seed, same result."""
     deterministic: bool = False
@@ -82,7 +84,7 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         check_counts(self, "batch_size", "epochs", "accumulate", "patience", "max_steps")
-        for option in ("lr", "gradient_clip"):
+        for option in ("lr", "gradient_clip", "checkpoint_minutes"):
             check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
         check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         check(0.0 <= self.warmup_fraction <= 1.0, "warmup_fraction", self.warmup_fraction, "between 0 and 1")
@@ -115,7 +117,7 @@ class OutputOptions:
     overwrite: bool = False
     """Replace an output folder that holds an earlier run."""
     resume: bool = False
-    """Go on from the last checkpoint in the output folder."""
+    """Go on from the last checkpoint in the output folder, or from the start where it has none yet."""
 
     def __post_init__(self) -> None:
         if self.overwrite and self.resume:

@@ -117,6 +117,8 @@ class TrainComputeOptions(ComputeOptions):
     samples, for a third to a half more time. Default: on a GPU, and where --max-memory-gb needs it."""
     max_memory_gb: float | None = None
     """Memory that the run may take on each device. Batches of up to --batch-size samples are made smaller to fit."""
+    num_workers: int = 0
+    """Processes that make batches while others are learned from; changes speed only. Default: none but the main one."""
     strategy: Strategy = "auto"
     """What several devices share: ddp (auto) the samples, fsdp parameters, gradients and optimiser state too, for larger models."""
     auto_batch_size: bool = False
@@ -125,4 +127,5 @@ class TrainComputeOptions(ComputeOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check(self.num_workers >= 0, "num_workers", self.num_workers, "0 or more")
         check(self.max_memory_gb is None or self.max_memory_gb > 0, "max_memory_gb", self.max_memory_gb, "above 0")

@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from aam.config import ReadOptions
-from aam.data.sampler import EpochSampler, Fits, PackedBatchSampler, Packing, RankBatchSampler
+from aam.data.sampler import EpochSampler, Fits, Loader, PackedBatchSampler, Packing, RankBatchSampler, ResumableBatches
 from aam.data.stream import Counts, StreamedCounts, shuffled
 from aam.data.table import FeatureTable, rarefy
 
@@ -143,14 +143,15 @@ def make_loader(
     shuffle: bool,
     fits: Fits | None = None,
     epochs: int = 1,
+    workers: int = 0,
 ) -> DataLoader[Batch]:
     """Batches of this rank's part of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in
     every epoch.
 
-    `epochs`: of the run, for batches packed by `fits`.
+    `epochs`: of the run, for batches packed by `fits`; `workers`: processes that make them, 0 for this one.
     """
     sampler = EpochSampler(rows, dataset.seed, partial(shuffled, dataset.counts) if shuffle else None)
-    batches: Sampler = RankBatchSampler(sampler, batch_size)
+    batches: RankBatchSampler | PackedBatchSampler = RankBatchSampler(sampler, batch_size)
     if fits is not None:
         batches = PackedBatchSampler(sampler, batch_size, Packing(fits, dataset.most_columns(), dataset.counts.shape[1], epochs))
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=collate)  # type: ignore[arg-type]
+    return Loader(dataset, ResumableBatches(batches), collate_fn=collate, num_workers=workers)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aam.data.table import ZIP_SIGNATURE, read_file, read_qza
 from aam.errors import InputError
+from aam.writing import write_text
 
 if TYPE_CHECKING:
     from skbio import TreeNode
@@ -142,9 +143,7 @@ def nodes_of(tree: TreeNode) -> Iterator[Node]:
 
 def write_tree(tree: TreeNode, path: Path) -> None:
     """Write the `newick` of a tree; `path` appears when it is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(newick(tree), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, newick(tree))
 
 
 def newick(tree: TreeNode) -> str:

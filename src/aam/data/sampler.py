@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aam.errors import InputError
 from aam.ranks import rank
@@ -147,3 +149,29 @@ class PackedBatchSampler(Sampler[list[Key]]):
             seen[columns] = True
             distinct, longest = grown[0], grown[2]
         return batches
+
+
+class ResumableBatches(Sampler[list[Key]]):
+    """The batches of another sampler; of the next epoch only those from number `first` on."""
+
+    def __init__(self, batches: RankBatchSampler | PackedBatchSampler) -> None:
+        # Lightning tells `sampler` the epoch.
+        self.batches, self.sampler, self.first = batches, batches.sampler, 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        first, self.first = self.first, 0
+        return islice(self.batches, first, None)
+
+
+class Loader(DataLoader[Any]):
+    """Batches that are made when the first is asked for: Lightning tells the epoch after it has the iterator."""
+
+    def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, **kwargs: Any) -> None:
+        super().__init__(dataset, batch_sampler=batches, **kwargs)
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        yield from super().__iter__()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from aam.data.table import one_line
 from aam.errors import InputError, first_few
+from aam.writing import whole, write_text
 
 # Largest difference between d(i, j) and d(j, i) that is rounding of a file, not a fault: float32, or six digits in a text.
 ROUNDING = 1e-5
@@ -65,15 +66,10 @@ def read_distances(path: Path, sample_ids: Sequence[str]) -> np.ndarray:
 def write_distances(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -> None:
     """Write distances [N, N] for `read_distances`, in the format of the suffix; the file appears when it is complete."""
     _, writer = _format(path)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        writer(partial, matrix, sample_ids)
-        if path.suffix.lower() == ".npy":
-            _ids_file(partial).replace(_ids_file(path))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-        _ids_file(partial).unlink(missing_ok=True)
+    if path.suffix.lower() == ".npy":
+        write_text(_ids_file(path), "".join(f"{sample_id}\n" for sample_id in sample_ids))
+    with whole(path) as new:
+        writer(new, matrix, sample_ids)
 
 
 def _check(matrix: np.ndarray, path: Path) -> None:
@@ -118,7 +114,6 @@ def _read_npy(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def _write_npy(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -> None:
-    _ids_file(path).write_text("".join(f"{sample_id}\n" for sample_id in sample_ids), encoding="utf-8")
     # Given a name, np.save would add its own suffix to .NPY.
     with path.open("wb") as handle:
         np.save(handle, matrix)

@@ -11,6 +11,7 @@ import numpy as np
 
 from aam.errors import InputError
 from aam.evaluation.folds import Fold
+from aam.writing import whole, write_text
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class KeptFolds:
         mark = self.folder / "key.txt"
         if mark.is_file() and mark.read_text(encoding="utf-8") != self.key:
             raise InputError(f"--resume: {self.folder} is of other data or options; start afresh with --overwrite")
-        mark.write_text(self.key, encoding="utf-8")
+        write_text(mark, self.key)
 
     def get(self, fold: Fold, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """Kept predictions, or computed and kept now. InputError, and nothing kept, for those that are not finite."""
@@ -39,7 +40,6 @@ class KeptFolds:
         predicted = compute()
         if not np.isfinite(predicted).all():
             raise InputError(f"{name}: a prediction is not finite")
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, predicted)
-        partial.replace(path)
+        with whole(path) as new:
+            np.save(new, predicted)
         return predicted

@@ -15,6 +15,7 @@ from aam.evaluation.baselines import TRIVIAL
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, gain, summarise
 from aam.evaluation.intervals import COVERAGE, covered
 from aam.finite import finite_or_null
+from aam.writing import whole, write_text
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2430; --faint: #5c6674; --line: #dfe4ea; --shade: #f4f6f9;
@@ -73,8 +74,8 @@ def write_report(
                                    "scored": block_scores(outcome, summary.model)} for summary in summaries},
     }  # fmt: skip
     text = json.dumps(finite_or_null(content), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
-    (folder / "index.html").write_text(page(facts, outcome, summaries, simple, warnings, verdict, headline), encoding="utf-8")
+    write_text(folder / "metrics.json", f"{text}\n")
+    write_text(folder / "index.html", page(facts, outcome, summaries, simple, warnings, verdict, headline))
 
 
 def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) -> None:
@@ -89,7 +90,8 @@ def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) ->
         row |= {f"{about}_to_best_simple": summary.gain, f"{about}_low": summary.gain_low, f"{about}_high": summary.gain_high}
         row["covered"], row["classes_in_set" if outcome.classes else "interval_width"] = covered(outcome, summary.model)
         rows.append(row)
-    pd.DataFrame(rows).to_csv(path, sep="\t", index=False, float_format="%.6g")
+    with whole(path) as new:
+        pd.DataFrame(rows).to_csv(new, sep="\t", index=False, float_format="%.6g")
 
 
 def verdict_of(column: str, outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None) -> str:

@@ -29,7 +29,8 @@ class EpochLine(Callback):
         self.history = state_dict["history"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics = trainer.callback_metrics
+        values = {name: float(value) for name, value in metrics.items() if name.startswith(("train/", "val/"))}
         self.history.append(values)
         shown = [
             f"{name.removeprefix('val/')} {_number(values.get(name.replace('val/', 'train/')))} | {value:.4g}"
@@ -53,7 +54,9 @@ class ValidationPlots(Callback):
                 figure = scatter(points.cpu().numpy(), "UniFrac between samples", "distance between embeddings", "validation pairs")
                 trainer.logger.log_figure("val/unifrac", figure, trainer.global_step)
         if isinstance(pl_module, TrainModule) and isinstance(pl_module.target, RegressionTarget):
-            points = pl_module.val_scores.reservoir.points
+            reservoir = pl_module.val_scores.reservoir
+            assert reservoir is not None
+            points = reservoir.points
             figure = scatter(points.cpu().numpy(), "true", "predicted", "validation samples")
             trainer.logger.log_figure("val/target", figure, trainer.global_step)
 

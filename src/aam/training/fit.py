@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, RichProgressBar
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch.utils.data import DataLoader
 
@@ -23,6 +23,7 @@ from aam.errors import InputError
 from aam.ranks import nodes
 from aam.together import world
 from aam.training.callbacks import EpochLine, ValidationPlots
+from aam.training.checkpoints import Checkpoints, newest
 from aam.training.learning_rate import find_learning_rate
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule
@@ -94,28 +95,10 @@ def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
 
 def _trainer(
     options: FitOptions, compute: TrainComputeOptions, train: DataLoader, folder: Path, monitor: str
-) -> tuple[L.Trainer, ModelCheckpoint, EpochLine]:
-    mode = "max" if monitor.endswith(_HIGHER_IS_BETTER) else "min"
-    best = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="best",
-        monitor=monitor,
-        mode=mode,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    # Every epoch, better or not, and after the other callbacks, so that a resumed run has the whole history.
-    last = ModelCheckpoint(folder / "checkpoints", filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+) -> tuple[L.Trainer, Checkpoints, EpochLine]:
+    higher_is_better = monitor.endswith(_HIGHER_IS_BETTER)
+    checkpoints = Checkpoints(folder / "checkpoints", monitor, higher_is_better, options.checkpoint_minutes)
     lines = EpochLine()
-    callbacks: list[Callback] = [
-        best,
-        last,
-        EarlyStopping(monitor, mode=mode, patience=options.patience, check_finite=True),
-        LearningRateMonitor("step"),
-        lines,
-        ValidationPlots(),
-        RichProgressBar(leave=False, console_kwargs={"stderr": True}),
-    ]
     epochs, batches = whole_epochs(options, len(train))
     trainer = L.Trainer(
         max_epochs=epochs,
@@ -123,13 +106,21 @@ def _trainer(
         limit_train_batches=batches if batches < len(train) else 1.0,
         **_step_options(options, compute),
         logger=OverlayLogger(folder / "tensorboard"),
-        callbacks=callbacks,
+        callbacks=[
+            EarlyStopping(monitor, mode="max" if higher_is_better else "min", patience=options.patience, check_finite=True),
+            LearningRateMonitor("step"),
+            lines,
+            ValidationPlots(),
+            RichProgressBar(leave=False, console_kwargs={"stderr": True}),
+            # After the others, whose state it saves.
+            checkpoints,
+        ],
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_model_summary=False,
         default_root_dir=folder,
     )
-    return trainer, best, lines
+    return trainer, checkpoints, lines
 
 
 def _step_options(options: FitOptions, compute: TrainComputeOptions) -> dict[str, Any]:
@@ -165,6 +156,8 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
+    # They are taken up where they were left.
+    warnings.filterwarnings("ignore", message=".*ended before the epoch ended and your dataloader is not resumable.*")
     # Its new name is not in older versions.
     warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")
     # What is logged is of all ranks already.
@@ -185,32 +178,28 @@ def fit(
     """
     options, (train, val) = module.fit_options, loaders
     quiet_lightning()
-    trainer, best, lines = _trainer(options, compute, train, folder, monitor)
+    trainer, checkpoints, lines = _trainer(options, compute, train, folder, monitor)
     sharded = isinstance(trainer.strategy, ModelParallelStrategy)
     # What is sharded cannot be put together again in place.
     fitted = copy.deepcopy(module) if sharded else module
-    last = folder / "checkpoints" / "last.ckpt" if resume else None
-    try:
-        if options.find_lr and not resume:
-            module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))
-        # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
-        fitted.train()
-        trainer.fit(fitted, train, val, ckpt_path=last, weights_only=True)
-    except SystemExit as stop:
-        # Lightning makes exit code 1 of a Ctrl-C.
-        saved = (folder / "checkpoints" / "last.ckpt").exists()
-        log.info("stopped%s", "; --resume goes on from the last complete epoch" if saved else " in the first epoch: nothing saved")
-        raise KeyboardInterrupt from stop
-    if not best.best_model_path or best.best_model_score is None or not math.isfinite(best.best_model_score):
+    last = newest(checkpoints.folder, "last") if resume and any(checkpoints.folder.glob("last*.ckpt")) else None
+    if options.find_lr and last is None:
+        module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))
+    # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
+    fitted.train()
+    trainer.fit(fitted, train, val, ckpt_path=last, weights_only=True)
+    best_value = checkpoints.best_value
+    if best_value is None:
         raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
+    best = newest(checkpoints.folder, "best")
     if sharded:
-        epoch = load_whole(module, Path(best.best_model_path))
+        epoch = load_whole(module, best)
     else:
-        checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
         module.load_state_dict(checkpoint["state_dict"])
         epoch = int(checkpoint["epoch"])
     module.eval()
-    result = FitResult(monitor, float(best.best_model_score), epoch + 1, lines.history)
+    result = FitResult(monitor, best_value, epoch + 1, lines.history)
     if len(result.history) < trainer.max_epochs:  # type: ignore[operator]
         log.info("stopped early: %s was not better for %d epochs, or not finite", monitor, options.patience)
     log.info("best %s %.4g at epoch %d of %d", result.monitor, result.best_value, result.best_epoch, len(result.history))

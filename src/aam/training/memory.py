@@ -29,6 +29,7 @@ from aam.ranks import nodes, rank
 from aam.together import wait, world
 from aam.training.objectives import self_supervised, self_supervised_losses
 from aam.training.step import Step
+from aam.writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Plan:
 
     def save(self, path: Path) -> None:
         """Write it, for a resumed run: what is free by then may be another amount, and the batches must be the same."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Plan:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aam.ranks import by_first
+from aam.writing import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,5 +67,5 @@ def curves(history: dict[str, list[tuple[int, float]]], ylabel: str, title: str)
 @by_first
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG, with its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with whole(path) as new:
+        figure.savefig(new)

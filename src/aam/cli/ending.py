@@ -1,0 +1,43 @@
+"""How a command ends that does not end well: one line, and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+
+from cyclopts import CycloptsError
+
+from aam.cli.launch import end_after_peer, is_lost_peer, say
+from aam.cli.usage import describe
+from aam.errors import InputError, Stopped
+from aam.ranks import by_slurm, by_torchrun, rank
+
+# What a disk says that takes no more.
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def end_of(error: BaseException) -> int:
+    """Say what ended a command; the exit code: 2 for bad usage, bad input and a full disk, 128 + N for signal N (130 for Ctrl-C), 1
+    where another rank has ended. Raises again what is a fault of ours.
+    """
+    if isinstance(error, (InputError, CycloptsError)):
+        say(f"error: {describe(error)}")
+        return 2
+    if isinstance(error, OSError) and error.errno in _NO_PLACE:
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"error: {place}{error.strerror}; what is written is whole: make room, then --resume, or run it again")
+        return 2
+    if isinstance(error, (KeyboardInterrupt, Stopped)):
+        return _stopped(error)
+    if isinstance(error, RuntimeError) and (by_torchrun() or by_slurm()) and is_lost_peer(error):
+        end_after_peer()
+        return 1
+    raise error
+
+
+def _stopped(error: KeyboardInterrupt | Stopped) -> int:
+    number, saved = (error.number, error.saved) if isinstance(error, Stopped) else (signal.SIGINT, False)
+    if rank() == 0:
+        sys.stderr.write(f"stopped by {signal.Signals(number).name}{'; --resume goes on from here' if saved else ''}\n")
+    return 128 + number

@@ -1,0 +1,62 @@
+"""Training a head on a frozen base, whose embeddings were computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from aam.config import FitOptions
+from aam.data.sampler import EpochSampler, Key, Loader, RankBatchSampler, ResumableBatches, permuted
+from aam.models.sequence_predictor import Prediction
+from aam.training.module import TrainModule
+from aam.training.scores import SelfSupervisedMetrics
+
+
+@dataclass(frozen=True)
+class EmbeddedBatch:
+    """A batch whose base model has already run: embedding [B, D] and what the head needs, as in `Batch`."""
+
+    embedding: Tensor
+    target: Tensor
+    categoricals: Tensor | None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> EmbeddedBatch:
+        """The same batch on another device."""
+        categoricals = None if self.categoricals is None else self.categoricals.to(device, non_blocking=non_blocking)
+        embedding, target = (x.to(device, non_blocking=non_blocking) for x in (self.embedding, self.target))
+        return EmbeddedBatch(embedding, target, categoricals)
+
+
+class HeadModule(TrainModule):
+    """Training on a frozen base, whose embeddings were computed once: an epoch costs the head."""
+
+    def predict_batch(  # type: ignore[override]
+        self, batch: EmbeddedBatch, metrics: SelfSupervisedMetrics, batch_idx: int
+    ) -> tuple[Prediction, dict[str, Tensor]]:
+        return Prediction(batch.embedding, self.model.head(batch.embedding, batch.categoricals)), {}
+
+
+class _Keys(Dataset[Key]):
+    """What a sampler says, as it is."""
+
+    def __getitem__(self, key: Key) -> Key:
+        return key
+
+
+def make_embedded_loader(
+    inputs: tuple[np.ndarray, np.ndarray, np.ndarray | None], rows: np.ndarray, fit: FitOptions, shuffle: bool
+) -> DataLoader[EmbeddedBatch]:
+    """Batches of this rank's part of the rows of `inputs`: embeddings float32 [N, D], target [N], categoricals int64 [N, C]."""
+    embeddings, target, categoricals = inputs
+
+    def collate(keys: list[Key]) -> EmbeddedBatch:
+        chosen = [row for _, row in keys]
+        codes = None if categoricals is None else torch.from_numpy(categoricals[chosen])
+        return EmbeddedBatch(torch.from_numpy(embeddings[chosen]), torch.from_numpy(target[chosen]), codes)
+
+    sampler = EpochSampler(rows, fit.seed, permuted if shuffle else None)
+    return Loader(_Keys(), ResumableBatches(RankBatchSampler(sampler, fit.batch_size)), collate_fn=collate)

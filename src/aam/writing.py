@@ -1,0 +1,72 @@
+"""Files that are there whole or not at all: written beside their place, put on the disk, and then renamed into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write a file or a folder that is to be at `path`, where an earlier one stays until all of it is written.
+
+    What was written before an error is removed again.
+    """
+    new = beside(path, "new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove(new)
+    try:
+        yield new
+        put_in_place(new, path)
+    finally:
+        remove(new)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    with whole(path) as new:
+        new.write_text(text, encoding="utf-8")
+
+
+def put_in_place(new: Path, path: Path, before: Path | None = None) -> None:
+    """Make what is complete at `new` what is at `path`; what was there is then at `before`, if that is given."""
+    flush(new)
+    old = before or beside(path, "old")
+    # A folder cannot take the place of another.
+    if path.exists() and (before is not None or path.is_dir()):
+        remove(old)
+        path.rename(old)
+    new.replace(path)
+    _sync(path.parent)
+    if before is None:
+        remove(old)
+
+
+def beside(path: Path, what: str) -> Path:
+    """A hidden name next to it, of the same kind."""
+    return path.with_name(f".{what}-{path.name}")
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a file, or all there is in a folder."""
+    for entry in (path, *path.rglob("*")) if path.is_dir() else (path,):
+        _sync(entry)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
