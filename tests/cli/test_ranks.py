@@ -60,8 +60,8 @@ def assert_same_run(one, two):
     for before, after in zip(first, second, strict=True):
         assert before.keys() == after.keys()
         for name, value in before.items():
-            # Ranks of points that are nearly alike.
-            loose = 10 if name.endswith("spearman") else 1
+            # Ranks of points that are nearly alike; errors over a variance that is small.
+            loose = 10 if name.endswith(("spearman", "r2")) else 1
             assert after[name] == pytest.approx(value, rel=1e-5 * loose, abs=1e-5 * loose), name
 
 
@@ -85,11 +85,13 @@ def test_two_ranks_pretrain_as_one_process(community, tmp_path):
 def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(community, tmp_path):
     tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--metadata", community / "metadata.tsv"]
     target = ["--metadata-column", "disease", "--classifier", "--group-column", "subject", "--penalty", 0.5]
-    options = [*tables, *target, *SHAPE, "--epochs", 12, "--patience", 12]
-    arguments = ["train", *options, "--batch-size", 8, "--devices", 2, "--output-dir", tmp_path / "two"]
+    options = [*tables, *target, *SHAPE, "--epochs", 8, "--patience", 8]
+    # A checkpoint after nearly every step, also of what both ranks have counted of an epoch.
+    often = ["--checkpoint-minutes", 0.0001]
+    arguments = ["train", *options, "--batch-size", 4, "--devices", 2, *often, "--output-dir", tmp_path / "two"]
     process = start(*arguments)
     deadline = time.monotonic() + 120
-    while not re.search("epoch 3/12", (tmp_path / "two" / "aam.log").read_text() if (tmp_path / "two").is_dir() else ""):
+    while not re.search("epoch 3/8", (tmp_path / "two" / "aam.log").read_text() if (tmp_path / "two").is_dir() else ""):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     ranks = [child for child in psutil.Process(process.pid).children() if "--devices" in child.cmdline()]
@@ -101,7 +103,7 @@ def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(commun
     assert not [child for child in ranks if child.is_running()]
     ran(start(*arguments, "--resume"))
     # One process, never broken off.
-    aam("train", *options, "--batch-size", 16, "--output-dir", tmp_path / "one")
+    aam("train", *options, "--batch-size", 8, "--output-dir", tmp_path / "one")
     assert_same_run(tmp_path / "one", tmp_path / "two")
     one, two = (table(tmp_path / name, "predictions_probabilities.tsv") for name in ("one", "two"))
     assert list(one.index) == list(two.index)

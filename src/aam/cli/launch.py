@@ -41,7 +41,7 @@ def run_ranks(number: int, argv: Sequence[str]) -> int:
         code = failed.get_first_failure()[1].exitcode
         if code < 0:
             # On a line of its own, wherever the killed rank's progress bar had come to.
-            sys.stderr.write(f"\nerror: a process of the run was ended by signal {-code}; --resume goes on from the last epoch\n")
+            sys.stderr.write(f"\nerror: a process was ended by signal {-code}; --resume goes on from the last checkpoint\n")
         return code if code > 0 else 128 - code
     except SignalException as stopped:
         return 128 + stopped.sigval
@@ -69,4 +69,4 @@ def end_after_peer() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(_GRACE_SECONDS)
     if _LAUNCHED not in os.environ:
-        say("error: another process of the run has ended; --resume goes on from the last epoch")
+        say("error: another process of the run has ended; --resume goes on from the last checkpoint")
