@@ -187,7 +187,8 @@ def train_module(work: Workload, kind: type[TrainModule] = TrainModule, freeze_b
 def embedded_loader(work: Workload, rows: np.ndarray, shuffle: bool = True) -> DataLoader[EmbeddedBatch]:
     """Batches of a frozen base, of the rows of the table. The embeddings are random: what they are changes no time."""
     embeddings = np.random.default_rng(_SEED).standard_normal((work.subject.samples, work.model.embedding_dim)).astype(np.float32)
-    return make_embedded_loader((embeddings, work.target, None), rows, replace(_FIT, batch_size=work.batch_size), shuffle=shuffle)
+    fit = replace(_FIT, batch_size=work.batch_size)
+    return make_embedded_loader((embeddings, work.target, None), work.subject.study.table.sample_ids, rows, fit, shuffle=shuffle)
 
 
 def _learn(module: LearningModule, batch: Batch | EmbeddedBatch, optimizer: torch.optim.Optimizer, work: Workload) -> None:

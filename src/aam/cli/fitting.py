@@ -185,8 +185,8 @@ def assemble(
         frozen = embed_frozen(model, study, dataset, cache)
         inputs = (frozen, problem.target, problem.categoricals)
         heads = (
-            make_embedded_loader(inputs, split.train, fit, shuffle=True),
-            make_embedded_loader(inputs, split.val, fit, shuffle=False),
+            make_embedded_loader(inputs, study.table.sample_ids, split.train, fit, shuffle=True),
+            make_embedded_loader(inputs, study.table.sample_ids, split.val, fit, shuffle=False),
         )
         plan = Plan(fit.batch_size, fit.accumulate, gradient_checkpointing=False)
         return Parts(HeadModule(model, None, config.objectives, fit, *about), heads, plan, frozen)

@@ -38,6 +38,7 @@ WRITTEN = (
     "checkpoints",
     "tree.nwk",
     "memory.json",
+    "bad_batch.txt",
     "folds.tsv",
     "folds",
     "summary.tsv",

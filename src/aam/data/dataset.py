@@ -154,4 +154,4 @@ def make_loader(
     batches: RankBatchSampler | PackedBatchSampler = RankBatchSampler(sampler, batch_size)
     if fits is not None:
         batches = PackedBatchSampler(sampler, batch_size, Packing(fits, dataset.most_columns(), dataset.counts.shape[1], epochs))
-    return Loader(dataset, ResumableBatches(batches), collate_fn=collate, num_workers=workers)
+    return Loader(dataset, ResumableBatches(batches), dataset.sample_ids, collate_fn=collate, num_workers=workers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,14 @@ class RankBatchSampler(Sampler[list[Key]]):
         return len(self.bounds)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        keys = list(self.sampler)
-        for start, end in self.bounds:
-            if own := keys[start:end][part_of(end - start, rank(), world())]:
+        for keys in self.together():
+            if own := keys[part_of(len(keys), rank(), world())]:
                 yield own
+
+    def together(self) -> list[list[Key]]:
+        """The batches of all ranks."""
+        keys = list(self.sampler)
+        return [keys[start:end] for start, end in self.bounds]
 
 
 def shared_batches(samples: int, batch_size: int, ranks: int) -> list[tuple[int, int]]:
@@ -124,12 +128,20 @@ class PackedBatchSampler(Sampler[list[Key]]):
         return self.number // world()
 
     def __iter__(self) -> Iterator[list[Key]]:
+        return iter(share(self._batches()))
+
+    def together(self) -> list[list[Key]]:
+        """The batches that all ranks learn from in one step."""
+        batches = self._batches()
+        return [list(chain.from_iterable(batches[first : first + world()])) for first in range(0, len(batches), world())]
+
+    def _batches(self) -> list[list[Key]]:
         batches = self.pack(list(self.sampler))
         while len(batches) < self.number:
             largest = max(range(len(batches)), key=lambda number: len(batches[number]))
             batch = batches[largest]
             batches[largest : largest + 1] = [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-        return iter(share(batches))
+        return batches
 
     def pack(self, keys: list[Key]) -> list[list[Key]]:
         """The keys in order, in batches as full as they may be."""
@@ -165,13 +177,20 @@ class ResumableBatches(Sampler[list[Key]]):
         first, self.first = self.first, 0
         return islice(self.batches, first, None)
 
+    def together(self, number: int) -> list[Key]:
+        """The samples of all ranks in a batch of this epoch."""
+        return self.batches.together()[number]
+
 
 class Loader(DataLoader[Any]):
-    """Batches that are made when the first is asked for: Lightning tells the epoch after it has the iterator."""
+    """Batches that are made when the first is asked for: Lightning tells the epoch after it has the iterator.
 
-    def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, **kwargs: Any) -> None:
+    ids: of the rows of the table.
+    """
+
+    def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, ids: Sequence[str], **kwargs: Any) -> None:
         super().__init__(dataset, batch_sampler=batches, **kwargs)
-        self.batches = batches
+        self.batches, self.ids = batches, ids
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         yield from super().__iter__()

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import spearmanr
 from sklearn import metrics
 
-from aam.training.metrics import PairedMetrics
+from aam.training.metrics import PairedMetrics, spearman
 
 
 def regression_scores(true: np.ndarray, predicted: np.ndarray, train_true: np.ndarray) -> dict[str, float]:
@@ -46,7 +46,7 @@ def class_scores(true: np.ndarray, probabilities: np.ndarray, train_true: np.nda
 def distance_scores(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Recovery of distances [P]: Spearman, R2, Kruskal's stress-1, mse, and the mse of always predicting their mean."""
     paired = PairedMetrics()
-    paired.update(torch.from_numpy(predicted), torch.from_numpy(true))
+    points = torch.from_numpy(np.stack([predicted, true], axis=1))
+    paired.update(points[:, 0], points[:, 1])
     values = {name: float(value) for name, value in paired.compute().items()}
-    spearman = float(spearmanr(true, predicted).statistic)
-    return {"spearman": spearman, **{name: values[name] for name in ("r2", "stress", "mse", "mean_mse")}}
+    return {"spearman": float(spearman(points)), **{name: values[name] for name in ("r2", "stress", "mse", "mean_mse")}}

@@ -18,13 +18,16 @@ from aam.data.sampler import Loader
 from aam.errors import InputError, Stopped
 from aam.ranks import rank
 from aam.together import most, wait
-from aam.writing import beside, put_in_place, remove
+from aam.training.module import LearningModule
+from aam.writing import beside, put_in_place, remove, write_text
 
 log = logging.getLogger(__name__)
 
 # Ctrl-C; what SLURM and others send before they kill; what SLURM is asked to send (--signal=USR1@60) a while before that.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _SAVE = 1
+_LOOK_EVERY = 50
+_BAD_BATCH = "bad_batch.txt"
 # Beside a sharded checkpoint's parts, as Lightning names it.
 _META = "meta.pt"
 
@@ -79,15 +82,20 @@ class Checkpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         steps = batch_idx + 1
+        # To look at a number on a GPU is to wait for it.
+        if pl_module.device.type == "cpu" or steps % _LOOK_EVERY == 0:
+            self.require_finite(trainer, pl_module)
         # After the last batch comes validation, and then `on_train_epoch_end`; gradients that add up are not kept.
         if steps >= trainer.num_training_batches or steps % trainer.accumulate_grad_batches:
             return
         due = _SAVE if time.monotonic() - self.saved_at >= 60 * self.minutes else 0
         # All ranks do the same.
         if wanted := most(max(due, self.asked), pl_module.device):
+            self.require_finite(trainer, pl_module)
             self._save_last(trainer, wanted, taken=steps)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.require_finite(trainer, pl_module)
         value = float(trainer.callback_metrics[self.monitor])
         if _better(value, self.best_value, self.higher_is_better):
             self.best_value = value
@@ -95,6 +103,24 @@ class Checkpoints(Checkpoint):
         # Early stopping has had its say: it comes before.
         self.finished = trainer.should_stop
         self._save_last(trainer, most(self.asked, pl_module.device), taken=0)
+
+    def require_finite(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """InputError after a loss that is not finite, or when weights are not: what is on the disk is from before."""
+        assert isinstance(module, LearningModule)
+        bad = int(module.first_bad)
+        if bad < 0 and all(bool(torch.isfinite(weights).all()) for weights in module.parameters()):
+            return
+        assert isinstance(trainer.train_dataloader, Loader)
+        named = ""
+        if bad >= 0:
+            batch = trainer.train_dataloader.batches.together(bad)
+            named = f" in step {bad + 1} of epoch {trainer.current_epoch + 1}; its samples are in {_BAD_BATCH}"
+            if rank() == 0:
+                ids = trainer.train_dataloader.ids
+                write_text(self.folder.parent / _BAD_BATCH, "".join(f"{ids[row]}\n" for _, row in batch))
+        saved = "the last checkpoint is from before" if (self.folder / "last.ckpt").exists() else "nothing was saved yet"
+        advice = "lower --lr, take --mixed-precision bf16 rather than fp16, or look at these samples"
+        raise InputError(f"the loss is not finite{named}; {saved}: {advice}")
 
     def _save_last(self, trainer: L.Trainer, wanted: int, taken: int) -> None:
         self.taken = taken

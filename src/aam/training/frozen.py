@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +49,15 @@ class _Keys(Dataset[Key]):
 
 
 def make_embedded_loader(
-    inputs: tuple[np.ndarray, np.ndarray, np.ndarray | None], rows: np.ndarray, fit: FitOptions, shuffle: bool
+    inputs: tuple[np.ndarray, np.ndarray, np.ndarray | None],
+    ids: Sequence[str],
+    rows: np.ndarray,
+    fit: FitOptions,
+    shuffle: bool,
 ) -> DataLoader[EmbeddedBatch]:
-    """Batches of this rank's part of the rows of `inputs`: embeddings float32 [N, D], target [N], categoricals int64 [N, C]."""
+    """Batches of this rank's part of the rows of `inputs`: embeddings float32 [N, D], target [N], categoricals int64 [N, C]; `ids`
+    of N samples.
+    """
     embeddings, target, categoricals = inputs
 
     def collate(keys: list[Key]) -> EmbeddedBatch:
@@ -59,4 +66,4 @@ def make_embedded_loader(
         return EmbeddedBatch(torch.from_numpy(embeddings[chosen]), torch.from_numpy(target[chosen]), codes)
 
     sampler = EpochSampler(rows, fit.seed, permuted if shuffle else None)
-    return Loader(_Keys(), ResumableBatches(RankBatchSampler(sampler, fit.batch_size)), collate_fn=collate)
+    return Loader(_Keys(), ResumableBatches(RankBatchSampler(sampler, fit.batch_size)), ids, collate_fn=collate)

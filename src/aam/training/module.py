@@ -47,6 +47,7 @@ class LearningModule(L.LightningModule):
 
     # Methods that run the model.
     runs_model: tuple[str, ...] = ("training_step", "validation_step")
+    first_bad: Tensor
 
     def __init__(self, fit: FitOptions, weights: Mapping[str, float]) -> None:
         super().__init__()
@@ -54,6 +55,8 @@ class LearningModule(L.LightningModule):
         self.weights = dict(weights)
         learned = [name for name, weight in weights.items() if weight > 0]
         self.train_losses, self.val_losses = MeanLosses(learned), MeanLosses(learned)
+        # The first batch of this epoch whose loss is not finite, or -1; on the device, so that no step waits for it.
+        self.register_buffer("first_bad", torch.tensor(-1), persistent=False)
 
     def configure_model(self) -> None:
         """Lightning calls this where the strategy is known."""
@@ -74,12 +77,14 @@ class LearningModule(L.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def weigh(self, split: str, losses: Mapping[str, Tensor], samples: int) -> Tensor:
+    def weigh(self, split: str, losses: Mapping[str, Tensor], samples: int, batch_idx: int) -> Tensor:
         """The weighted total of a batch's losses, which are counted among those of the epoch."""
         weighted = total_loss(dict(losses), self.weights)
         with torch.no_grad():
             means = self.train_losses if split == "train" else self.val_losses
             means.update(losses, weighted, samples)
+            if split == "train":
+                self.first_bad = torch.where((self.first_bad < 0) & ~weighted.isfinite(), batch_idx, self.first_bad)
         return weighted
 
     def log_losses(self) -> None:
@@ -154,7 +159,7 @@ class PretrainModule(LearningModule):
         outcome = self_supervised(self.model, self.distance, step, self.objectives, self.mask_generator(batch_idx))
         with torch.no_grad():
             metrics.update(outcome)
-        return self.weigh(split, self_supervised_losses(outcome, step), len(step))
+        return self.weigh(split, self_supervised_losses(outcome, step), len(step), batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         self.log_losses()
@@ -232,7 +237,7 @@ class TrainModule(LearningModule):
         losses = {"target": total(self.target_loss(prediction.target, batch.target)) / samples, **losses}
         with torch.no_grad():
             scores.update(prediction.target, batch.target)
-        return self.weigh(split, losses, samples)
+        return self.weigh(split, losses, samples, batch_idx)
 
     def target_loss(self, predicted: Tensor, true: Tensor) -> Tensor:
         """Summed loss of predictions [B, outputs] against the transformed target or class ids [B]."""
