@@ -27,7 +27,7 @@ from aam.config import (
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.newick import nodes_of, read_nodes
 from aam.data.phylogeny import Phylogeny
-from aam.data.sampler import RankBatchSampler
+from aam.data.sampler import Loader
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.data.targets import RegressionTarget
@@ -159,8 +159,8 @@ class Workload:
 def _whole(loader: DataLoader[Batch], batch_size: int) -> Iterator[Batch]:
     epoch = 0
     while True:
-        assert isinstance(loader.batch_sampler, RankBatchSampler)
-        loader.batch_sampler.sampler.set_epoch(epoch)
+        assert isinstance(loader, Loader)
+        loader.batches.sampler.set_epoch(epoch)
         yield from (batch for batch in loader if len(batch.counts) == batch_size)
         epoch += 1
 

@@ -154,7 +154,6 @@ def test_groups_and_depths(train):
         (["--loss-type", "l7"], "--loss-type"),
         (["--tree", "t", "--unifrac-matrix", "m"], "--unifrac-matrix"),
         (["--overwrite", "--resume"], "choose one"),
-        (["--resume"], "no checkpoint"),
         (["--mixed-precision", "fp16"], "fp16"),
         (["--pretrained-encoder", "nowhere"], "nowhere"),
         (["--nuc-penaltyy", 1], "--nuc-penalty"),

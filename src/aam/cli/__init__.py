@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Learn to predict a metadata column.",
     "predict": "Predict the samples of a table with a trained model.",
     "evaluate": "Say how well a column can be predicted, by AAM and by the usual models, on the same folds.",
+    "doctor": "Say what AAM finds on this machine, and whether it works.",
     "embed": "Write the embeddings of the samples or ASVs of a table.",
 }
 

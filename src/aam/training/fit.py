@@ -156,6 +156,8 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*")
     warnings.filterwarnings("ignore", message=".*treespec.*")
+    # A frozen base.
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
     # They are taken up where they were left.
     warnings.filterwarnings("ignore", message=".*ended before the epoch ended and your dataloader is not resumable.*")
     # Its new name is not in older versions.

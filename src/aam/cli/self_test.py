@@ -1,0 +1,123 @@
+"""Whether the parts work here: small computations whose result is known."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aam.artifact import ModelInfo, load_model, save_model
+from aam.compute import default_device
+from aam.config import ModelOptions, PretrainObjectives, ReadOptions
+from aam.data.dataset import Batch, Collate, SampleDataset
+from aam.data.newick import nodes_of
+from aam.data.phylogeny import Phylogeny
+from aam.data.sequences import tokenize
+from aam.data.simulate import Simulation, simulate
+from aam.distances.unifrac import UniFrac
+from aam.models import SequenceEncoder
+from aam.training.objectives import self_supervised, self_supervised_losses, total_loss
+from aam.training.step import Step
+
+_OPTIONS = ModelOptions(embedding_dim=32, attention_heads=4, attention_layers=1)
+_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Found:
+    """Whether a check went well, and a line on it."""
+
+    good: bool
+    line: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is checked: a function that says what it found, and raises what went wrong."""
+
+    name: str
+    run: Callable[[], str]
+
+
+def run_check(check: Check) -> Found:
+    """Run one and time it; whatever goes wrong is what is asked for."""
+    begin = time.perf_counter()
+    try:
+        said = check.run()
+    except Exception as error:  # noqa: BLE001 - of whatever kind
+        return Found(False, f"{check.name}: FAILED, {type(error).__name__}: {error}")
+    return Found(True, f"{check.name}: ok, {said}, {time.perf_counter() - begin:.1f} s")
+
+
+def unifrac_is_right() -> str:
+    """Unweighted UniFrac of a batch against scikit-bio's."""
+    from skbio.diversity import beta_diversity
+
+    community, batch, phylogeny = _community()
+    device = default_device()
+    ours = UniFrac(phylogeny, "unweighted").to(device)(batch.to(device).columns, batch.counts.to(device)).cpu().double().numpy()
+    counts = community.table.counts[np.arange(len(batch.counts))].toarray()
+    theirs = beta_diversity("unweighted_unifrac", counts, taxa=list(community.table.feature_ids), tree=community.tree).data
+    error = float(np.abs(ours - theirs).max())
+    if error > 1e-5:
+        raise ValueError(f"{error:.2g} from scikit-bio's")
+    return f"at most {error:.0e} from scikit-bio's"
+
+
+def encoder_learns() -> str:
+    """Eight samples by heart."""
+    _, batch, phylogeny = _community()
+    device = default_device()
+    torch.manual_seed(0)
+    encoder = SequenceEncoder(_OPTIONS, batch.asv_tokens.shape[1] - 1).to(device)
+    batch = batch.to(device)
+    encoder.calibrate(batch.asv_tokens, batch.asv_index, batch.counts)
+    distance, step = UniFrac(phylogeny).to(device), Step.alone(batch)
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(_STEPS):
+        outcome = self_supervised(encoder, distance, step, PretrainObjectives(nuc_penalty=0))
+        loss = total_loss(self_supervised_losses(outcome, step), {"unifrac": 1.0})
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    if not losses[-1] < 0.5 * losses[0]:
+        raise ValueError(f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}")
+    return f"loss {losses[0]:.3g} to {losses[-1]:.2g} in {_STEPS} steps on {default_device().type}"
+
+
+def model_is_kept() -> str:
+    """A model folder, written and read."""
+    _, batch, _ = _community()
+    length = batch.asv_tokens.shape[1] - 1
+    encoder = SequenceEncoder(_OPTIONS, length).eval()
+    with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
+        folder = Path(scratch) / "model"
+        save_model(folder, encoder, ModelInfo(_OPTIONS, ReadOptions(max_bp=length), "unweighted", None, (), {}))
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        read = load_model(folder).encoder
+        same = [model(batch.asv_tokens, batch.asv_index, batch.counts) for model in (encoder, read)]
+    if not torch.equal(*same):
+        raise ValueError("what was read gives other embeddings")
+    return f"{size / 1e3:.0f} kB written and read back"
+
+
+CHECKS = (
+    Check("UniFrac is right", unifrac_is_right),
+    Check("an encoder learns", encoder_learns),
+    Check("a model is kept", model_is_kept),
+)
+
+
+def _community() -> tuple[Simulation, Batch, Phylogeny]:
+    community = simulate(0, n_samples=8, n_asvs=40, length=60)
+    tokens = tokenize(community.sequences, community.table.feature_ids, 60)
+    dataset = SampleDataset(community.table, ReadOptions(), seed=0)
+    batch = Collate(tokens)([dataset[0, row] for row in range(8)])
+    return community, batch, Phylogeny.from_nodes(nodes_of(community.tree), community.table.feature_ids)

@@ -1,0 +1,41 @@
+"""What a report of a problem needs."""
+
+import shutil
+
+import pytest
+import torch
+
+from aam import __version__
+from aam.cli import main
+from aam.cli.self_test import CHECKS, Check, run_check
+from aam.distances.unifrac import UniFrac
+
+
+def test_one_screen_of_facts_and_a_self_test(capsys):
+    assert main(["doctor"]) == 0
+    said, errors = capsys.readouterr()
+    assert errors == "everything works\n"
+    lines = said.splitlines()
+    # 24 lines of a terminal, but for the packages, which fold.
+    assert len(lines) < 20
+    facts = {line[:12].strip(): line[12:] for line in lines if line[:12].strip()}
+    assert facts["AAM"].startswith(__version__)
+    assert f"torch {torch.__version__}" in facts["packages"]
+    assert "MISSING" not in facts["packages"]
+    assert ("g++ found" in facts["optional"]) == bool(shutil.which("g++"))
+    assert "math" in facts["attention"]
+    assert sum(": ok, " in line for line in lines) == len(CHECKS)
+
+
+def test_without_the_self_test(capsys):
+    assert main(["doctor", "--no-self-test"]) == 0
+    assert "ok" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_check_that_finds_a_fault_says_so(check, monkeypatch):
+    monkeypatch.setattr("aam.cli.self_test.UniFrac", lambda phylogeny, *_: UniFrac(phylogeny, "generalized"))
+    monkeypatch.setattr("aam.cli.self_test._STEPS", 1)
+    monkeypatch.setattr("aam.artifact.load_file", lambda path: {})
+    assert not run_check(check).good
+    assert run_check(Check("nothing", lambda: "fine")).line.startswith("nothing: ok, fine")
