@@ -9,19 +9,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aam import __version__
-from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
+from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions, UniFracMetric
 from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
 from aam.errors import InputError
 from aam.finite import finite_or_null
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.ranks import by_first
+from aam.schema import fits, parse
 from aam.writing import whole
 
 FORMAT_VERSION = 1
@@ -119,17 +121,37 @@ def load_model(folder: Path, option: str = "--model", compute: ComputeOptions = 
     try:
         info = parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
         weights = load_file(folder / "model.safetensors")
-    except (KeyError, TypeError, OSError, SafetensorError) as error:
+        _require_fit(info, weights)
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise InputError(f"{option} {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
-    encoder = SequenceEncoder(info.options, info.reads.max_bp, compute)
-    predictor = build_predictor(encoder, info.options, info.target) if info.target else None
+    encoder, predictor = _build(info, compute)
     model = predictor or encoder
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"{option} {folder}: model.safetensors does not fit config.json") from error
+    model.load_state_dict(weights)
     model.eval()
     return LoadedModel(encoder, predictor, info)
+
+
+def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[SequenceEncoder, SequencePredictor | None]:
+    encoder = SequenceEncoder(info.options, info.reads.max_bp, compute)
+    return encoder, build_predictor(encoder, info.options, info.target) if info.target else None
+
+
+def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:
+    """ValueError for weights that are not those of the model in config.json, before memory is taken for one."""
+    misfit = "model.safetensors does not fit config.json"
+    if info.options.attention_layers > len(weights):
+        raise ValueError(misfit)
+    try:
+        with torch.device("meta"):
+            encoder, predictor = _build(info, DEFAULT_COMPUTE)
+    except (RuntimeError, OverflowError, ValueError) as error:
+        raise ValueError(misfit) from error
+    if {name: value.shape for name, value in (predictor or encoder).state_dict().items()} != {
+        name: value.shape for name, value in weights.items()
+    }:
+        raise ValueError(misfit)
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise ValueError("a weight is not finite")
 
 
 def read_config(folder: Path, option: str) -> tuple[Path, dict[str, Any]]:
@@ -141,7 +163,7 @@ def read_config(folder: Path, option: str) -> tuple[Path, dict[str, Any]]:
         raise InputError(f"{option} {folder}: no model here, config.json is missing; give the output folder of pretrain or train")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{option} {path}: not JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format_version") != FORMAT_VERSION:
         found = config.get("format_version") if isinstance(config, dict) else None
@@ -152,11 +174,14 @@ def read_config(folder: Path, option: str) -> tuple[Path, dict[str, Any]]:
 
 
 def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
-    """What config.json and samples.txt say."""
+    """What config.json and samples.txt say. KeyError and ValueError for what is missing or of another type."""
     target = config["target"]
+    metrics = get_args(UniFracMetric)
+    if not (config["unifrac_metric"] in (None, "precomputed", *metrics) and isinstance(config["scores"], dict)):
+        raise ValueError(f"unifrac_metric is {config['unifrac_metric']!r}, or scores are no object")
     return ModelInfo(
-        options=ModelOptions(**config["options"]),
-        reads=ReadOptions(**config["reads"]),
+        options=parse(ModelOptions, config["options"], "options"),
+        reads=parse(ReadOptions, config["reads"], "reads"),
         unifrac_metric=config["unifrac_metric"],
         target=None if target is None else _parse_target(target),
         learned_from=tuple(learned_from),
@@ -165,8 +190,12 @@ def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
 
 
 def _parse_target(config: dict[str, Any]) -> TargetInfo:
-    target = RegressionTarget(**config["target"]) if config["kind"] == "regression" else ClassTarget(**config["target"])
-    return TargetInfo(config["metadata_column"], target, Categoricals(**config["categoricals"]), config["interval"])
+    kind = {"regression": RegressionTarget, "classification": ClassTarget}[config["kind"]]
+    column, interval = config["metadata_column"], config["interval"]
+    if not isinstance(column, str) or not fits(interval, float | None):
+        raise ValueError(f"metadata_column is {column!r}, interval {interval!r}")
+    categoricals = parse(Categoricals, config["categoricals"], "categoricals")
+    return TargetInfo(column, parse(kind, config["target"], "target"), categoricals, interval)
 
 
 def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:

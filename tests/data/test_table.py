@@ -102,7 +102,81 @@ def changed(value):
     return values
 
 
+def changed_hdf5(change):
+    content = io.BytesIO(FORMATS["hdf5"])
+    with h5py.File(content, "r+") as handle:
+        change(handle)
+    return content.getvalue()
+
+
+def replaced(name, **options):
+    def change(handle):
+        del handle[name]
+        handle.create_dataset(name, **options)
+
+    return changed_hdf5(change)
+
+
+def put(name, place, value):
+    def change(handle):
+        handle[name][place] = value
+
+    return changed_hdf5(change)
+
+
+def zip_bytes(members, **options):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", **options) as zipped:
+        for name, content in members:
+            zipped.writestr(name, content)
+    return archive.getvalue()
+
+
+def link():
+    entry = zipfile.ZipInfo("4b1c/data/feature-table.biom")
+    entry.external_attr = 0o120777 << 16
+    return entry
+
+
+ABOUT = ("4b1c/metadata.yaml", "type: FeatureTable[Frequency]\n")
+# The first byte of a general purpose flag says that there is a password, that of a method how it is packed.
+PASSWORD = qza_bytes(b"x").replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01")
+METHOD = qza_bytes(b"x").replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x00\x00\x63")
+DEEP_YAML = "type: " + "[" * 50_000 + "\n"
+
 BAD = {
+    "zip bomb": (
+        zip_bytes([ABOUT, ("4b1c/data/feature-table.biom", bytes(2**25))], compression=zipfile.ZIP_DEFLATED),
+        r"feature-table.biom would be 0.0336 GB, out of an artifact of 0.03",
+    ),
+    "large metadata": (zip_bytes([("4b1c/metadata.yaml", "type: " + "x" * 70_000)]), "metadata.yaml would be"),
+    "deep metadata": (zip_bytes([("4b1c/metadata.yaml", DEEP_YAML)]), r"artifact of type \[\[\["),
+    "no type": (zip_bytes([("4b1c/metadata.yaml", "uuid: 4\n")]), "without a type"),
+    "upwards": (zip_bytes([("../../etc/passwd", "x"), ABOUT]), "not a QIIME 2 artifact, or a broken one"),
+    "absolute": (zip_bytes([("/etc/passwd", "x"), ABOUT]), "not a QIIME 2 artifact, or a broken one"),
+    "link": (zip_bytes([ABOUT, (link(), "/etc/passwd")]), "not a feature table"),
+    "password": (PASSWORD, "not a QIIME 2 artifact, or a broken one"),
+    "unknown compression": (METHOD, "not a QIIME 2 artifact, or a broken one"),
+    "no member": (zip_bytes([]), "not a feature table"),
+    "index too large": (put("sample/matrix/indices", 2, 4), "counts of features that are not there"),
+    "index negative": (put("sample/matrix/indices", 2, -1), "counts of features that are not there"),
+    "index twice": (put("sample/matrix/indices", 1, 0), r"sample 2538.1001130, feature AAAA: counted twice"),
+    "starts fall": (put("sample/matrix/indptr", 1, 5), "its parts do not fit together"),
+    "starts beyond": (put("sample/matrix/indptr", -1, 10**9), "its parts do not fit together"),
+    "nan in hdf5": (put("sample/matrix/data", 0, np.nan), "is not a number"),
+    "text for counts": (replaced("sample/matrix/data", data=[b"a"] * 5), "broken BIOM table"),
+    "a group for counts": (
+        changed_hdf5(lambda handle: (handle.pop("sample/ids"), handle.create_group("sample/ids"))),
+        "broken BIOM",
+    ),
+    "claims much": (replaced("observation/ids", shape=(10**11,), dtype="S8", chunks=(1024,)), r"claims 100,000,000,000 values"),
+    "claims many starts": (replaced("sample/matrix/indptr", shape=(10**11,), dtype=np.int32, chunks=(1024,)), "claims"),
+    "no text": (replaced("sample/ids", data=[b"\xff\xfe", b"b", b"c"]), "broken BIOM table"),
+    "shape of others, json": (json.dumps(json_document(shape=[10**9, 10**9])), "its shape is not that of its rows"),
+    "index, json": (json.dumps(json_document(data=[[9, 9, 1]])), "broken BIOM table"),
+    "negative index, json": (json.dumps(json_document(data=[[-1, 0, 1]])), "broken BIOM table"),
+    "deep, json": ("[" * 100_000, "not a feature table"),
+    "deeper, json": ('{"a":' * 100_000, "broken BIOM table"),
     "nan": (hdf5_bytes(biom_table(changed(np.nan))), r"sample s\.2, feature AAAC: nan is not a number"),
     "inf": (tsv_text(changed(np.inf)), r"sample s\.2, feature AAAC: inf is not a number"),
     "negative": (tsv_text(changed(-2)), r"sample s\.2, feature AAAC: -2 is negative"),

@@ -14,11 +14,12 @@ from scipy import sparse
 
 from aam.cache import Cache
 from aam.config import GroupOptions, ReadOptions, SampleOptions, TableOptions, TreeOptions
+from aam.data.files import read_file
 from aam.data.metadata import categorical_column, read_metadata, reconcile
 from aam.data.sequences import Nucleotide, read_sequences, tokenize
 from aam.data.splits import Split, split_samples
 from aam.data.stream import open_tables, used_columns
-from aam.data.table import FeatureTable, drop_shallow, put_together, read_file, read_table
+from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.errors import InputError, first_few
 from aam.ranks import by_first
 from aam.together import wait

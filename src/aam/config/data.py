@@ -50,6 +50,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         check_counts(self, "max_bp", "sampling_depth", "token_limit")
+        check(self.max_bp <= 100_000, "max_bp", self.max_bp, "at most 100000")
         if self.rarefy_each_epoch and self.sampling_depth is None:
             raise InputError("--rarefy-each-epoch needs --sampling-depth: how many reads to draw")
 

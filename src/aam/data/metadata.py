@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aam.data.table import one_line, read_file
+from aam.data.files import one_line, read_file
 from aam.errors import InputError, first_few
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aam.data.table import ZIP_SIGNATURE, read_file, read_qza
+from aam.data.files import ZIP_SIGNATURE, read_file, read_qza
 from aam.errors import InputError
 from aam.writing import write_text
 

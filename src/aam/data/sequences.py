@@ -13,7 +13,8 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from aam.data.table import ZIP_SIGNATURE, FeatureTable, read_file, read_qza
+from aam.data.files import ZIP_SIGNATURE, read_file, read_qza
+from aam.data.table import FeatureTable
 from aam.errors import InputError, first_few
 
 log = logging.getLogger(__name__)

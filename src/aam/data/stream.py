@@ -16,37 +16,39 @@ import h5py
 import numpy as np
 from scipy import sparse
 
+from aam.data.biom import BiomIndex, index_of, read_samples, reading
+from aam.data.files import HDF5_SIGNATURE, one_line
 from aam.data.sampler import permuted
-from aam.data.table import HDF5_SIGNATURE, FeatureTable, check_counts, check_ids, keep_samples, one_line
+from aam.data.table import FeatureTable, check_counts, check_ids, check_once_each, keep_samples
 from aam.errors import InputError
 from aam.progress import track
 
 # Neighbours that are read at once, and blocks that samples are mixed among.
 BLOCK, MIXED_BLOCKS = 256, 32
-_MATRIX = "sample/matrix"
 
 
 @dataclass(frozen=True, eq=False)
 class TableFile:
-    """One table on disk: where each of its samples begins, int64 [samples + 1], and the column of each of its features, int64."""
+    """One table on disk, what is known of it, and the column of each of its features, int64."""
 
     path: Path
-    starts: np.ndarray
+    index: BiomIndex
     columns: np.ndarray
 
     @property
     def samples(self) -> int:
-        return len(self.starts) - 1
+        return len(self.index.sample_ids)
 
     def read(self, first: int, end: int, n_columns: int) -> sparse.csr_array:
-        """Samples `first` to before `end` of the file, [samples, n_columns]."""
-        begin, stop = int(self.starts[first]), int(self.starts[end])
+        """Samples `first` to before `end` of the file, float64 [samples, n_columns], columns sorted."""
         try:
             with h5py.File(self.path) as handle:
-                data, indices = (handle[f"{_MATRIX}/{name}"][begin:stop] for name in ("data", "indices"))
+                part = read_samples(handle, self.index, first, end)
         except (OSError, KeyError, RuntimeError) as error:
             raise InputError(f"{self.path}: cannot be read any more ({one_line(error)}); was it changed or removed?") from error
-        return sparse.csr_array((data, self.columns[indices], self.starts[first : end + 1] - begin), shape=(end - first, n_columns))
+        whole = sparse.csr_array((part.data, self.columns[part.indices], part.indptr), shape=(end - first, n_columns))
+        whole.sort_indices()
+        return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ class StreamedCounts:
     @property
     def sizes(self) -> np.ndarray:
         """ASVs of each sample, int64 [N]."""
-        sizes = np.concatenate([np.diff(file.starts) for file in self.files])
+        sizes = np.concatenate([np.diff(file.index.starts) for file in self.files])
         return np.asarray(sizes[self.rows])
 
     def _block(self, number: int) -> sparse.csr_array:
@@ -97,7 +99,6 @@ class StreamedCounts:
             first, last = first - file.samples, last - file.samples
         block = sparse.csr_array(sparse.vstack(parts, format="csr")).astype(np.int64)
         block.eliminate_zeros()
-        block.sort_indices()
         self.kept[number] = block
         while len(self.kept) > 2 * MIXED_BLOCKS:
             self.kept.popitem(last=False)
@@ -180,10 +181,10 @@ def open_tables(paths: Sequence[Path], ignore_missing: bool = False) -> FeatureT
     sample_ids: list[str] = []
     files = []
     for path in paths:
-        starts, features, samples = _open(path)
-        columns = np.array([feature_column.setdefault(name, len(feature_column)) for name in features], dtype=np.int64)
-        files.append(TableFile(path, starts, columns))
-        sample_ids += samples
+        index = _open(path)
+        columns = np.array([feature_column.setdefault(name, len(feature_column)) for name in index.feature_ids], dtype=np.int64)
+        files.append(TableFile(path, index, columns))
+        sample_ids += index.sample_ids
     check_ids(", ".join(map(str, paths)), "sample", sample_ids)
     feature_ids = tuple(feature_column)
     depths = np.zeros(len(sample_ids), dtype=np.int64)
@@ -193,6 +194,7 @@ def open_tables(paths: Sequence[Path], ignore_missing: bool = False) -> FeatureT
         part = file.read(first, min(first + BLOCK, file.samples), len(feature_ids))
         end = done + part.shape[0]
         check_counts(sparse.coo_array(part.T), file.path, feature_ids, sample_ids[done:end])
+        check_once_each(part, file.path, feature_ids, sample_ids[done:end])
         depths[done:end] = part.sum(axis=1)
         done = end
     counts = StreamedCounts(files, len(feature_ids), np.arange(len(depths)), depths)
@@ -200,37 +202,16 @@ def open_tables(paths: Sequence[Path], ignore_missing: bool = False) -> FeatureT
     return keep_samples(table, depths > 0, "have no reads", ignore_missing)
 
 
-def _open(path: Path) -> tuple[np.ndarray, list[str], list[str]]:
-    """Where each sample begins, feature ids and sample ids of one file, whose structure is checked."""
+def _open(path: Path) -> BiomIndex:
     try:
         with path.open("rb") as start:
-            if start.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
-                raise InputError(
-                    f"{path}: --stream needs BIOM 2.1 (HDF5); convert it with biom convert --to-hdf5, or unzip the .qza"
-                )
-        with h5py.File(path) as handle:
-            starts = handle[f"{_MATRIX}/indptr"][:].astype(np.int64)
-            features, samples = ([_text(name) for name in handle[f"{axis}/ids"][:]] for axis in ("observation", "sample"))
-            indices, data = handle[f"{_MATRIX}/indices"], handle[f"{_MATRIX}/data"]
-            sizes = {indices.shape[0], data.shape[0], int(starts[-1])}
-            if len(sizes) > 1 or len(starts) != len(samples) + 1 or starts[0] != 0 or (np.diff(starts) < 0).any():
-                raise InputError(f"{path}: broken BIOM table (its parts do not fit together); is the file complete?")
-            for first in range(0, len(indices), _INDICES):
-                part = indices[first : first + _INDICES]
-                if len(part) and not 0 <= part.min() <= part.max() < len(features):
-                    raise InputError(f"{path}: broken BIOM table (counts of features that are not there); is the file complete?")
-    except InputError:
-        raise
-    except (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as BIOM 2.1 ({one_line(error)}); is the file complete?") from error
-    check_ids(str(path), "sample", samples)
-    check_ids(str(path), "feature", features)
-    return starts, features, samples
-
-
-# Of indices that are checked at a time.
-_INDICES = 2**22
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode("utf-8") if isinstance(name, bytes) else str(name)
+            signature = start.read(len(HDF5_SIGNATURE))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if signature != HDF5_SIGNATURE:
+        raise InputError(f"{path}: --stream needs BIOM 2.1 (HDF5); convert it with biom convert --to-hdf5, or unzip the .qza")
+    with reading(path), h5py.File(path) as handle:
+        index = index_of(handle, path)
+    check_ids(str(path), "sample", index.sample_ids)
+    check_ids(str(path), "feature", index.feature_ids)
+    return index

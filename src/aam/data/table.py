@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
 import logging
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-import yaml
-from biom import Table
-from biom.err import errstate
-from biom.exception import BiomException
 from scipy import sparse
 
+from aam.data.biom import read_hdf5, read_json
+from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, one_line, read_file, read_qza
 from aam.errors import InputError, first_few
 
 log = logging.getLogger(__name__)
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-ZIP_SIGNATURE = b"PK\x03\x04"
 NOT_A_TABLE = "not a feature table: give BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV as `biom convert --to-tsv` writes it"
 TSV_ANNOTATIONS = frozenset({"taxonomy", "consensus lineage", "confidence"})
 
@@ -65,36 +56,6 @@ class FeatureTable:
         return FeatureTable(self.counts[:, kept], self.sample_ids, tuple(self.feature_ids[column] for column in kept))
 
 
-def read_file(path: Path) -> bytes:
-    """Content of an input file; InputError when there is none."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-
-
-def read_qza(content: bytes, path: Path, semantic_type: str, member: str) -> bytes:
-    """One data file of a QIIME 2 artifact, which is a zip with everything below one folder named by a UUID.
-
-    `semantic_type` is how its type must start, such as ``FeatureTable[``; `member` is relative to the artifact's ``data/``.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            root = archive.namelist()[0].partition("/")[0]
-            metadata = yaml.safe_load(archive.read(f"{root}/metadata.yaml"))
-            found = str(metadata["type"])
-            if not found.startswith(semantic_type):
-                raise InputError(f"{path}: a QIIME 2 artifact of type {found}, where {semantic_type}...] is needed")
-            return archive.read(f"{root}/data/{member}")
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, IndexError, TypeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a QIIME 2 artifact, or a broken one ({one_line(error)}); is the file complete?") from error
-
-
-def one_line(error: Exception) -> str:
-    """Write an exception's message without line breaks, for use inside an InputError."""
-    return " ".join(str(error).split())
-
-
 def read_table(path: Path, ignore_missing: bool = False) -> FeatureTable:
     """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza or TSV, told apart by content, and check them.
 
@@ -109,9 +70,11 @@ def read_table(path: Path, ignore_missing: bool = False) -> FeatureTable:
     check_ids(str(path), "sample", sample_ids)
     check_ids(str(path), "feature", feature_ids)
     check_counts(sparse.coo_array(matrix), path, feature_ids, sample_ids)
-    counts = sparse.csr_array(matrix.T).astype(np.int64)
-    counts.eliminate_zeros()
+    counts = sparse.csr_array(matrix.T)
     counts.sort_indices()
+    check_once_each(counts, path, feature_ids, sample_ids)
+    counts = counts.astype(np.int64)
+    counts.eliminate_zeros()
     table = FeatureTable(counts, sample_ids, feature_ids)
     return keep_samples(table, table.depths > 0, "have no reads", ignore_missing)
 
@@ -148,26 +111,13 @@ def _read_matrix(path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
     if content.startswith(ZIP_SIGNATURE):
         content = read_qza(content, path, "FeatureTable[", "feature-table.biom")
     if content.startswith(HDF5_SIGNATURE):
-        return _read_biom(content, path)
+        counts, index = read_hdf5(content, path)
+        return counts.T, index.feature_ids, index.sample_ids
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: {NOT_A_TABLE}") from error
-    return _read_biom(content, path) if text.lstrip().startswith("{") else _read_tsv(text, path)
-
-
-def _read_biom(content: bytes, path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
-    try:
-        # biom would refuse duplicate ids without naming them; they are checked, with names, in read_table.
-        with errstate(obsdup="ignore", sampdup="ignore"):
-            if content.startswith(HDF5_SIGNATURE):
-                with h5py.File(io.BytesIO(content)) as handle:
-                    table = Table.from_hdf5(handle)
-            else:
-                table = Table.from_json(json.loads(content))
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, BiomException) as error:
-        raise InputError(f"{path}: broken BIOM table ({one_line(error)}); is the file complete?") from error
-    return table.matrix_data, tuple(map(str, table.ids("observation"))), tuple(map(str, table.ids()))
+    return read_json(content, path) if text.lstrip().startswith("{") else _read_tsv(text, path)
 
 
 def _read_tsv(text: str, path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
@@ -208,6 +158,16 @@ def check_counts(matrix: Any, path: Path, feature_ids: Sequence[str], sample_ids
             first = int(np.argmax(wrong))
             where = f"sample {sample_ids[matrix.col[first]]}, feature {feature_ids[matrix.row[first]]}"
             raise InputError(f"{path}: {where}: {values[first]:g} {problem} ({int(wrong.sum())} such values)")
+
+
+def check_once_each(counts: sparse.csr_array, path: Path, feature_ids: Sequence[str], sample_ids: Sequence[str]) -> None:
+    """InputError for a CSR [N, M], its indices sorted, with two counts of one feature in one sample."""
+    same = np.flatnonzero(np.diff(counts.indices) == 0) + 1
+    # A sample may begin with the feature that the one before ended with.
+    if len(twice := np.setdiff1d(same, counts.indptr)):
+        row = int(np.searchsorted(counts.indptr, twice[0], side="right")) - 1
+        where = f"sample {sample_ids[row]}, feature {feature_ids[counts.indices[twice[0]]]}"
+        raise InputError(f"{path}: {where}: counted twice; every feature has one count in a sample")
 
 
 def keep_samples(table: FeatureTable, kept: np.ndarray, problem: str, ignore_missing: bool) -> FeatureTable:

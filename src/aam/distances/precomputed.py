@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aam.data.table import one_line
+from aam.data.files import one_line
 from aam.errors import InputError, first_few
 from aam.writing import whole, write_text
 

@@ -1,0 +1,62 @@
+"""Input files as they come, and what a QIIME 2 artifact holds."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import zipfile
+import zlib
+from pathlib import Path
+
+from aam.errors import InputError
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+ZIP_SIGNATURE = b"PK\x03\x04"
+# Deflate makes at most 1,032 bytes of one; what is real makes ten of one, and what is small does no harm.
+MOST_EXPANSION, HARMLESS = 200, 2**24
+_METADATA_BYTES = 2**16
+_TYPE = re.compile(r"^type:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
+
+
+def read_file(path: Path) -> bytes:
+    """Content of an input file; InputError when there is none."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def read_qza(content: bytes, path: Path, semantic_type: str, member: str) -> bytes:
+    """One data file of a QIIME 2 artifact, which is a zip with everything below one folder named by a UUID.
+
+    `semantic_type` is how its type must start, such as ``FeatureTable[``; `member` is relative to the artifact's ``data/``. Nothing
+    is extracted: what is read is looked up by its name, and is no larger than a real file of its size may be.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            root = archive.namelist()[0].partition("/")[0]
+            found = _TYPE.search(_bounded(archive, f"{root}/metadata.yaml", path, _METADATA_BYTES).decode("utf-8"))
+            if found is None:
+                raise InputError(f"{path}: a QIIME 2 artifact without a type; is the file complete?")
+            if not found[1].startswith(semantic_type):
+                raise InputError(f"{path}: a QIIME 2 artifact of type {found[1][:100]}, where {semantic_type}...] is needed")
+            return _bounded(archive, f"{root}/data/{member}", path, max(HARMLESS, MOST_EXPANSION * len(content)))
+    except InputError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, LookupError, ValueError, OSError, RuntimeError) as error:
+        # Among them a password, an unknown compression, and text that is no UTF-8.
+        raise InputError(f"{path}: not a QIIME 2 artifact, or a broken one ({one_line(error)}); is the file complete?") from error
+
+
+def _bounded(archive: zipfile.ZipFile, name: str, path: Path, most: int) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > most:
+        raise InputError(f"{path}: {name} would be {size / 1e9:.3g} GB, out of an artifact of {path.stat().st_size / 1e6:.3g} MB")
+    return archive.read(name)
+
+
+def one_line(error: Exception) -> str:
+    """Write an exception's message without line breaks, and not all of a long one, for use inside an InputError."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 1000 else f"{text[:1000]} ..."

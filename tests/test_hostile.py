@@ -1,0 +1,147 @@
+"""Model folders and checkpoints from anywhere: nothing in them is executed, and what does not fit is one line."""
+
+import json
+import os
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from aam.artifact import ModelInfo, TargetInfo, build_predictor, load_model, save_model
+from aam.cli import main
+from aam.config import ModelOptions, ReadOptions
+from aam.data.simulate import simulate, write_simulation
+from aam.data.targets import Categoricals, RegressionTarget
+from aam.errors import InputError
+from aam.models import SequenceEncoder
+
+OPTIONS = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    target = TargetInfo("age", RegressionTarget("zscore", 40.0, 10.0), Categoricals({"sex": ("f", "m")}), 3.0)
+    model = build_predictor(SequenceEncoder(OPTIONS, 30), OPTIONS, target)
+    save_model(tmp_path / "model", model, ModelInfo(OPTIONS, ReadOptions(max_bp=30), None, target, ("s1",), {"mae": 3.0}))
+    return tmp_path / "model"
+
+
+def test_a_model_folder_is_read_as_it_was_written(folder):
+    info = load_model(folder).info
+    assert info.options == OPTIONS
+    assert info.target.target == RegressionTarget("zscore", 40.0, 10.0)
+    assert info.target.categoricals == Categoricals({"sex": ("f", "m")})
+    assert (info.target.interval, info.learned_from, info.scores) == (3.0, ("s1",), {"mae": 3.0})
+
+
+CHANGES = {
+    "format_version": [0, 2, "1", None],
+    "options": [None, [], {}, {"embedding_dim": 16, "code": "x"}],
+    "options.embedding_dim": ["16", 16.5, -16, 0, 2**40, 10**30, True, None, 32],
+    "options.attention_heads": [3, 0, "2", 16],
+    "options.attention_layers": [0, 2, 10**9, -1],
+    "options.ffn_ratio": ["nan", 0, -1, 1e300, float("nan"), float("inf"), 1],
+    "options.position_encoding": ["learned", "x", 1],
+    "reads.max_bp": [0, -1, 10**12, "150", None],
+    "reads.sampling_depth": [-5, "many", 1.5],
+    "unifrac_metric": ["x", 3, []],
+    "scores": [None, 3, []],
+    "target": ["x", {}, []],
+    "target.kind": ["x", None, "classification", []],
+    "target.metadata_column": [None, 3],
+    "target.interval": ["x", [], float("nan")],
+    "target.target": [None, {"transform": "zscore"}, {"transform": "x", "shift": 0.0, "scale": 1.0}],
+    "target.target.shift": ["x", None, float("inf")],
+    "target.categoricals": [None, {}, {"vocabularies": {"sex": ["f"]}}, {"vocabularies": {"sex": "fm"}}, {"vocabularies": [1]}],
+}
+
+
+@pytest.mark.parametrize(("place", "value"), [(place, value) for place, values in CHANGES.items() for value in values])
+def test_a_config_that_is_not_one_is_one_line(folder, place, value):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    *parents, name = place.split(".")
+    inner = config
+    for parent in parents:
+        inner = inner[parent]
+    inner[name] = value
+    path.write_text(json.dumps(config))
+    with pytest.raises(InputError, match=re.escape(str(folder))) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"format_version": 1}', "[" * 100_000, "\x00"])
+def test_a_config_that_is_no_config_is_one_line(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match=re.escape(str(folder))):
+        load_model(folder)
+
+
+def weights_of(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def test_weights_that_do_not_fit_are_one_line(folder):
+    path, weights = folder / "model.safetensors", weights_of(folder)
+    first = next(iter(weights))
+    changed = [
+        {},
+        {name: value for name, value in weights.items() if name != first},
+        {**weights, "more": torch.zeros(1)},
+        {**weights, first: weights[first][..., :1].contiguous()},
+        {**weights, first: torch.full_like(weights[first], np.nan)},
+    ]
+    for content in changed:
+        save_file(content, path)
+        with pytest.raises(InputError, match="not a complete model folder"):
+            load_model(folder)
+    save_file(weights, path)
+    whole = path.read_bytes()
+    for content in (b"", whole[:100], whole[:-1], (2**60).to_bytes(8, "little") + whole[8:], b"\x00" * 100):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="not a complete model folder"):
+            load_model(folder)
+
+
+class Command:
+    """What a pickle may make of itself: a call of anything."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_a_pickle_that_would_run_a_command_does_not(folder, tmp_path):
+    made = tmp_path / "made"
+    content = pickle.dumps(Command(f"touch {made}"))
+    pickle.loads(content)
+    assert made.exists()  # it would
+    made.unlink()
+    for name in ("model.safetensors", "config.json", "samples.txt"):
+        before = (folder / name).read_bytes()
+        (folder / name).write_bytes(content)
+        with pytest.raises(InputError):
+            load_model(folder)
+        (folder / name).write_bytes(before)
+    assert not made.exists()
+
+
+def test_a_checkpoint_that_would_run_a_command_does_not(tmp_path, capsys):
+    write_simulation(simulate(0, n_samples=24, n_asvs=20, length=30), tmp_path)
+    tables = ["--table", tmp_path / "table.biom", "--tree", tmp_path / "tree.nwk", "--output-dir", tmp_path / "run", "--no-cache"]
+    shape = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--epochs", 1]
+    run = [str(word) for word in ("pretrain", *tables, *shape)]
+    assert main(run) == 0
+    made = tmp_path / "made"
+    checkpoints = tmp_path / "run" / "checkpoints"
+    torch.save({"epoch": 0, "state_dict": Command(f"touch {made}")}, checkpoints / "last.ckpt")
+    # There is none before it: the run has one epoch.
+    assert main([*run, "--resume"]) == 2
+    assert "no checkpoint there that can be read; start afresh with --overwrite" in capsys.readouterr().err
+    assert not made.exists()
