@@ -144,7 +144,7 @@ def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:
     try:
         with torch.device("meta"):
             encoder, predictor = _build(info, DEFAULT_COMPUTE)
-    except (RuntimeError, OverflowError, ValueError) as error:
+    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(misfit) from error
     if {name: value.shape for name, value in (predictor or encoder).state_dict().items()} != {
         name: value.shape for name, value in weights.items()
