@@ -186,9 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "UniFrac ms": ".1f",
     }
     formats |= {"distinct ASVs": ".0f", "samples/s": ".1f", "embed samples/s": ".0f", "peak GB": ".2f"}
-    note = (
-        f"Pretraining at defaults (width 64, 2 layers) with gradient checkpointing, batches of {_BATCH}; UniFrac in a step."
-    )
+    note = f"Pretraining at defaults (width 64, 2 layers) with gradient checkpointing, batches of {_BATCH}; UniFrac in a step."
     run.finish({"steps": formats}, [note])
 
 

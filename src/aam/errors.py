@@ -21,3 +21,9 @@ def first_few(items: object, limit: int = 5) -> str:
     listed = [str(item) for item in items]  # type: ignore[attr-defined]
     shown = ", ".join(listed[:limit])
     return shown if len(listed) <= limit else f"{shown} ... ({len(listed) - limit} more)"
+
+
+def one_line(error: Exception) -> str:
+    """Write an exception's message without line breaks, and not all of a long one, for use inside an InputError."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 1000 else f"{text[:1000]} ..."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts.config import Dict
 
-from aam.errors import InputError
+from aam.errors import InputError, one_line
 from aam.writing import write_text
 
 if TYPE_CHECKING:
@@ -47,11 +47,17 @@ def _load(path: Path) -> dict[str, Any]:
 
     try:
         options = _parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path}: cannot be read as YAML: {error}") from error
-    if not isinstance(options, dict):
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"--config {path}: cannot be read as YAML: {one_line(error)}") from error
+    if not isinstance(options, dict) or not all(_is_option(*pair) for pair in options.items()):
         raise InputError(f"--config {path}: must hold one 'option: value' a line")
     return options
+
+
+def _is_option(name: object, value: object) -> bool:
+    return isinstance(name, str) and (
+        isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+    )
 
 
 def _parse(text: str) -> Any:

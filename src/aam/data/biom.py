@@ -21,12 +21,12 @@ from biom.err import errstate
 from biom.exception import BiomException
 from scipy import sparse
 
-from aam.data.files import HARMLESS, MOST_EXPANSION, one_line
-from aam.errors import InputError
+from aam.data.hdf5 import bounded, try_first
+from aam.errors import InputError, one_line
 
 _MATRIX = "sample/matrix"
-# Of indices that are checked at a time.
-_AT_ONCE = 2**22
+# Of indices that are checked at a time, and of samples.
+_AT_ONCE, _SAMPLES_AT_ONCE = 2**22, 256
 _BROKEN = (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, MemoryError, OverflowError, BiomException)
 
 
@@ -52,9 +52,9 @@ def reading(path: Path) -> Iterator[None]:
 
 def index_of(handle: h5py.File, path: Path) -> BiomIndex:
     """Read where samples begin and the ids, and check that the parts fit together. To be called within `reading`."""
-    starts = _bounded(handle, f"{_MATRIX}/indptr", path)[:].astype(np.int64)
-    features, samples = (tuple(map(_text, _bounded(handle, f"{axis}/ids", path)[:])) for axis in ("observation", "sample"))
-    indices, data = (_bounded(handle, f"{_MATRIX}/{name}", path) for name in ("indices", "data"))
+    starts = bounded(handle, f"{_MATRIX}/indptr", path)[:].astype(np.int64)
+    features, samples = (tuple(map(_text, bounded(handle, f"{axis}/ids", path)[:])) for axis in ("observation", "sample"))
+    indices, data = (bounded(handle, f"{_MATRIX}/{name}", path) for name in ("indices", "data"))
     fit = len(starts) == len(samples) + 1 and starts[0] == 0 and (np.diff(starts) >= 0).all()
     if not fit or indices.shape != data.shape or indices.shape != (starts[-1],):
         raise InputError(f"{path}: broken BIOM table (its parts do not fit together); is the file complete?")
@@ -76,9 +76,31 @@ def read_samples(handle: h5py.File, index: BiomIndex, first: int, end: int) -> s
 
 def read_hdf5(content: bytes, path: Path) -> tuple[sparse.csr_array, BiomIndex]:
     """All samples, float64 [N, M]."""
-    with reading(path), h5py.File(io.BytesIO(content)) as handle:
-        index = index_of(handle, path)
-        return read_samples(handle, index, 0, len(index.sample_ids)), index
+
+    def read() -> tuple[sparse.csr_array, BiomIndex]:
+        with reading(path), h5py.File(io.BytesIO(content)) as handle:
+            index = index_of(handle, path)
+            return read_samples(handle, index, 0, len(index.sample_ids)), index
+
+    try_first(read, path, len(content))
+    return read()
+
+
+def open_hdf5(path: Path) -> BiomIndex:
+    """What is in a file whose samples will be read by slice; all of it is read once, some at a time."""
+
+    def read() -> BiomIndex:
+        with reading(path), h5py.File(path) as handle:
+            return index_of(handle, path)
+
+    def read_all() -> None:
+        index = read()
+        with reading(path), h5py.File(path) as handle:
+            for first in range(0, len(index.sample_ids), _SAMPLES_AT_ONCE):
+                read_samples(handle, index, first, min(first + _SAMPLES_AT_ONCE, len(index.sample_ids)))
+
+    try_first(read_all, path, path.stat().st_size)
+    return read()
 
 
 def read_json(content: bytes, path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
@@ -92,15 +114,6 @@ def read_json(content: bytes, path: Path) -> tuple[Any, tuple[str, ...], tuple[s
         with errstate(obsdup="ignore", sampdup="ignore"):
             table = Table.from_json(document)
         return table.matrix_data, tuple(map(str, table.ids("observation"))), tuple(map(str, table.ids()))
-
-
-def _bounded(handle: h5py.File, name: str, path: Path) -> h5py.Dataset:
-    """A list in the file, which is no longer than so many bytes may hold."""
-    dataset = handle[name]
-    size = dataset.size * dataset.dtype.itemsize
-    if dataset.ndim != 1 or size > max(HARMLESS, MOST_EXPANSION * dataset.id.get_storage_size()):
-        raise InputError(f"{path}: broken BIOM table ({name} claims {dataset.size:,} values); is the file complete?")
-    return dataset
 
 
 def _text(name: bytes | str) -> str:

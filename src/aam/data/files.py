@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from aam.errors import InputError
+from aam.errors import InputError, one_line
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ZIP_SIGNATURE = b"PK\x03\x04"
@@ -54,9 +54,3 @@ def _bounded(archive: zipfile.ZipFile, name: str, path: Path, most: int) -> byte
     if size > most:
         raise InputError(f"{path}: {name} would be {size / 1e9:.3g} GB, out of an artifact of {path.stat().st_size / 1e6:.3g} MB")
     return archive.read(name)
-
-
-def one_line(error: Exception) -> str:
-    """Write an exception's message without line breaks, and not all of a long one, for use inside an InputError."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 1000 else f"{text[:1000]} ..."

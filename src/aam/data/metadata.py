@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aam.data.files import one_line, read_file
-from aam.errors import InputError, first_few
+from aam.data.files import read_file
+from aam.errors import InputError, first_few, one_line
 
 log = logging.getLogger(__name__)
 

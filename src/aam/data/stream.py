@@ -16,11 +16,11 @@ import h5py
 import numpy as np
 from scipy import sparse
 
-from aam.data.biom import BiomIndex, index_of, read_samples, reading
-from aam.data.files import HDF5_SIGNATURE, one_line
+from aam.data.biom import BiomIndex, open_hdf5, read_samples
+from aam.data.files import HDF5_SIGNATURE
 from aam.data.sampler import permuted
 from aam.data.table import FeatureTable, check_counts, check_ids, check_once_each, keep_samples
-from aam.errors import InputError
+from aam.errors import InputError, one_line
 from aam.progress import track
 
 # Neighbours that are read at once, and blocks that samples are mixed among.
@@ -210,8 +210,7 @@ def _open(path: Path) -> BiomIndex:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if signature != HDF5_SIGNATURE:
         raise InputError(f"{path}: --stream needs BIOM 2.1 (HDF5); convert it with biom convert --to-hdf5, or unzip the .qza")
-    with reading(path), h5py.File(path) as handle:
-        index = index_of(handle, path)
+    index = open_hdf5(path)
     check_ids(str(path), "sample", index.sample_ids)
     check_ids(str(path), "feature", index.feature_ids)
     return index

@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from aam.data.biom import read_hdf5, read_json
-from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, one_line, read_file, read_qza
-from aam.errors import InputError, first_few
+from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, read_file, read_qza
+from aam.errors import InputError, first_few, one_line
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aam.data.files import one_line
-from aam.errors import InputError, first_few
+from aam.data.hdf5 import bounded, try_first
+from aam.errors import InputError, first_few, one_line
 from aam.writing import whole, write_text
 
 # Largest difference between d(i, j) and d(j, i) that is rounding of a file, not a fault: float32, or six digits in a text.
@@ -48,7 +48,7 @@ def read_distances(path: Path, sample_ids: Sequence[str]) -> np.ndarray:
         raise
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or path}: there is no such file") from error
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, LookupError, ValueError, EOFError, RuntimeError, TypeError, AttributeError, MemoryError) as error:
         raise InputError(f"{path}: not a distance matrix that can be read ({one_line(error)})") from error
     if matrix.shape != (len(ids), len(ids)):
         raise InputError(f"{path}: {len(ids)} ids, but a matrix of shape {matrix.shape}; it must be square, one row for each id")
@@ -86,10 +86,15 @@ def _check(matrix: np.ndarray, path: Path) -> None:
 def _read_hdf5(path: Path) -> tuple[list[str], np.ndarray]:
     import h5py
 
-    with h5py.File(path) as handle:
-        # unifrac-binaries numbers the matrices when it subsamples several times.
-        name = "matrix" if "matrix" in handle else "matrix:0"
-        return [item.decode() if isinstance(item, bytes) else str(item) for item in handle["order"][:]], handle[name][:]
+    def read() -> tuple[list[str], np.ndarray]:
+        with h5py.File(path) as handle:
+            # unifrac-binaries numbers the matrices when it subsamples several times.
+            name = "matrix" if "matrix" in handle else "matrix:0"
+            ids = [item.decode() if isinstance(item, bytes) else str(item) for item in bounded(handle, "order", path)[:]]
+            return ids, bounded(handle, name, path, dimensions=2)[:]
+
+    try_first(read, path, path.stat().st_size)
+    return read()
 
 
 def _write_hdf5(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -> None:

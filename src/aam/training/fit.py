@@ -27,7 +27,7 @@ from aam.training.checkpoints import Checkpoints, newest
 from aam.training.learning_rate import find_learning_rate
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule
-from aam.training.sharded import load_whole
+from aam.training.sharded import load_whole, release
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +184,8 @@ def fit(
     sharded = isinstance(trainer.strategy, ModelParallelStrategy)
     # What is sharded cannot be put together again in place.
     fitted = copy.deepcopy(module) if sharded else module
+    if sharded:
+        release(module)
     last = newest(checkpoints.folder, "last") if resume and any(checkpoints.folder.glob("last*.ckpt")) else None
     if options.find_lr and last is None:
         module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))

@@ -27,9 +27,16 @@ def shard(module: nn.Module, steps: tuple[str, ...], mesh: DeviceMesh) -> None:
         register_fsdp_forward_method(module, step)
 
 
+def release(module: nn.Module) -> None:
+    """Give back the memory of a module's parameters until `load_whole`."""
+    for parameter in module.parameters():
+        # Of the same shape, all in one place.
+        parameter.data = parameter.data.new_zeros(1).expand(parameter.shape)
+
+
 def load_whole(module: nn.Module, folder: Path) -> int:
-    """Load a checkpoint that ranks wrote a part each of into a module that is not sharded; its epoch."""
-    state = {"state_dict": module.state_dict()}
-    dcp.load(state, checkpoint_id=folder)
-    module.load_state_dict(state["state_dict"])
+    """Load a checkpoint that ranks wrote a part each of into a module that is not sharded, even if it was released; its epoch."""
+    state = {name: torch.empty(value.shape, dtype=value.dtype) for name, value in module.state_dict().items()}
+    dcp.load({"state_dict": state}, checkpoint_id=folder)
+    module.load_state_dict(state, assign=True)
     return int(torch.load(folder / "meta.pt", map_location="cpu", weights_only=True)["epoch"])

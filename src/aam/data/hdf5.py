@@ -1,0 +1,74 @@
+"""HDF5 files from anywhere: bounds on what they claim, and a first reading in a process of its own, because on some broken files
+libhdf5 never ends, or crashes.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import h5py
+
+from aam.data.files import HARMLESS, MOST_EXPANSION
+from aam.errors import InputError, one_line
+
+# Of the processor, not of the clock: a slow disk is no fault. Of what the file's own size explains, many times over.
+_SECONDS, _SECONDS_PER_MB = 3, 2
+_BYTES, _BYTES_PER_BYTE = 2 * 2**30, 100
+_FORKS = sys.platform == "linux"
+
+
+def bounded(handle: h5py.File, name: str, path: Path, dimensions: int = 1) -> h5py.Dataset:
+    """A dataset, which is no larger than so many bytes of the file may hold. InputError for another; KeyError for none."""
+    dataset = handle[name]
+    size = dataset.size * dataset.dtype.itemsize
+    if dataset.ndim != dimensions or size > max(HARMLESS, MOST_EXPANSION * dataset.id.get_storage_size()):
+        raise InputError(f"{path}: broken HDF5 file ({name} claims {dataset.size:,} values); is the file complete?")
+    return dataset
+
+
+def try_first(read: Callable[[], object], path: Path, size: int) -> None:
+    """Read a file of `size` bytes for nothing. InputError with what went wrong; without one, `read` will end here as it did there.
+
+    Only on Linux, where a process is cheaply made of another; elsewhere nothing is tried.
+    """
+    if not _FORKS:
+        return
+    heard, said = os.pipe()
+    with warnings.catch_warnings(action="ignore"):
+        # Other threads of this process are of no concern: the child reads and ends.
+        child = os.fork()
+    if child == 0:
+        _read_and_end(read, said, path, size)
+    os.close(said)
+    with os.fdopen(heard, encoding="utf-8") as pipe:
+        message = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if message:
+        raise InputError(message)
+    if status != 0:
+        raise InputError(f"{path}: broken HDF5 file (its library came to no end, signal {-status}); is the file complete?")
+
+
+def _read_and_end(read: Callable[[], object], said: int, path: Path, size: int) -> NoReturn:
+    message = ""
+    try:
+        seconds = _SECONDS + _SECONDS_PER_MB * (size >> 20)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        with open("/proc/self/statm", encoding="ascii") as memory:  # noqa: PTH123 - as plain as can be in a forked process
+            taken = int(memory.read().split()[0]) * os.sysconf("SC_PAGESIZE")
+        allowed = taken + _BYTES + _BYTES_PER_BYTE * size
+        resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        read()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the file is not read
+        broken = f"{path}: broken HDF5 file ({one_line(error) or type(error).__name__}); is the file complete?"
+        message = str(error) if isinstance(error, InputError) else broken
+    finally:
+        os.write(said, message.encode("utf-8", "replace")[:60_000])
+        os._exit(0)

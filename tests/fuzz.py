@@ -1,0 +1,205 @@
+"""Readers fed with anything: they raise `InputError` or give what they promise, and nothing else comes out.
+
+In the suite (test_fuzz.py) hypothesis changes real files for some seconds. `python -m tests.fuzz table --runs 100000` has a fuzzer
+guided by coverage do so (pip install atheris), with bounds on the time and the memory of each input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from aam.artifact import ModelInfo, load_model, save_model
+from aam.cli.config_file import refuse_change, write_config
+from aam.cli.pretrain import PretrainConfig
+from aam.config import ModelOptions, OutputOptions, ReadOptions, TableOptions
+from aam.data.metadata import read_metadata
+from aam.data.newick import read_nodes
+from aam.data.phylogeny import Phylogeny
+from aam.data.sequences import read_sequences
+from aam.data.stream import open_tables
+from aam.data.table import FeatureTable, read_table
+from aam.distances.precomputed import read_distances, write_distances
+from aam.errors import InputError
+from aam.models import SequenceEncoder
+from tests.data.test_table import FORMATS, qza_bytes
+
+_FILE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)) / "input"
+_MODEL = ModelOptions(embedding_dim=8, attention_heads=2, attention_layers=1)
+
+
+def of_file(read: Callable[[Path], object], suffix: str = "") -> Callable[[bytes], object]:
+    """A reader of bytes, by a file."""
+    path = _FILE.with_suffix(suffix)
+
+    def run(content: bytes) -> object:
+        path.write_bytes(content)
+        return read(path)
+
+    return run
+
+
+def table(path: Path) -> FeatureTable:
+    read = read_table(path, ignore_missing=True)
+    counts = read.counts
+    assert counts.shape == (len(read.sample_ids), len(read.feature_ids))
+    assert len(set(read.sample_ids)) == len(read.sample_ids)
+    assert (counts.data > 0).all()
+    assert (read.depths > 0).all()
+    assert counts.has_canonical_format
+    return read
+
+
+def streamed(content: bytes) -> None:
+    """A table on disk, as `table` reads it."""
+    path = _FILE.with_suffix(".biom")
+    path.write_bytes(content)
+    on_disk = open_tables([path], ignore_missing=True)
+    in_memory = table(path)
+    assert on_disk.sample_ids == in_memory.sample_ids
+    assert (on_disk.counts[np.arange(len(on_disk.sample_ids))] != in_memory.counts).nnz == 0
+
+
+def values(content: bytes) -> None:
+    """A BIOM of HDF5 that is sound but for the numbers in it, which are as many as `content` has bytes."""
+    sizes, numbers = content[:4].ljust(4, b"\2"), np.frombuffer(content[4:], dtype=np.int8)
+    starts, indices, data = np.array_split(numbers, [sizes[0] % 8, sizes[0] % 8 + sizes[1] % 16])
+    file = io.BytesIO()
+    with h5py.File(file, "w") as handle:
+        handle["sample/matrix/indptr"] = starts.astype(np.int32 if sizes[2] & 1 else np.uint64)
+        handle["sample/matrix/indices"] = indices.astype(np.int32 if sizes[2] & 2 else np.int64)
+        handle["sample/matrix/data"] = data.view(np.float16) if sizes[2] & 4 and len(data) % 2 == 0 else data.astype(np.float64)
+        handle["sample/ids"] = np.array([f"s{number}" for number in range(sizes[3] % 8)], dtype=h5py.string_dtype())
+        handle["observation/ids"] = np.array([f"f{number}" for number in range(sizes[3] // 8 % 8)], dtype=h5py.string_dtype())
+    streamed(file.getvalue())
+
+
+def tree(path: Path) -> None:
+    phylogeny = Phylogeny.from_nodes(read_nodes(path), ("a", "b", "c"))
+    assert (phylogeny.branch_length >= 0).all()
+    assert (phylogeny.node_start < phylogeny.node_end).all()
+
+
+def sequences(path: Path) -> None:
+    for sequence in read_sequences(FeatureTable(None, (), ("a", "b")), path):  # type: ignore[arg-type]
+        assert sequence
+        assert set(sequence) <= set("ACGTRYSWKMBDHVN")
+
+
+def metadata(path: Path) -> None:
+    frame = read_metadata(path)
+    assert frame.index.is_unique
+    assert all(isinstance(name, str) for name in frame.index)
+
+
+def distances(path: Path) -> None:
+    matrix = read_distances(path, ("a", "b", "c"))
+    assert matrix.shape == (3, 3)
+    assert np.isfinite(matrix).all()
+
+
+def config_file(path: Path) -> None:
+    refuse_change(path, PretrainConfig(data=TableOptions(table=Path("t")), output=OutputOptions(output_dir=Path("o"))))
+
+
+class Folder:
+    """A model folder, one of whose files is what the fuzzer says."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(dir=_FILE.parent)) / "model"
+        encoder = SequenceEncoder(_MODEL, 20)
+        save_model(self.path, encoder, ModelInfo(_MODEL, ReadOptions(max_bp=20), "unweighted", None, ("s1",), {}))
+
+    def of(self, name: str) -> Callable[[bytes], object]:
+        original = (self.path / name).read_bytes()
+
+        def run(content: bytes) -> None:
+            (self.path / name).write_bytes(content)
+            try:
+                load_model(self.path)
+            finally:
+                (self.path / name).write_bytes(original)
+
+        return run
+
+
+def written(write: Callable[[Path], object], suffix: str = "") -> bytes:
+    """What a writer writes."""
+    path = _FILE.with_suffix(suffix or ".seed")
+    write(path)
+    return path.read_bytes()
+
+
+def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
+    """What is fed, and with what it begins."""
+    square = np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0.0]])
+    tables = {name: content if isinstance(content, bytes) else content.encode() for name, content in FORMATS.items()}
+    newick = [b"((a:1,b:2)x:0.5,'c':1e-3)[comment];", b"(a,(b,c));", qza_bytes(b"(a,b,c);", "Phylogeny[Rooted]", "tree.nwk")]
+    fasta = b">a first\nACGT\nRYN\n>b\nacgu\n"
+    text = b'sample-id\tage\tsite\n#q2:types\tnumeric\tcategorical\ns1\t1.5\tgut\ns2\tnot provided\t"a\tb"\n'
+    config = PretrainConfig(data=TableOptions(table=Path("t")), output=OutputOptions(output_dir=Path("o")))
+    folder = Folder()
+    formats = {suffix: written(lambda path: write_distances(path, square, ("a", "b", "c")), suffix) for suffix in (".h5", ".tsv")}
+    return {
+        "table": (of_file(table), [content for name, content in tables.items() if name not in ("hdf5", "qza")]),
+        "hdf5": (streamed, [tables["hdf5"]]),
+        "values": (values, [bytes([3, 2, 0, 10, 0, 1, 2, 0, 1, 5, 7]), bytes([4, 3, 3, 18])]),
+        "qza": (of_file(table), [tables["qza"]]),
+        "tree": (of_file(tree), newick),
+        "sequences": (of_file(sequences), [fasta, qza_bytes(fasta, "FeatureData[Sequence]", "dna-sequences.fasta")]),
+        "metadata": (of_file(metadata), [text, text.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + text]),
+        "matrix-h5": (of_file(distances, ".h5"), [formats[".h5"]]),
+        "matrix-tsv": (of_file(distances, ".tsv"), [formats[".tsv"]]),
+        "config": (of_file(config_file), [written(lambda path: write_config(path, config))]),
+        "model-config": (folder.of("config.json"), [(folder.path / "config.json").read_bytes()]),
+        "model-weights": (folder.of("model.safetensors"), [(folder.path / "model.safetensors").read_bytes()]),
+    }
+
+
+def feed(read: Callable[[bytes], object], content: bytes) -> bool:
+    """Whether an input was good. Anything but `InputError`, of one line, goes on up."""
+    try:
+        read(content)
+    except InputError as error:
+        assert "\n" not in str(error), error
+        return False
+    return True
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Feed one target until so many inputs were tried, or something else came out."""
+    import atheris
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=list(targets()))
+    parser.add_argument("--runs", type=int, default=100_000)
+    given = parser.parse_args(argv)
+    read, seeds = targets()[given.target]
+    counts = {"inputs": 0, "good": 0}
+
+    def one(content: bytes) -> None:
+        counts["inputs"] += 1
+        counts["good"] += feed(read, content)
+        if counts["inputs"] == given.runs:
+            sys.stdout.write(json.dumps({"target": given.target, **counts}) + "\n")
+
+    corpus = Path(tempfile.mkdtemp())
+    for number, seed in enumerate(seeds):
+        (corpus / str(number)).write_bytes(seed)
+    atheris.instrument_all()
+    limits = ["-timeout=20", "-rss_limit_mb=3000", "-max_len=20000", f"-runs={given.runs}", "-print_final_stats=1"]
+    atheris.Setup([sys.argv[0], *limits, str(corpus)], one)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
