@@ -291,3 +291,20 @@ def test_predictions_hardly_depend_on_how_they_are_computed(community, regressor
     aam(*run, *dials, "--output", tmp_path / "dials.tsv")
     plain, other = (pd.read_csv(tmp_path / name, sep="\t")["prediction"] for name in ("plain.tsv", "dials.tsv"))
     assert (plain - other).abs().max() < (0.1 * plain.std() if "bf16" in dials else 1e-3)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_deterministic_runs_are_the_same_bits_whatever_makes_the_batches(community, tmp_path, workers):
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--sampling-depth", 200, "--rarefy-each-epoch"]
+    run = ["pretrain", *tables, *SMALL, "--epochs", 2, "--deterministic", "--no-cache", "--num-workers", workers]
+    aam(*run, "--output-dir", tmp_path / "run")
+    written = {name: (tmp_path / "run" / name).read_bytes() for name in ("model/model.safetensors", "metrics.json")}
+    first = community / "deterministic"
+    if not first.exists():
+        first.mkdir()
+        aam(*run, "--output-dir", tmp_path / "again")
+        assert {name: (tmp_path / "again" / name).read_bytes() for name in written} == written
+        (first / "weights").write_bytes(written["model/model.safetensors"])
+        (first / "metrics").write_bytes(written["metrics.json"])
+    assert (first / "weights").read_bytes() == written["model/model.safetensors"]
+    assert (first / "metrics").read_bytes() == written["metrics.json"]

@@ -1,0 +1,28 @@
+"""Model folders of every released version say what they said then."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aam.cli import main
+from tests.release import FOLDER
+
+KEPT = [(version.name, name) for version in sorted(FOLDER.iterdir()) for name in ("encoder", "number", "classes", "ensemble")]
+
+
+@pytest.mark.parametrize(("version", "name"), KEPT)
+def test_models_of_released_versions(tmp_path, version, name):
+    folder = FOLDER / version
+    output = tmp_path / f"{name}.tsv"
+    data = ["--model", folder / name, "--table", folder / "table.biom", "--output", output]
+    command = ["embed", *data] if name == "encoder" else ["predict", *data, "--metadata", folder / "metadata.tsv"]
+    assert main([str(word) for word in command]) == 0
+    for written in folder.glob(f"{name}*.tsv"):
+        then, now = (pd.read_csv(path, sep="\t", index_col=0) for path in (written, tmp_path / written.name))
+        assert list(then.index) == list(now.index)
+        assert list(then.columns) == list(now.columns)
+        for column in then:
+            if pd.api.types.is_float_dtype(then[column]):
+                np.testing.assert_allclose(now[column], then[column], rtol=1e-3, atol=1e-4, err_msg=column)
+            else:
+                assert list(then[column]) == list(now[column]), column
