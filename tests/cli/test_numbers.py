@@ -1,7 +1,7 @@
 """Numbers at the edge, in whole runs: what cannot be learned from is said, and nothing broken is kept."""
 
 import json
-from functools import reduce
+import re
 
 import h5py
 import numpy as np
@@ -24,7 +24,8 @@ def write(folder, counts, length=30):
     ids = [f"s{number:02d}" for number in range(len(counts))]
     with h5py.File(folder / "table.biom", "w") as handle:
         Table(sparse.csr_matrix(counts.T), asvs, ids).to_hdf5(handle, "test")
-    (folder / "tree.nwk").write_text(reduce(lambda left, right: f"({left},{right}:0.1):0.1", asvs[1:], f"{asvs[0]}:0.1") + ";\n")
+    deep = "(" * (len(asvs) - 1) + f"{asvs[0]}:0.1" + "".join(f",{asv}:0.1):0.1" for asv in asvs[1:])
+    (folder / "tree.nwk").write_text(f"{deep};\n")
     pd.DataFrame({"number": rng.normal(size=len(ids))}, index=pd.Index(ids, name="sample-id")).to_csv(folder / "m.tsv", sep="\t")
     tables = ["--table", folder / "table.biom", *SMALL]
     return ["pretrain", *tables, "--tree", folder / "tree.nwk"], ["train", *tables, "--metadata", folder / "m.tsv"]
@@ -90,3 +91,15 @@ def test_asvs_shorter_than_a_span_that_is_masked(tmp_path, held_out, strategy):
     pretrain, _ = write(tmp_path, counts_of(20, 10), length=2)
     aam(*pretrain, "--epochs", 2, "--nuc-mask-strategy", strategy, "--nuc-mask-ratio", 0.5, "--output-dir", tmp_path / "run")
     assert np.isfinite(held_out()["mse"])
+
+
+@pytest.mark.slow
+def test_a_sample_of_50000_asvs_within_its_memory(tmp_path, held_out):
+    """On a tree that is as deep as it has tips."""
+    counts = (np.random.default_rng(0).random((12, 50_000)) < 0.0008).astype(int)
+    counts[3] = 1
+    pretrain, _ = write(tmp_path, counts)
+    memory = ["--max-memory-gb", 3, "--val-fraction", 0.3, "--max-bp", 12]
+    said = aam(*pretrain, "--epochs", 1, *memory, "--output-dir", tmp_path / "run")
+    assert np.isfinite(held_out()["mse"])
+    assert float(re.search(r"memory: (\S+) GB at the most", said)[1]) < 3
