@@ -38,11 +38,12 @@ def test_a_model_folder_is_read_as_it_was_written(folder):
 
 
 CHANGES = {
-    "format_version": [0, 2, "1", None],
+    "format_version": [0, 2, "1", None, True],
     "options": [None, [], {}, {"embedding_dim": 16, "code": "x"}],
     "options.embedding_dim": ["16", 16.5, -16, 0, 2**40, 10**30, True, None, 32],
     "options.attention_heads": [3, 0, "2", 16],
     "options.attention_layers": [0, 2, 10**9, -1],
+    "options.dropout": [10**400, -1],
     "options.ffn_ratio": ["nan", 0, -1, 1e300, float("nan"), float("inf"), 1],
     "options.position_encoding": ["learned", "x", 1],
     "reads.max_bp": [0, -1, 10**12, "150", None],
@@ -54,6 +55,7 @@ CHANGES = {
     "target.metadata_column": [None, 3],
     "target.interval": ["x", [], float("nan")],
     "target.target": [None, {"transform": "zscore"}, {"transform": "x", "shift": 0.0, "scale": 1.0}],
+    "target.target.scale": [0.0, -1.0, 10**400],
     "target.target.shift": ["x", None, float("inf")],
     "target.categoricals": [None, {}, {"vocabularies": {"sex": ["f"]}}, {"vocabularies": {"sex": "fm"}}, {"vocabularies": [1]}],
 }
@@ -94,6 +96,8 @@ def test_weights_that_do_not_fit_are_one_line(folder):
         {**weights, "more": torch.zeros(1)},
         {**weights, first: weights[first][..., :1].contiguous()},
         {**weights, first: torch.full_like(weights[first], np.nan)},
+        {**weights, first: weights[first].to(torch.float8_e4m3fn)},
+        {**weights, first: weights[first].long()},
     ]
     for content in changed:
         save_file(content, path)
@@ -144,4 +148,8 @@ def test_a_checkpoint_that_would_run_a_command_does_not(tmp_path, capsys):
     # There is none before it: the run has one epoch.
     assert main([*run, "--resume"]) == 2
     assert "no checkpoint there that can be read; start afresh with --overwrite" in capsys.readouterr().err
+    for content in ({"epoch": 0, "state_dict": {}}, {}, [], 3):
+        torch.save(content, checkpoints / "last.ckpt")
+        assert main([*run, "--resume"]) == 2
+        assert "no checkpoint there that can be read" in capsys.readouterr().err
     assert not made.exists()

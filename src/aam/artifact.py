@@ -146,9 +146,8 @@ def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:
             encoder, predictor = _build(info, DEFAULT_COMPUTE)
     except (RuntimeError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(misfit) from error
-    if {name: value.shape for name, value in (predictor or encoder).state_dict().items()} != {
-        name: value.shape for name, value in weights.items()
-    }:
+    wanted = {name: (value.shape, value.dtype) for name, value in (predictor or encoder).state_dict().items()}
+    if wanted != {name: (value.shape, value.dtype) for name, value in weights.items()}:
         raise ValueError(misfit)
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise ValueError("a weight is not finite")
@@ -165,8 +164,8 @@ def read_config(folder: Path, option: str) -> tuple[Path, dict[str, Any]]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{option} {path}: not JSON ({error})") from error
-    if not isinstance(config, dict) or config.get("format_version") != FORMAT_VERSION:
-        found = config.get("format_version") if isinstance(config, dict) else None
+    found = config.get("format_version") if isinstance(config, dict) else None
+    if type(found) is not int or found != FORMAT_VERSION:
         raise InputError(
             f"{option} {folder}: format version {found}, this AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import MISSING, fields
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -46,7 +46,7 @@ def fits(value: object, hint: Any) -> bool:
 
 def _is_plain(value: object, hint: Any) -> bool:
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < sys.float_info.max
     if hint is int:
         # As many as a tensor may have of anything.
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63

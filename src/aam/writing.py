@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_TOLD = re.compile(
+    r"(?:os error|errno =) (\d+)|\d+ requested and \d+ written|PytorchStreamWriter failed writing|unexpected pos \d+ vs"
+)
 
 
 @contextmanager
@@ -21,8 +27,23 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield new
         put_in_place(new, path)
+    except Exception as error:
+        if (number := errno_of(error)) is not None:
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
     finally:
         remove(new)
+
+
+def errno_of(error: BaseException | None) -> int | None:
+    """What the system said, in the words of those who were told: h5py, safetensors, NumPy, PyTorch."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        if found := _TOLD.search(str(error)):
+            return int(found[1]) if found[1] else errno.ENOSPC
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -68,5 +89,9 @@ def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some file systems cannot do so for a folder.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)

@@ -191,7 +191,7 @@ def full(runs: Runs) -> dict[str, int]:
     been.
     """
     codes = {}
-    # What does not fit: a checkpoint; the model.
+    # A checkpoint does not fit, its second half, or not even the first file.
     for kilobytes in (100, 60, 1):
         name = f"full-{kilobytes}"
         limit = (resource.RLIMIT_FSIZE, (1024 * kilobytes, resource.RLIM_INFINITY))
@@ -204,6 +204,21 @@ def full(runs: Runs) -> dict[str, int]:
         assert end(runs.start(name, "--resume")) == 0, runs.said(name)
         runs.check(name)
     return codes
+
+
+def signalled_group(runs: Runs) -> int | None:
+    """SIGTERM to every process of a run, as SLURM sends it, of which two make batches."""
+    child = runs.start("group", "--num-workers", "2", minutes=1000, before=os.setpgrp)
+    log = runs.folder / "group" / "aam.log"
+    wait_for(lambda: log.is_file() and "epoch 2/" in log.read_text())
+    # Somewhere in the epoch after it.
+    time.sleep(0.2)
+    os.killpg(child, signal.SIGTERM)
+    code = end(child, 60)
+    assert "Traceback" not in runs.said("group"), runs.said("group")
+    assert end(runs.start("group", "--num-workers", "2", "--resume", minutes=1000), 60) == 0, runs.said("group")
+    runs.check("group")
+    return code
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -222,4 +237,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Runs.prepare(Path(scratch))
         found = {"killed": killed(prepared, given.kills, given.seed), "signalled": signalled(prepared), "full": full(prepared)}
+        found["group"] = {"SIGTERM": signalled_group(prepared)}
         sys.stdout.write(json.dumps(found) + "\n")

@@ -17,4 +17,5 @@ def test_a_run_ends_the_same_whatever_happened_to_it():
     assert found["killed"]["kills"] == 6
     assert found["killed"]["in a save"] > 0
     assert found["signalled"] == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 138}
+    assert found["group"] == {"SIGTERM": 143}
     assert set(found["full"].values()) == {2}

@@ -144,12 +144,25 @@ PASSWORD = qza_bytes(b"x").replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x
 METHOD = qza_bytes(b"x").replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x00\x00\x63")
 DEEP_YAML = "type: " + "[" * 50_000 + "\n"
 
+
+def lying_bomb():
+    """It says that 32 MB are 100 bytes."""
+    content = zip_bytes([ABOUT, ("4b1c/data/feature-table.biom", bytes(2**25))], compression=zipfile.ZIP_DEFLATED)
+    return content.replace((2**25).to_bytes(4, "little"), (100).to_bytes(4, "little"))
+
+
 BAD = {
     "zip bomb": (
         zip_bytes([ABOUT, ("4b1c/data/feature-table.biom", bytes(2**25))], compression=zipfile.ZIP_DEFLATED),
-        r"feature-table.biom would be 0.0336 GB, out of an artifact of 0.03",
+        r"feature-table.biom is beyond 16.8 MB, out of an artifact of 0.03",
     ),
-    "large metadata": (zip_bytes([("4b1c/metadata.yaml", "type: " + "x" * 70_000)]), "metadata.yaml would be"),
+    "zip bomb that lies": (lying_bomb(), "not a QIIME 2 artifact, or a broken one|is beyond 16.8 MB"),
+    "other compression": (
+        zip_bytes([ABOUT, ("4b1c/data/feature-table.biom", bytes(2**25))], compression=zipfile.ZIP_BZIP2),
+        "compressed in a way that QIIME 2 does not use",
+    ),
+    "of another file": (replaced("observation/ids", shape=(4,), dtype="S4", external=[("/etc/hostname", 0, 16)]), "another file"),
+    "large metadata": (zip_bytes([("4b1c/metadata.yaml", "type: " + "x" * 70_000)]), "metadata.yaml is beyond"),
     "deep metadata": (zip_bytes([("4b1c/metadata.yaml", DEEP_YAML)]), r"artifact of type \[\[\["),
     "no type": (zip_bytes([("4b1c/metadata.yaml", "uuid: 4\n")]), "without a type"),
     "upwards": (zip_bytes([("../../etc/passwd", "x"), ABOUT]), "not a QIIME 2 artifact, or a broken one"),

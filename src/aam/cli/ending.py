@@ -13,8 +13,9 @@ from aam.cli.usage import describe
 from aam.errors import InputError, Stopped
 from aam.ranks import by_slurm, by_torchrun, rank
 
-# What a disk says that takes no more.
-_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+# What a disk says that takes no more, and one that may not be used.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
 
 
 def end_of(error: BaseException) -> int:
@@ -24,9 +25,10 @@ def end_of(error: BaseException) -> int:
     if isinstance(error, (InputError, CycloptsError)):
         say(f"error: {describe(error)}")
         return 2
-    if isinstance(error, OSError) and error.errno in _NO_PLACE:
+    if isinstance(error, OSError) and error.errno in (*_FULL, *_CLOSED):
         place = f"{error.filename}: " if error.filename else ""
-        say(f"error: {place}{error.strerror}; what is written is whole: make room, then --resume, or run it again")
+        full = error.errno in _FULL
+        say(f"error: {place}{error.strerror}; {'make room and go on: what is written is whole' if full else 'check the place'}")
         return 2
     if isinstance(error, (KeyboardInterrupt, Stopped)):
         return _stopped(error)

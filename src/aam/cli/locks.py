@@ -27,7 +27,7 @@ def lock(folder: Path) -> None:
         raise InputError(f"--output-dir {folder}: another run is writing there; wait for it, or choose another") from None
     except OSError as error:
         # Some network file systems have none.
-        log.debug("%s is not locked: %s", folder, error)
+        log.warning("%s cannot be locked (%s): see to it that no other run writes there", folder, error.strerror)
     _held[folder] = handle
 
 
@@ -35,3 +35,7 @@ def unlock() -> None:
     """End the locks of this process."""
     while _held:
         os.close(_held.popitem()[1])
+
+
+# A lock lasts as long as anyone has it open: not those who only make batches.
+os.register_at_fork(after_in_child=unlock)

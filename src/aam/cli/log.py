@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 from aam.ranks import by_first, rank
@@ -32,9 +33,20 @@ def set_up_logging() -> None:
     LOGGER.setLevel(logging.INFO if rank() == 0 else logging.ERROR)
 
 
+class _File(logging.FileHandler):
+    """A file that is said to be full once, as an error, and not with a traceback for each line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        error = sys.exc_info()[1]
+        LOGGER.removeHandler(self)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from error
+        super().handleError(record)
+
+
 @by_first
 def log_to_file(path: Path) -> None:
     """Write the package's messages to a file as well, after what it already holds."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _File(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     LOGGER.addHandler(handler)

@@ -20,6 +20,7 @@ from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import tokenize
 from aam.data.simulate import Simulation, simulate
 from aam.distances.unifrac import UniFrac
+from aam.errors import one_line
 from aam.models import SequenceEncoder
 from aam.training.objectives import self_supervised, self_supervised_losses, total_loss
 from aam.training.step import Step
@@ -50,7 +51,7 @@ def run_check(check: Check) -> Found:
     try:
         said = check.run()
     except Exception as error:  # noqa: BLE001 - of whatever kind
-        return Found(False, f"{check.name}: FAILED, {type(error).__name__}: {error}")
+        return Found(False, f"{check.name}: FAILED, {type(error).__name__}: {one_line(error)}")
     return Found(True, f"{check.name}: ok, {said}, {time.perf_counter() - begin:.1f} s")
 
 

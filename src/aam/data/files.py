@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import re
 import zipfile
 import zlib
@@ -15,7 +14,7 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ZIP_SIGNATURE = b"PK\x03\x04"
 # Deflate makes at most 1,032 bytes of one; what is real makes ten of one, and what is small does no harm.
 MOST_EXPANSION, HARMLESS = 200, 2**24
-_METADATA_BYTES = 2**16
+_METADATA_BYTES, _PIECE = 2**16, 2**20
 _TYPE = re.compile(r"^type:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
 
 
@@ -44,13 +43,22 @@ def read_qza(content: bytes, path: Path, semantic_type: str, member: str) -> byt
             return _bounded(archive, f"{root}/data/{member}", path, max(HARMLESS, MOST_EXPANSION * len(content)))
     except InputError:
         raise
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, LookupError, ValueError, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, OSError, RuntimeError) as error:
         # Among them a password, an unknown compression, and text that is no UTF-8.
         raise InputError(f"{path}: not a QIIME 2 artifact, or a broken one ({one_line(error)}); is the file complete?") from error
 
 
 def _bounded(archive: zipfile.ZipFile, name: str, path: Path, most: int) -> bytes:
-    size = archive.getinfo(name).file_size
-    if size > most:
-        raise InputError(f"{path}: {name} would be {size / 1e9:.3g} GB, out of an artifact of {path.stat().st_size / 1e6:.3g} MB")
-    return archive.read(name)
+    entry = archive.getinfo(name)
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed in a way that QIIME 2 does not use")
+    # What the entry says of its size may be untrue, and a whole read would believe it afterwards only.
+    parts, size = [], 0
+    with archive.open(entry) as member:
+        while part := member.read(_PIECE):
+            parts.append(part)
+            size += len(part)
+            if size > most:
+                whole = path.stat().st_size / 1e6
+                raise InputError(f"{path}: {name} is beyond {most / 1e6:.3g} MB, out of an artifact of {whole:.3g} MB")
+    return b"".join(parts)

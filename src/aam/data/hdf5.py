@@ -14,20 +14,24 @@ from typing import NoReturn
 
 import h5py
 
-from aam.data.files import HARMLESS, MOST_EXPANSION
+from aam.data.files import HARMLESS
 from aam.errors import InputError, one_line
 
 # Of the processor, not of the clock: a slow disk is no fault. Of what the file's own size explains, many times over.
 _SECONDS, _SECONDS_PER_MB = 3, 2
 _BYTES, _BYTES_PER_BYTE = 2 * 2**30, 100
+# Counts that are all the same are packed as well as deflate can.
+_EXPANSION = 1_100
 _FORKS = sys.platform == "linux"
 
 
 def bounded(handle: h5py.File, name: str, path: Path, dimensions: int = 1) -> h5py.Dataset:
     """A dataset, which is no larger than so many bytes of the file may hold. InputError for another; KeyError for none."""
     dataset = handle[name]
+    if dataset.external or dataset.is_virtual or dataset.file != handle.file:
+        raise InputError(f"{path}: {name} lies in another file; only what is in this one is read")
     size = dataset.size * dataset.dtype.itemsize
-    if dataset.ndim != dimensions or size > max(HARMLESS, MOST_EXPANSION * dataset.id.get_storage_size()):
+    if dataset.ndim != dimensions or size > max(HARMLESS, _EXPANSION * dataset.id.get_storage_size()):
         raise InputError(f"{path}: broken HDF5 file ({name} claims {dataset.size:,} values); is the file complete?")
     return dataset
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -17,6 +18,8 @@ from aam.together import share, world
 
 log = logging.getLogger(__name__)
 
+# Ctrl-C; what SLURM and others send before they kill; what SLURM is asked to send (--signal=USR1@60) a while before that.
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # Whether a batch of so many distinct ASVs, samples and ASVs in the largest of them may be made.
 Fits = Callable[[int, int, int], bool]
 # Rows in a random order.
@@ -174,12 +177,19 @@ class ResumableBatches(Sampler[list[Key]]):
         return len(self.batches)
 
     def __iter__(self) -> Iterator[list[Key]]:
+        # Not before the first is asked for: loaders with workers make an iterator too many.
         first, self.first = self.first, 0
-        return islice(self.batches, first, None)
+        yield from islice(self.batches, first, None)
 
     def together(self, number: int) -> list[Key]:
         """The samples of all ranks in a batch of this epoch."""
         return self.batches.together()[number]
+
+
+def _leave_signals(worker: int) -> None:
+    """In a process that makes batches: the one that learns from them saves, and then ends it."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Loader(DataLoader[Any]):
@@ -189,7 +199,7 @@ class Loader(DataLoader[Any]):
     """
 
     def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, ids: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(dataset, batch_sampler=batches, **kwargs)
+        super().__init__(dataset, batch_sampler=batches, worker_init_fn=_leave_signals, **kwargs)
         self.batches, self.ids = batches, ids
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]

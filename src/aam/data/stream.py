@@ -44,7 +44,7 @@ class TableFile:
         try:
             with h5py.File(self.path) as handle:
                 part = read_samples(handle, self.index, first, end)
-        except (OSError, KeyError, RuntimeError) as error:
+        except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(f"{self.path}: cannot be read any more ({one_line(error)}); was it changed or removed?") from error
         whole = sparse.csr_array((part.data, self.columns[part.indices], part.indptr), shape=(end - first, n_columns))
         whole.sort_indices()

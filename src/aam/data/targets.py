@@ -28,6 +28,10 @@ class RegressionTarget:
     shift: float
     scale: float
 
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"scale {self.scale} of a target")
+
     @classmethod
     def fit(cls, values: np.ndarray, transform: TransformName) -> RegressionTarget:
         """Fit to the training samples' values, float [N]. InputError when they are all equal, or negative with log-zscore."""

@@ -23,7 +23,7 @@ from aam.errors import InputError
 from aam.ranks import nodes
 from aam.together import world
 from aam.training.callbacks import EpochLine, ValidationPlots
-from aam.training.checkpoints import Checkpoints, newest
+from aam.training.checkpoints import CheckpointFiles, Checkpoints, newest
 from aam.training.learning_rate import find_learning_rate
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule
@@ -135,6 +135,8 @@ def _step_options(options: FitOptions, compute: TrainComputeOptions) -> dict[str
         "devices": world() // nodes(),
         "num_nodes": nodes(),
         "strategy": _strategy(compute),
+        # What is sharded is written by its strategy.
+        "plugins": [] if compute.strategy == "fsdp" and world() > 1 else [CheckpointFiles()],
         # Samples are shared out by `RankBatchSampler`.
         "use_distributed_sampler": False,
     }
@@ -186,7 +188,9 @@ def fit(
     fitted = copy.deepcopy(module) if sharded else module
     if sharded:
         release(module)
-    last = newest(checkpoints.folder, "last") if resume and any(checkpoints.folder.glob("last*.ckpt")) else None
+    last = (
+        newest(checkpoints.folder, "last", module.state_dict()) if resume and any(checkpoints.folder.glob("last*.ckpt")) else None
+    )
     if options.find_lr and last is None:
         module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))
     # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
@@ -195,7 +199,7 @@ def fit(
     best_value = checkpoints.best_value
     if best_value is None:
         raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
-    best = newest(checkpoints.folder, "best")
+    best = newest(checkpoints.folder, "best", module.state_dict())
     if sharded:
         epoch = load_whole(module, best)
     else:

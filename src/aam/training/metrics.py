@@ -22,19 +22,16 @@ class Reservoir(Metric):
     full_state_update = False
     keys: Tensor
     points: Tensor
-    seen: Tensor
 
     def __init__(self, size: int = RESERVOIR_SIZE, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = size
         self.add_state("keys", torch.zeros(0), dist_reduce_fx="cat")
-        self.add_state("seen", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("points", torch.zeros(0, 2), dist_reduce_fx="cat")
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
-        # By the points seen so far: the same keys in every epoch, and so in a resumed run.
-        generator = torch.Generator().manual_seed(int(self.seen))
-        self.seen = self.seen + len(true)
+        # By the number of the update: the same keys in every epoch, and so in a resumed run.
+        generator = torch.Generator().manual_seed(self.update_count)
         keys = torch.rand(len(true), generator=generator).to(self.keys.device)
         keys = torch.cat([self.keys, keys])
         points = torch.cat([self.points, torch.stack([predicted.float(), true.float()], dim=1)])
@@ -71,8 +68,9 @@ def running_state(module: nn.Module) -> dict[str, dict[str, Tensor]]:
     state = {}
     for name, metric in module.named_modules():
         if isinstance(metric, Metric) and metric.update_called:
-            own = {key: torch.as_tensor(value) for key, value in metric.metric_state.items()}
-            state[name] = {key: total(value) if metric.sync_on_compute else value for key, value in own.items()}
+            states = {key: torch.as_tensor(value) for key, value in metric.metric_state.items()}
+            whole = {key: total(value) if metric.sync_on_compute else value for key, value in states.items()}
+            state[name] = {"updates": torch.tensor(metric.update_count), **whole}
     return state
 
 
@@ -81,10 +79,10 @@ def restore_running(module: nn.Module, state: Mapping[str, Mapping[str, Tensor]]
     for name, values in state.items():
         metric = module.get_submodule(name)
         assert isinstance(metric, Metric)
-        metric._update_count = 1
+        metric._update_count = int(values["updates"])
         if rank() == 0 or not metric.sync_on_compute:
-            for key, value in values.items():
-                setattr(metric, key, value.to(metric.device))
+            for key in values.keys() - {"updates"}:
+                setattr(metric, key, values[key].to(metric.device))
 
 
 class PairedMetrics(Metric):
