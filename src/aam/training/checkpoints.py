@@ -92,7 +92,7 @@ class Checkpoints(Checkpoint):
         if self.asked:
             return
         self.asked, self.asked_at = number, time.monotonic()
-        log.info("%s: stopping after this step; once more to stop at once", signal.Signals(number).name)
+        log.info("%s: stopping after this step; again in a few seconds to stop at once", signal.Signals(number).name)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
