@@ -184,7 +184,7 @@ def test_columns_follow_the_ids_asked_for(metadata):
     assert numeric_column(pd.DataFrame({"a": ["5", " 6.5 "]}, index=["x", "y"]), "a", ("y", "x")).tolist() == [6.5, 5]
 
 
-@pytest.mark.parametrize("value", ["many", "inf", "nan", "5 years"])
+@pytest.mark.parametrize("value", ["many", "inf", "nan", "5 years", "2026-11-23", "23.11.2026"])
 def test_first_value_that_is_no_number_is_named(value):
     frame = pd.DataFrame({"age": ["5", value, "x"]}, index=["a", "b", "c"])
     with pytest.raises(InputError, match=f"column age: '{value}' of sample b is not a finite number; .*--classifier"):

@@ -13,6 +13,7 @@ from aam.data.dataset import SampleDataset
 from aam.data.phylogeny import Phylogeny
 from aam.data.sampler import EpochSampler
 from aam.data.simulate import simulate, write_simulation
+from aam.data.simulate_large import simulate_to_disk
 from aam.data.stream import StreamedCounts, asvs_per_sample, open_tables, shuffled, stretches, used_columns
 from aam.data.table import FeatureTable, put_together, read_table
 from aam.distances.matrix import require_reads_on_tree
@@ -162,3 +163,16 @@ def test_empty_samples_are_left_out_when_asked(tmp_path):
     kept = open_tables([tmp_path / "table.biom"], ignore_missing=True)
     assert kept.sample_ids == ("a", "c")
     np.testing.assert_array_equal(kept.counts[[1, 0]].toarray(), [[2, 3], [1, 0]])
+
+
+def test_a_table_that_vanishes_or_is_replaced_is_named(folders, tmp_path):
+    path = tmp_path / "table.biom"
+    path.write_bytes((folders[0] / "table.biom").read_bytes())
+    counts = open_tables([path]).counts
+    simulate_to_disk(tmp_path / "other", 3, 8, 20, 30)
+    path.write_bytes((tmp_path / "other" / "table.biom").read_bytes())
+    with pytest.raises(InputError, match=r"table.biom: cannot be read any more .*changed or removed"):
+        counts[[3]]
+    path.unlink()
+    with pytest.raises(InputError, match=r"table.biom: cannot be read any more .*changed or removed"):
+        counts[[3]]
