@@ -13,7 +13,7 @@ from aam.cli.ending import end_of
 from aam.cli.help import ShortHelp
 from aam.cli.launch import run_ranks
 from aam.cli.locks import unlock
-from aam.cli.log import set_up_logging
+from aam.cli.log import end_file_logs, set_up_logging
 from aam.errors import InputError, Stopped
 from aam.ranks import NeedsRanks
 
@@ -61,5 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, CycloptsError, OSError, RuntimeError, Stopped, KeyboardInterrupt) as error:
         return end_of(error)
     finally:
+        end_file_logs()
         unlock()
     return 0

@@ -44,6 +44,13 @@ class _File(logging.FileHandler):
         super().handleError(record)
 
 
+def end_file_logs() -> None:
+    """Close the files of this process's runs."""
+    for handler in [handler for handler in LOGGER.handlers if isinstance(handler, _File)]:
+        LOGGER.removeHandler(handler)
+        handler.close()
+
+
 @by_first
 def log_to_file(path: Path) -> None:
     """Write the package's messages to a file as well, after what it already holds."""
