@@ -25,14 +25,22 @@ def whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     remove(new)
     try:
-        yield new
-        put_in_place(new, path)
+        with disk_errors(path):
+            yield new
+            put_in_place(new, path)
+    finally:
+        remove(new)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """What the disk refuses while `path` is written is an OSError that names it, whoever was told."""
+    try:
+        yield
     except Exception as error:
         if (number := errno_of(error)) is not None:
             raise OSError(number, os.strerror(number), str(path)) from error
         raise
-    finally:
-        remove(new)
 
 
 def errno_of(error: BaseException | None) -> int | None:

@@ -21,7 +21,7 @@ from biom.err import errstate
 from biom.exception import BiomException
 from scipy import sparse
 
-from aam.data.hdf5 import bounded, try_first
+from aam.data.hdf5 import bounded, read_texts, try_first
 from aam.errors import InputError, one_line
 
 _MATRIX = "sample/matrix"
@@ -53,7 +53,7 @@ def reading(path: Path) -> Iterator[None]:
 def index_of(handle: h5py.File, path: Path) -> BiomIndex:
     """Read where samples begin and the ids, and check that the parts fit together. To be called within `reading`."""
     starts = bounded(handle, f"{_MATRIX}/indptr", path)[:].astype(np.int64)
-    features, samples = (tuple(map(_text, bounded(handle, f"{axis}/ids", path)[:])) for axis in ("observation", "sample"))
+    features, samples = (read_texts(handle, f"{axis}/ids", path) for axis in ("observation", "sample"))
     indices, data = (bounded(handle, f"{_MATRIX}/{name}", path) for name in ("indices", "data"))
     fit = len(starts) == len(samples) + 1 and starts[0] == 0 and (np.diff(starts) >= 0).all()
     if not fit or indices.shape != data.shape or indices.shape != (starts[-1],):
@@ -114,7 +114,3 @@ def read_json(content: bytes, path: Path) -> tuple[Any, tuple[str, ...], tuple[s
         with errstate(obsdup="ignore", sampdup="ignore"):
             table = Table.from_json(document)
         return table.matrix_data, tuple(map(str, table.ids("observation"))), tuple(map(str, table.ids()))
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode("utf-8") if isinstance(name, bytes) else str(name)

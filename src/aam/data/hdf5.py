@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -36,6 +37,11 @@ def bounded(handle: h5py.File, name: str, path: Path, dimensions: int = 1) -> h5
     return dataset
 
 
+def read_texts(handle: h5py.File, name: str, path: Path) -> tuple[str, ...]:
+    """A dataset of texts, with the same errors."""
+    return tuple(text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in bounded(handle, name, path)[:])
+
+
 def try_first(read: Callable[[], object], path: Path, size: int) -> None:
     """Read a file of `size` bytes for nothing. InputError with what went wrong; without one, `read` will end here as it did there.
 
@@ -50,17 +56,24 @@ def try_first(read: Callable[[], object], path: Path, size: int) -> None:
     if child == 0:
         _read_and_end(read, said, path, size)
     os.close(said)
-    with os.fdopen(heard, encoding="utf-8") as pipe:
-        message = pipe.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        with os.fdopen(heard, encoding="utf-8") as pipe:
+            message = pipe.read()
+    except BaseException:
+        # Ctrl-C: nobody waits for it any more.
+        os.kill(child, signal.SIGKILL)
+        raise
+    finally:
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if message:
         raise InputError(message)
     if status != 0:
-        raise InputError(f"{path}: broken HDF5 file (its library came to no end, signal {-status}); is the file complete?")
+        end = f"signal {-status}" if status < 0 else f"exit code {status}"
+        raise InputError(f"{path}: broken HDF5 file (its library came to no end, {end}); is the file complete?")
 
 
 def _read_and_end(read: Callable[[], object], said: int, path: Path, size: int) -> NoReturn:
-    message = ""
+    message, code = "", 1
     try:
         seconds = _SECONDS + _SECONDS_PER_MB * (size >> 20)
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
@@ -70,9 +83,10 @@ def _read_and_end(read: Callable[[], object], said: int, path: Path, size: int) 
         resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         read()
+        code = 0
     except Exception as error:  # noqa: BLE001 - whatever it is, the file is not read
         broken = f"{path}: broken HDF5 file ({one_line(error) or type(error).__name__}); is the file complete?"
         message = str(error) if isinstance(error, InputError) else broken
     finally:
         os.write(said, message.encode("utf-8", "replace")[:60_000])
-        os._exit(0)
+        os._exit(code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,12 +13,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aam.errors import InputError
 from aam.ranks import rank
+from aam.stops import leave_signals_to_parent
 from aam.together import share, world
 
 log = logging.getLogger(__name__)
 
-# Ctrl-C; what SLURM and others send before they kill; what SLURM is asked to send (--signal=USR1@60) a while before that.
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # Whether a batch of so many distinct ASVs, samples and ASVs in the largest of them may be made.
 Fits = Callable[[int, int, int], bool]
 # Rows in a random order.
@@ -186,10 +184,8 @@ class ResumableBatches(Sampler[list[Key]]):
         return self.batches.together()[number]
 
 
-def _leave_signals(worker: int) -> None:
-    """In a process that makes batches: the one that learns from them saves, and then ends it."""
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+def _begin_worker(worker: int) -> None:
+    leave_signals_to_parent()
 
 
 class Loader(DataLoader[Any]):
@@ -199,7 +195,7 @@ class Loader(DataLoader[Any]):
     """
 
     def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, ids: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(dataset, batch_sampler=batches, worker_init_fn=_leave_signals, **kwargs)
+        super().__init__(dataset, batch_sampler=batches, worker_init_fn=_begin_worker, **kwargs)
         self.batches, self.ids = batches, ids
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aam.data.hdf5 import bounded, try_first
+from aam.data.hdf5 import bounded, read_texts, try_first
 from aam.errors import InputError, first_few, one_line
 from aam.writing import whole, write_text
 
@@ -90,8 +90,7 @@ def _read_hdf5(path: Path) -> tuple[list[str], np.ndarray]:
         with h5py.File(path) as handle:
             # unifrac-binaries numbers the matrices when it subsamples several times.
             name = "matrix" if "matrix" in handle else "matrix:0"
-            ids = [item.decode() if isinstance(item, bytes) else str(item) for item in bounded(handle, "order", path)[:]]
-            return ids, bounded(handle, name, path, dimensions=2)[:]
+            return list(read_texts(handle, "order", path)), bounded(handle, name, path, dimensions=2)[:]
 
     try_first(read, path, path.stat().st_size)
     return read()

@@ -14,7 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, RichProgressBar
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
 from aam.config import BestMetric, FitOptions, TrainComputeOptions
@@ -23,11 +23,12 @@ from aam.errors import InputError
 from aam.ranks import nodes
 from aam.together import world
 from aam.training.callbacks import EpochLine, ValidationPlots
-from aam.training.checkpoints import CheckpointFiles, Checkpoints, newest
+from aam.training.checkpoint_files import CheckpointFiles, newest
+from aam.training.checkpoints import Checkpoints
 from aam.training.learning_rate import find_learning_rate
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule
-from aam.training.sharded import load_whole, release
+from aam.training.sharded import Sharded, load_whole, release
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ def _strategy(compute: TrainComputeOptions) -> Strategy | str:
     if world() == 1:
         return "auto"
     if compute.strategy == "fsdp":
-        return ModelParallelStrategy(data_parallel_size=world(), tensor_parallel_size=1)
+        return Sharded()
     # Buffers are a tree, the same on every rank.
     return DDPStrategy(broadcast_buffers=False)
 
@@ -183,14 +184,13 @@ def fit(
     options, (train, val) = module.fit_options, loaders
     quiet_lightning()
     trainer, checkpoints, lines = _trainer(options, compute, train, folder, monitor)
-    sharded = isinstance(trainer.strategy, ModelParallelStrategy)
+    sharded = isinstance(trainer.strategy, Sharded)
     # What is sharded cannot be put together again in place.
     fitted = copy.deepcopy(module) if sharded else module
     if sharded:
         release(module)
-    last = (
-        newest(checkpoints.folder, "last", module.state_dict()) if resume and any(checkpoints.folder.glob("last*.ckpt")) else None
-    )
+    written = folder / "checkpoints"
+    last = newest(written, "last", module.state_dict()) if resume and any(written.glob("last*.ckpt")) else None
     if options.find_lr and last is None:
         module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))
     # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
@@ -199,7 +199,7 @@ def fit(
     best_value = checkpoints.best_value
     if best_value is None:
         raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
-    best = newest(checkpoints.folder, "best", module.state_dict())
+    best = newest(written, "best", module.state_dict())
     if sharded:
         epoch = load_whole(module, best)
     else:

@@ -43,6 +43,7 @@ def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, 
     for part in module.modules():
         if isinstance(part, Metric):
             part.reset()  # they saw losses at every rate
+    module.first_bad.fill_(-1)
     rates, losses = (np.array(finder.results[name]) for name in ("lr", "loss"))
     chosen = steepest(rates, losses)
     save(_plot(rates, losses, chosen), folder / "plots" / "learning_rate.png")

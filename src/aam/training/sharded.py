@@ -6,15 +6,23 @@ Each transformer layer is put together when it runs and taken apart afterwards; 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
-from torch import nn
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_map
 
 from aam.models.transformer import TransformerLayer
+from aam.ranks import rank
+from aam.together import wait, world
+from aam.writing import flush
 
 
 def shard(module: nn.Module, steps: tuple[str, ...], mesh: DeviceMesh) -> None:
@@ -34,9 +42,86 @@ def release(module: nn.Module) -> None:
         parameter.data = parameter.data.new_zeros(1).expand(parameter.shape)
 
 
+class Sharded(ModelParallelStrategy):
+    """Every rank writes its part of a checkpoint as a file in a folder, as all checkpoints are written, and reads it again.
+    PyTorch's own format for parts has a pickle for an index, which can run anything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(data_parallel_size=world(), tensor_parallel_size=1)
+
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        # By `load_optimizer_state_dict`.
+        return True
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        assert self.model is not None
+        return tree_map(_part, self.model.state_dict())
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        return tree_map(_part, optimizer.state_dict())
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: object = None) -> None:
+        if rank() == 0:
+            Path(filepath).mkdir()
+        wait()
+        part = Path(filepath) / f"{rank():05d}-of-{world():05d}.ckpt"
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+        flush(part)
+        wait()
+
+    def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
+        return read_parts(Path(checkpoint_path))[rank()]
+
+    @torch.no_grad()
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        assert self.model is not None
+        for name, value in self.model.state_dict().items():
+            (value.to_local() if isinstance(value, DTensor) else value).copy_(checkpoint["state_dict"][name])
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            # Moments are parts as their parameter is one; the number of steps is not.
+            state = {
+                place: {key: _part_like(learned[place], value) if value.ndim else value for key, value in kept.items()}
+                for place, kept in saved["state"].items()
+            }
+            optimizer.load_state_dict({**saved, "state": state})
+
+
+def read_parts(folder: Path) -> list[dict[str, Any]]:
+    """The parts that all ranks wrote of a checkpoint, not yet in memory. ValueError where one is missing."""
+    files = sorted(folder.glob("*.ckpt"))
+    if [file.name for file in files] != [f"{number:05d}-of-{len(files):05d}.ckpt" for number in range(len(files))] or not files:
+        raise ValueError("a part is missing")
+    return [torch.load(file, map_location="cpu", weights_only=True, mmap=True) for file in files]
+
+
+def whole_shape(parts: list[Tensor], shape: torch.Size) -> torch.Size:
+    """That of parts put together; of one that all ranks have whole, as they have a buffer, its own. `shape`: what it should be."""
+    if parts[0].shape == shape:
+        return shape
+    return torch.Size((sum(len(part) for part in parts), *parts[0].shape[1:]))
+
+
 def load_whole(module: nn.Module, folder: Path) -> int:
     """Load a checkpoint that ranks wrote a part each of into a module that is not sharded, even if it was released; its epoch."""
-    state = {name: torch.empty(value.shape, dtype=value.dtype) for name, value in module.state_dict().items()}
-    dcp.load({"state_dict": state}, checkpoint_id=folder)
+    parts = read_parts(folder)
+    learned = {name for name, _ in module.named_parameters()}
+    tensors = {name: [part["state_dict"][name] for part in parts] for name in parts[0]["state_dict"]}
+    state = {name: torch.cat(values) if name in learned else values[0].clone() for name, values in tensors.items()}
     module.load_state_dict(state, assign=True)
-    return int(torch.load(folder / "meta.pt", map_location="cpu", weights_only=True)["epoch"])
+    return int(parts[0]["epoch"])
+
+
+def _part(value: object) -> object:
+    """What this rank holds."""
+    return value.to_local().cpu() if isinstance(value, DTensor) else value
+
+
+def _part_like(whole: DTensor, part: Tensor) -> DTensor:
+    part = part.to(whole.device)
+    return DTensor.from_local(part, whole.device_mesh, whole.placements, shape=whole.shape, stride=whole.stride())

@@ -1,0 +1,60 @@
+"""Signals that ask a run to stop: it saves after the step that it is in, and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aam.errors import Stopped
+from aam.ranks import rank
+
+# Ctrl-C; what SLURM and others send before they kill; what SLURM is asked to send (--signal=USR1@60) a while before that.
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# SLURM and a launcher may both tell a process of the same event.
+_SAME_SIGNAL_SECONDS = 3.0
+
+
+class Stops:
+    """Takes note of the first signal that came while it listened: `asked`, or 0. A second one, seconds later, raises `Stopped`,
+    which says whether anything is `saved`.
+    """
+
+    def __init__(self, saved: Callable[[], bool]) -> None:
+        self.saved = saved
+        self.asked, self._asked_at = 0, 0.0
+        self._handlers: dict[int, Any] = {}
+
+    def listen(self) -> None:
+        """From now on, until `leave`; in the main thread, as Python has it."""
+        if threading.current_thread() is threading.main_thread():
+            # One that is ignored, as Ctrl-C is in the background, stays so.
+            heard = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+            self._handlers = {number: signal.signal(number, self._ask) for number in heard}
+
+    def leave(self) -> None:
+        """Let signals do what they did before."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked and time.monotonic() - self._asked_at > _SAME_SIGNAL_SECONDS:
+            raise Stopped(number, self.saved())
+        if self.asked:
+            return
+        self.asked, self._asked_at = number, time.monotonic()
+        if rank() == 0:
+            # Not by the log: the signal may have come while it was writing, and it cannot be entered twice.
+            line = f"\n{signal.Signals(number).name}: stopping after this step; again in a few seconds to stop at once\n"
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line.encode())
+
+
+def leave_signals_to_parent() -> None:
+    """In a process that makes batches: the one that learns from them saves, and then ends it."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)

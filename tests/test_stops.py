@@ -1,0 +1,68 @@
+"""Signals heard between the steps of a run; whole runs that are stopped are in cli/test_crashes.py."""
+
+import io
+import logging
+import signal
+
+import pytest
+
+from aam import stops
+from aam.errors import Stopped
+from aam.stops import Stops
+
+
+@pytest.fixture
+def listening():
+    heard = Stops(saved=lambda: True)
+    heard.listen()
+    yield heard
+    heard.leave()
+
+
+class Interrupted(io.RawIOBase):
+    """A file during whose writing a signal comes."""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        signal.raise_signal(signal.SIGINT)
+        return len(data)
+
+
+def test_a_signal_while_the_log_is_written(listening, capfd):
+    """Python's buffers cannot be entered twice, and a log that fails prints a traceback."""
+    log = logging.getLogger("test_stops")
+    log.propagate = False
+    handler = logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Interrupted())))
+    log.addHandler(handler)
+    log.warning("a line")
+    log.removeHandler(handler)
+    assert listening.asked == signal.SIGINT
+    assert capfd.readouterr().err == "\nSIGINT: stopping after this step; again in a few seconds to stop at once\n"
+
+
+def test_the_same_event_told_twice_is_one(listening, monkeypatch):
+    signal.raise_signal(signal.SIGUSR1)
+    signal.raise_signal(signal.SIGTERM)
+    assert listening.asked == signal.SIGUSR1
+    monkeypatch.setattr(stops, "_SAME_SIGNAL_SECONDS", 0.0)
+    with pytest.raises(Stopped) as stopped:
+        signal.raise_signal(signal.SIGTERM)
+    assert (stopped.value.number, stopped.value.saved) == (signal.SIGTERM, True)
+
+
+def test_what_is_ignored_stays_so_and_others_come_back():
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        heard = Stops(saved=lambda: False)
+        heard.listen()
+        signal.raise_signal(signal.SIGINT)
+        assert heard.asked == 0
+        assert signal.getsignal(signal.SIGTERM) == heard._ask
+        heard.leave()
+        assert signal.getsignal(signal.SIGTERM) is earlier[signal.SIGTERM]
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
