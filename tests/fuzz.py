@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 
 import h5py
 import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
 
-from aam.artifact import ModelInfo, load_model, save_model
+from aam.artifact import load_model
 from aam.cli.config_file import refuse_change, write_config
 from aam.cli.pretrain import PretrainConfig
-from aam.config import ModelOptions, OutputOptions, ReadOptions, TableOptions
+from aam.config import OutputOptions, TableOptions
 from aam.data import hdf5
 from aam.data.metadata import read_metadata
 from aam.data.newick import read_nodes
@@ -30,8 +35,8 @@ from aam.data.sequences import read_sequences
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, read_table
 from aam.distances.precomputed import read_distances, write_distances
+from aam.ensemble.saved import load_ensemble
 from aam.errors import InputError
-from aam.models import SequenceEncoder
 from tests.data.test_table import FORMATS, qza_bytes
 
 _FILE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)) / "input"
@@ -39,6 +44,7 @@ _GUIDES = (
     "aam.data",
     "aam.schema",
     "aam.artifact",
+    "aam.ensemble",
     "aam.distances",
     "aam.cli.config_file",
     "biom",
@@ -46,7 +52,11 @@ _GUIDES = (
     "yaml",
     "zipfile",
 )
-_MODEL = ModelOptions(embedding_dim=8, attention_heads=2, attention_layers=1)
+_RELEASED = max(Path(__file__).with_name("released").iterdir())
+# Three nodes, one root, two ASVs, one output; feature, threshold, left, right, value, roots, start, kept, learned, outputs, link.
+_FOREST = bytes([3, 1, 2, 1, *(0, 255, 255), *(1, 0, 0), *(1, 0, 0), *(2, 0, 0), *(1, 2, 3), 0, 0, *(0, 1), 0, 1, 0])
+# Of an ensemble, whatever its members.
+_SHARED = ("words", "familiar")
 
 
 def of_file(read: Callable[[Path], object], suffix: str = "") -> Callable[[bytes], object]:
@@ -126,22 +136,67 @@ def config_file(path: Path) -> None:
 class Folder:
     """A model folder, one of whose files is what the fuzzer says."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Path, load: Callable[[Path], object]) -> None:
         self.path = Path(tempfile.mkdtemp(dir=_FILE.parent)) / "model"
-        encoder = SequenceEncoder(_MODEL, 20)
-        save_model(self.path, encoder, ModelInfo(_MODEL, ReadOptions(max_bp=20), "unweighted", None, ("s1",), {}))
+        self.load = load
+        shutil.copytree(source, self.path)
 
-    def of(self, name: str) -> Callable[[bytes], object]:
+    def of(self, name: str, after: bytes = b"") -> Callable[[bytes], object]:
+        """`after`: what always follows."""
         original = (self.path / name).read_bytes()
 
         def run(content: bytes) -> None:
-            (self.path / name).write_bytes(content)
+            (self.path / name).write_bytes(content + after)
             try:
-                load_model(self.path)
+                self.load(self.path)
             finally:
                 (self.path / name).write_bytes(original)
 
         return run
+
+
+def ensemble(path: Path) -> None:
+    """It is loaded, and then predicts."""
+    loaded = load_ensemble(path)
+    if loaded is None:
+        return
+    sequences = ["ACGTTGCAAC", *loaded.ensemble.catalogue.sequences]
+    tokens = np.where(np.arange(11) == 0, 1, np.random.default_rng(0).integers(2, 6, (len(sequences), 11))).astype(np.uint8)
+    counts = sparse.csr_array(np.tile(1 + np.arange(len(sequences)), (3, 1)))
+    seen = loaded.ensemble.catalogue.see(counts, tokens)
+    seen = replace(seen, identity=np.arange(len(sequences)))
+    assert np.isfinite(loaded.ensemble.predict(seen, np.arange(3))).all()
+    assert np.isfinite(loaded.familiar.distances(seen)).all()
+
+
+def header(path: Path) -> bytes:
+    """What stands before the numbers of a safetensors file."""
+    content = path.read_bytes()
+    return content[: 8 + int.from_bytes(content[:8], "little")]
+
+
+def trees(folder: Folder) -> Callable[[bytes], object]:
+    """An ensemble of a forest, whose arrays are made of `content`."""
+    arrays = {name: array for name, array in load_file(folder.path / "model.safetensors").items() if name.split(".")[0] in _SHARED}
+    config = json.loads((folder.path / "config.json").read_text())
+    config["ensemble"] |= {"members": {"forest": 1}, "weights": {"forest": 1.0}}
+    (folder.path / "config.json").write_text(json.dumps(config))
+
+    def run(content: bytes) -> None:
+        about, numbers = content[:4].ljust(4, b"\0"), np.frombuffer(content[4:], dtype=np.int8)
+        nodes, roots, kept, learned = about[0] % 8, about[1] % 4, about[2] % 8, about[3] % 4
+        sizes = {"feature": nodes, "threshold": nodes, "left": nodes, "right": nodes, "value": nodes, "roots": roots, "start": 1}
+        sizes |= {"kept": kept, "learned": learned, "outputs": 1, "link": 1}
+        ends = np.cumsum([0, *sizes.values()])
+        made = {name: numbers[first:end] for name, first, end in zip(sizes, ends, ends[1:], strict=False)}
+        made["threshold"], made["start"] = made["threshold"].astype(np.float64), made["start"].astype(np.float64)
+        made["value"] = made["value"].astype(np.float64)[:, None]
+        made["outputs"], made["link"] = (made[name].reshape(()) if made[name].size else made[name] for name in ("outputs", "link"))
+        made = {f"forest.0.{name}": value for name, value in made.items()}
+        save_file(arrays | made, folder.path / "model.safetensors")
+        folder.load(folder.path)
+
+    return run
 
 
 def written(write: Callable[[Path], object], suffix: str = "") -> bytes:
@@ -159,7 +214,10 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     fasta = b">a first\nACGT\nRYN\n>b\nacgu\n"
     text = b'sample-id\tage\tsite\n#q2:types\tnumeric\tcategorical\ns1\t1.5\tgut\ns2\tnot provided\t"a\tb"\n'
     config = PretrainConfig(data=TableOptions(table=Path("t")), output=OutputOptions(output_dir=Path("o")))
-    folder = Folder()
+    encoder, number, classes = (Folder(_RELEASED / name, load_model) for name in ("encoder", "number", "classes"))
+    several = Folder(_RELEASED / "ensemble", ensemble)
+    weights = (several.path / "model.safetensors").read_bytes()
+    first = header(several.path / "model.safetensors")
     formats = {suffix: written(lambda path: write_distances(path, square, ("a", "b", "c")), suffix) for suffix in (".h5", ".tsv")}
     return {
         "table": (of_file(table), [content for name, content in tables.items() if name not in ("hdf5", "qza")]),
@@ -172,8 +230,16 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         "matrix-h5": (of_file(distances, ".h5"), [formats[".h5"]]),
         "matrix-tsv": (of_file(distances, ".tsv"), [formats[".tsv"]]),
         "config": (of_file(config_file), [written(lambda path: write_config(path, config))]),
-        "model-config": (folder.of("config.json"), [(folder.path / "config.json").read_bytes()]),
-        "model-weights": (folder.of("model.safetensors"), [(folder.path / "model.safetensors").read_bytes()]),
+        "encoder-config": (encoder.of("config.json"), [(encoder.path / "config.json").read_bytes()]),
+        "encoder-weights": (encoder.of("model.safetensors"), [(encoder.path / "model.safetensors").read_bytes()]),
+        "number-config": (number.of("config.json"), [(number.path / "config.json").read_bytes()]),
+        "classes-config": (classes.of("config.json"), [(classes.path / "config.json").read_bytes()]),
+        "ensemble-config": (several.of("config.json"), [(several.path / "config.json").read_bytes()]),
+        "ensemble-weights": (several.of("model.safetensors", weights[len(first) :]), [first]),
+        "ensemble-trees": (
+            trees(Folder(several.path, ensemble)),
+            [_FOREST],
+        ),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -51,7 +50,7 @@ class Stops:
         if rank() == 0:
             # Not by the log: the signal may have come while it was writing, and it cannot be entered twice.
             line = f"\n{signal.Signals(number).name}: stopping after this step; again in a few seconds to stop at once\n"
-            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line.encode())
+            os.write(2, line.encode())
 
 
 def leave_signals_to_parent() -> None:

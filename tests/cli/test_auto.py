@@ -133,6 +133,7 @@ def test_the_folder_holds_no_code_and_damage_is_said(of_load, community, tmp_pat
         {"weights": {**config["ensemble"]["weights"], "network": float("nan")}},
         {"weights": {"network": 1.0}},
         {"overall": {"power": "x"}},
+        {"overall": {"power": 10**400, "biases": [0.0]}},
     ):
         (broken / "config.json").write_text(json.dumps({**config, "ensemble": {**config["ensemble"], **change}}))
         assert "not a complete model folder" in aam(*predict, code=2), change
@@ -141,6 +142,11 @@ def test_the_folder_holds_no_code_and_damage_is_said(of_load, community, tmp_pat
     changes = {
         "forest.0.left": np.zeros_like(arrays["forest.0.left"]),  # a walk without end
         "forest.0.kept": arrays["forest.0.kept"] + 10_000,
+        "forest.0.value": arrays["forest.0.value"][:-1],
+        "forest.0.link": np.array(9),
+        "forest.0.outputs": np.array(10**12),
+        "familiar.vectors": arrays["familiar.vectors"][:, 1:].copy(),
+        "wide.0.place_spread": np.zeros_like(arrays["wide.0.place_spread"]),
         "wide.0.shift": np.array([np.nan]),
         "network.0.project.weight": np.zeros((3, 3), dtype=np.float32),
         "words.shift": np.zeros(3, dtype=np.float32),

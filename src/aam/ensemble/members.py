@@ -50,8 +50,8 @@ class Member(Protocol):
     def arrays(self) -> Arrays:
         """All that it is, to be saved."""
 
-    def require_fit(self, width: int, known: int) -> None:
-        """ValueError or RuntimeError for arrays that are no such member of ASV vectors [width] and `known` ASVs."""
+    def require_fit(self, width: int, known: int, outputs: int) -> None:
+        """ValueError or RuntimeError for arrays that are no such member of ASV vectors [width], `known` ASVs, `outputs`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,11 @@ class NetworkMember:
     def arrays(self) -> Arrays:
         return self.weights
 
-    def require_fit(self, width: int, known: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int) -> None:
         network = self.network()
-        if (network.project.in_features, network.identity.num_embeddings) != (width, known + 1):
-            raise ValueError("a network is of other ASVs")
+        last = network.head[-1]
+        if (network.project.in_features, network.identity.num_embeddings, last.out_features) != (width, known + 1, outputs):
+            raise ValueError("a network is of other ASVs or outputs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +111,12 @@ class WideMember:
     def arrays(self) -> Arrays:
         return vars(self.path)
 
-    def require_fit(self, width: int, known: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int) -> None:
         path = self.path
-        outputs = path.shift.shape[0]
-        shapes = (path.by_presence.shape, path.by_abundance.shape, path.landmarks.shape[1:], path.place_mean.shape)
-        if shapes != ((known, outputs), (known, outputs), (width,), (width,)) or path.reach <= 0:
-            raise ValueError("a wide path is of other ASVs")
+        per_asv, per_width = (path.by_presence.shape, path.by_abundance.shape), (path.landmarks.shape[1:], path.place_mean.shape)
+        fits = per_asv == ((known, outputs),) * 2 and per_width == ((width,),) * 2 and path.shift.shape == (outputs,)
+        if not fits or path.reach <= 0:
+            raise ValueError("a wide path is of other ASVs or outputs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,13 +165,16 @@ class TreesMember:
         link = np.array(_LINKS.index(self.link))
         return {**vars(self.trees), "kept": self.kept, "link": link, "outputs": np.array(self.outputs), "learned": self.learned}
 
-    def require_fit(self, width: int, known: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int) -> None:
+        if self.outputs != outputs:
+            raise ValueError("trees are of other outputs")
         trees, here = self.trees, np.arange(len(self.trees.feature))
         inner = trees.feature >= 0
         # Children after their node: no walk goes on for ever.
         below = all((side[inner] > here[inner]).all() and (side[inner] < len(here)).all() for side in (trees.left, trees.right))
         inside = (trees.feature < len(self.kept)).all() and (trees.roots >= 0).all() and (trees.roots < len(here)).all()
-        if not (below and inside and (self.kept >= 0).all() and (self.kept < known).all()):
+        whole = {len(part) for part in (trees.feature, trees.threshold, trees.left, trees.right, trees.value)} == {len(here)}
+        if not (whole and below and inside and (self.kept >= 0).all() and (self.kept < known).all()):
             raise ValueError("trees that lead nowhere")
 
 

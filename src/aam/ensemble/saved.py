@@ -10,18 +10,34 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+from scipy import sparse
 
 from aam.artifact import ModelInfo, parse_info, read_config, write_folder
-from aam.ensemble.catalogue import Catalogue
+from aam.data.sequences import tokenize
+from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.cross_fit import PARTS
 from aam.ensemble.ensemble import Ensemble
 from aam.ensemble.familiar import Familiar
 from aam.ensemble.members import KINDS, Arrays, Member
 from aam.ensemble.weights import Calibration
 from aam.ensemble.words import N_WORDS, SequenceWords
-from aam.errors import InputError
+from aam.errors import InputError, one_line
 
 _SEQUENCES = "asvs.txt"
+# Known ASVs in a made-up sample.
+_TRIED = 3
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +79,19 @@ def load_ensemble(folder: Path, option: str = "--model") -> LoadedEnsemble | Non
         return None
     try:
         arrays = load_file(folder / "model.safetensors")
+        _require(all(np.isfinite(array).all() for array in arrays.values()), "an array is not finite")
         sequences = tuple((folder / _SEQUENCES).read_text(encoding="utf-8").splitlines())
         info = parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
-        _require(info.target is not None, "config.json names no target")
-        _require(all(np.isfinite(array).all() for array in arrays.values()), "an array is not finite")
-        familiar = Familiar(arrays["familiar.vectors"], float(arrays["familiar.limit"]))
-        return LoadedEnsemble(_build(arrays, sequences, about), familiar, info)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{option} {folder}: not a complete model folder of AAM ({type(error).__name__}: {error})") from error
+        if info.target is None:
+            raise ValueError("config.json names no target")
+        ensemble = _build(arrays, sequences, about, info.target.outputs)
+        loaded = LoadedEnsemble(ensemble, Familiar(arrays["familiar.vectors"], float(arrays["familiar.limit"])), info)
+        with np.errstate(all="ignore"):
+            _try(loaded, info.target.outputs)
+    except _BROKEN as error:
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise InputError(f"{option} {folder}: not a complete model folder of AAM ({what})") from error
+    return loaded
 
 
 def _require(condition: bool, what: str) -> None:
@@ -78,8 +99,8 @@ def _require(condition: bool, what: str) -> None:
         raise ValueError(what)
 
 
-def _build(arrays: Arrays, sequences: tuple[str, ...], about: dict[str, Any]) -> Ensemble:
-    """The ensemble, after a look at what could hang or crash later. ValueError where something does not fit."""
+def _build(arrays: Arrays, sequences: tuple[str, ...], about: dict[str, Any], outputs: int) -> Ensemble:
+    """The ensemble, after a look at what could hang or take all memory later. ValueError where something does not fit."""
     _require(len(sequences) == about["known_asvs"], f"{len(sequences)} sequences in {_SEQUENCES}, not {about['known_asvs']}")
     words = SequenceWords(**_under(arrays, "words."))
     _require(words.directions.shape == (N_WORDS, len(words.shift)), "words")
@@ -91,11 +112,25 @@ def _build(arrays: Arrays, sequences: tuple[str, ...], about: dict[str, Any]) ->
         _require(isinstance(number, int) and 1 <= number <= PARTS, f"{number} of {name}")
         members[name] = [KINDS[name].of(_under(arrays, f"{name}.{place}.")) for place in range(number)]
         for member in members[name]:
-            member.require_fit(len(words.shift), len(sequences))
+            member.require_fit(len(words.shift), len(sequences), outputs)
     calibrations = {name: _calibration(found) for name, found in about["calibrations"].items()}
     _require(not calibrations or calibrations.keys() == members.keys(), "calibrations are not those of the members")
     overall = None if about["overall"] is None else _calibration(about["overall"])
     return Ensemble(Catalogue(words, sequences), members, weights, calibrations, overall)
+
+
+def _try(loaded: LoadedEnsemble, outputs: int) -> None:
+    """Whatever error comes of predicting two made-up samples, of ASVs that are known and of one that is not."""
+    catalogue = loaded.ensemble.catalogue
+    identity = np.arange(min(len(catalogue.sequences), _TRIED) + 1)
+    tokens = tokenize(["ACGTTGCA"] * len(identity), [str(number) for number in identity], 8)
+    counts = sparse.csr_array(np.tile(1 + identity, (2, 1)))
+    table = SeenTable(counts, tokens, catalogue.words.vectors(tokens), identity, len(catalogue.sequences))
+    rows = np.arange(2)
+    every = [member.predict(table, rows) for members in loaded.ensemble.members.values() for member in members]
+    for said in (*every, loaded.ensemble.predict(table, rows)):
+        _require(said.shape == ((2,) if outputs == 1 else (2, outputs)) and bool(np.isfinite(said).all()), "what a member says")
+    _require(bool(np.isfinite(loaded.familiar.distances(table)).all()), "the vectors of familiar ASVs")
 
 
 def _calibration(found: dict[str, Any]) -> Calibration:
