@@ -7,6 +7,7 @@ guided by coverage do so (pip install atheris), with bounds on the time and the 
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import h5py
 import numpy as np
@@ -55,6 +57,11 @@ _GUIDES = (
 _RELEASED = max(Path(__file__).with_name("released").iterdir())
 # Three nodes, one root, two ASVs, one output; feature, threshold, left, right, value, roots, start, kept, learned, outputs, link.
 _FOREST = bytes([3, 1, 2, 1, *(0, 255, 255), *(1, 0, 0), *(1, 0, 0), *(2, 0, 0), *(1, 2, 3), 0, 0, *(0, 1), 0, 1, 0])
+# What JSON can hold.
+_VALUES: tuple[Any, ...] = (
+    *(None, True, False, "", "zscore", "age", "9" * 400, float("nan"), float("inf"), -0.0, 1e-320, 1e308, 0.5, 10**18, 10**400),
+    *([], {}, [[]], ["a", "a"], [1], [None], {"a": 1}, {"": {}}, {"power": 1, "biases": [0.0]}, {"network": 1}, {"network": 1.0}),
+)
 # Of an ensemble, whatever its members.
 _SHARED = ("words", "familiar")
 
@@ -138,7 +145,7 @@ class Folder:
 
     def __init__(self, source: Path, load: Callable[[Path], object]) -> None:
         self.path = Path(tempfile.mkdtemp(dir=_FILE.parent)) / "model"
-        self.load = load
+        self.kind, self.load = source.name, load
         shutil.copytree(source, self.path)
 
     def of(self, name: str, after: bytes = b"") -> Callable[[bytes], object]:
@@ -167,6 +174,34 @@ def ensemble(path: Path) -> None:
     seen = replace(seen, identity=np.arange(len(sequences)))
     assert np.isfinite(loaded.ensemble.predict(seen, np.arange(3))).all()
     assert np.isfinite(loaded.familiar.distances(seen)).all()
+
+
+def places(part: Any) -> Iterator[tuple[Any, Any]]:
+    """Every object and list within JSON, with the name or the number of each of its parts."""
+    for key, inner in part.items() if isinstance(part, dict) else enumerate(part):
+        yield part, key
+        if isinstance(inner, (dict, list)):
+            yield from places(inner)
+
+
+def values_of(folder: Folder) -> Callable[[bytes], object]:
+    """The config.json of a model folder with other values, or without some: two bytes say where and what."""
+    original, run = (folder.path / "config.json").read_text(), folder.of("config.json")
+
+    def changed(content: bytes) -> object:
+        config = json.loads(original)
+        for where, what in zip(content[::2], content[1::2], strict=False):
+            found = list(places(config))
+            holder, key = found[where % len(found)]
+            if what < len(_VALUES):
+                holder[key] = copy.deepcopy(_VALUES[what])
+            elif what % 2 and isinstance(holder, dict):
+                del holder[key]
+            else:
+                holder[key] = what - 128
+        return run(json.dumps(config).encode())
+
+    return changed
 
 
 def header(path: Path) -> bytes:
@@ -234,6 +269,7 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         "encoder-weights": (encoder.of("model.safetensors"), [(encoder.path / "model.safetensors").read_bytes()]),
         "number-config": (number.of("config.json"), [(number.path / "config.json").read_bytes()]),
         "classes-config": (classes.of("config.json"), [(classes.path / "config.json").read_bytes()]),
+        **{f"{folder.kind}-values": (values_of(folder), [b""]) for folder in (encoder, number, classes, several)},
         "ensemble-config": (several.of("config.json"), [(several.path / "config.json").read_bytes()]),
         "ensemble-weights": (several.of("model.safetensors", weights[len(first) :]), [first]),
         "ensemble-trees": (
@@ -275,6 +311,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if given.target == "values":
         # The file is sound: nothing can happen to the library that reads it, and a process for each costs a hundred times the rest.
         hdf5._FORKS = False
+    if given.target == "matrix-h5":
+        # Of the processor, where the library comes to no end.
+        hdf5._SECONDS = 1
     corpus = Path(tempfile.mkdtemp())
     for number, seed in enumerate(seeds):
         (corpus / str(number)).write_bytes(seed)

@@ -82,18 +82,39 @@ def test_two_ranks_pretrain_as_one_process(community, tmp_path):
         np.testing.assert_allclose(value, weights[1][name], atol=0.02, err_msg=name)
 
 
-def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(community, tmp_path):
+@pytest.fixture(scope="module")
+def unbroken(community, tmp_path_factory):
+    """A run of one process that was never broken off, and its options but for the size of batches."""
     tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--metadata", community / "metadata.tsv"]
     target = ["--metadata-column", "disease", "--classifier", "--group-column", "subject", "--penalty", 0.5]
     options = [*tables, *target, *SHAPE, "--epochs", 8, "--patience", 8]
+    folder = tmp_path_factory.mktemp("unbroken") / "one"
+    aam("train", *options, "--batch-size", 8, "--output-dir", folder)
+    return folder, options
+
+
+def wait_for(process, text, log):
+    """Until a run has said it, which has not ended."""
+    deadline = time.monotonic() + 120
+    while not re.search(text, log.read_text() if log.exists() else ""):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+
+
+def assert_same_end(one, two):
+    assert_same_run(one, two)
+    first, second = (table(folder, "predictions_probabilities.tsv") for folder in (one, two))
+    assert list(first.index) == list(second.index)
+    np.testing.assert_allclose(first, second, atol=1e-4)
+
+
+def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(unbroken, tmp_path):
+    one, options = unbroken
     # A checkpoint after nearly every step, also of what both ranks have counted of an epoch.
     often = ["--checkpoint-minutes", 0.0001]
     arguments = ["train", *options, "--batch-size", 4, "--devices", 2, *often, "--output-dir", tmp_path / "two"]
     process = start(*arguments)
-    deadline = time.monotonic() + 120
-    while not re.search("epoch 3/8", (tmp_path / "two" / "aam.log").read_text() if (tmp_path / "two").is_dir() else ""):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.05)
+    wait_for(process, "epoch 3/8", tmp_path / "two" / "aam.log")
     ranks = [child for child in psutil.Process(process.pid).children() if "--devices" in child.cmdline()]
     assert len(ranks) == 2
     ranks[1].send_signal(signal.SIGKILL)
@@ -102,12 +123,23 @@ def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(commun
     assert len(re.findall("^error:", said, re.MULTILINE)) == 1
     assert not [child for child in ranks if child.is_running()]
     ran(start(*arguments, "--resume"))
-    # One process, never broken off.
-    aam("train", *options, "--batch-size", 8, "--output-dir", tmp_path / "one")
-    assert_same_run(tmp_path / "one", tmp_path / "two")
-    one, two = (table(tmp_path / name, "predictions_probabilities.tsv") for name in ("one", "two"))
-    assert list(one.index) == list(two.index)
-    np.testing.assert_allclose(one, two, atol=1e-4)
+    assert_same_end(one, tmp_path / "two")
+
+
+def test_ranks_that_are_asked_to_stop_save_and_go_on_to_the_same_result(unbroken, tmp_path):
+    """The launcher hands signals on; nothing was saved since the epoch before."""
+    one, options = unbroken
+    arguments = ["train", *options, "--batch-size", 4, "--devices", 2, "--output-dir", tmp_path / "two"]
+    process = start(*arguments)
+    for number, epoch in ((signal.SIGUSR1, 2), (signal.SIGTERM, 4)):
+        wait_for(process, f"epoch {epoch}/8", tmp_path / "two" / "aam.log")
+        process.send_signal(number)
+        said = ran(process, code=128 + number)
+        assert said.count(f"stopped by {number.name}; --resume goes on from here") == 1
+        assert "Traceback" not in said
+        process = start(*arguments, "--resume")
+    ran(process)
+    assert_same_end(one, tmp_path / "two")
 
 
 def test_two_ranks_are_one_process_whatever_is_asked(community, tmp_path):

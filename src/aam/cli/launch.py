@@ -34,9 +34,9 @@ def run_ranks(number: int, argv: Sequence[str]) -> int:
         if name.startswith("torch.distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(1, 1, number, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="aam", max_restarts=0)
-    os.environ[_LAUNCHED] = "1"
     # Handed on to the ranks, which save. The last is not among the launcher's own.
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+    config.signals_to_handle = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+    os.environ[_LAUNCHED] = "1"
     try:
         elastic_launch(config, sys.executable)("-m", "aam", *argv)
     except ChildFailedError as failed:
