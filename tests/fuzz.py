@@ -192,6 +192,8 @@ def values_of(folder: Folder) -> Callable[[bytes], object]:
         config = json.loads(original)
         for where, what in zip(content[::2], content[1::2], strict=False):
             found = list(places(config))
+            if not found:
+                break
             holder, key = found[where % len(found)]
             if what < len(_VALUES):
                 holder[key] = copy.deepcopy(_VALUES[what])
@@ -251,6 +253,8 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     config = PretrainConfig(data=TableOptions(table=Path("t")), output=OutputOptions(output_dir=Path("o")))
     encoder, number, classes = (Folder(_RELEASED / name, load_model) for name in ("encoder", "number", "classes"))
     several = Folder(_RELEASED / "ensemble", ensemble)
+    forest = Folder(_RELEASED / "ensemble", ensemble)
+    trees(forest)(_FOREST)
     weights = (several.path / "model.safetensors").read_bytes()
     first = header(several.path / "model.safetensors")
     formats = {suffix: written(lambda path: write_distances(path, square, ("a", "b", "c")), suffix) for suffix in (".h5", ".tsv")}
@@ -269,7 +273,7 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         "encoder-weights": (encoder.of("model.safetensors"), [(encoder.path / "model.safetensors").read_bytes()]),
         "number-config": (number.of("config.json"), [(number.path / "config.json").read_bytes()]),
         "classes-config": (classes.of("config.json"), [(classes.path / "config.json").read_bytes()]),
-        **{f"{folder.kind}-values": (values_of(folder), [b""]) for folder in (encoder, number, classes, several)},
+        **{f"{folder.kind}-values": (values_of(folder), [b""]) for folder in (encoder, number, classes, forest)},
         "ensemble-config": (several.of("config.json"), [(several.path / "config.json").read_bytes()]),
         "ensemble-weights": (several.of("model.safetensors", weights[len(first) :]), [first]),
         "ensemble-trees": (

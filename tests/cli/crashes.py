@@ -11,6 +11,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -209,6 +210,32 @@ def full(runs: Runs) -> dict[str, int]:
     return codes
 
 
+def filled(runs: Runs, disk: Path) -> dict[str, int]:
+    """A disk, best a small one, that fills up while a run writes on it, from nothing left to room for nearly all: as above. The codes
+    that each number of free kilobytes led to.
+    """
+    ballast, codes = disk / "ballast", {}
+    for kilobytes in (0, 4, 16, 40, 80, 120, 160, 240, 320, 480, 640, 800, 1000, 1300, 1600, 2000):
+        name = f"disk-{kilobytes}"
+        (disk / name).mkdir()
+        (runs.folder / name).symlink_to(disk / name)
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - 1024 * kilobytes)
+        code = end(runs.start(name), 120)
+        said = runs.said(name)
+        codes[str(kilobytes)] = code
+        assert code == (2 if "error: " in said else 0), said
+        assert said.count("error: ") <= 1, said
+        assert "Traceback" not in said, said
+        ballast.unlink()
+        check_readable(disk / name)
+        assert not list((disk / name).rglob(".new-*"))
+        assert end(runs.start(name, "--resume"), 120) == 0, runs.said(name)
+        runs.check(name)
+        shutil.rmtree(disk / name)
+    return codes
+
+
 def signalled_group(runs: Runs) -> int | None:
     """SIGTERM to every process of a run, as SLURM sends it, of which two make batches."""
     child = runs.start("group", "--num-workers", "2", minutes=1000, before=os.setpgrp)
@@ -236,9 +263,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--disk", type=Path, help="an empty file system of some megabytes, to fill up")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Runs.prepare(Path(scratch))
         found = {"killed": killed(prepared, given.kills, given.seed), "signalled": signalled(prepared), "full": full(prepared)}
         found["group"] = {"SIGTERM": signalled_group(prepared)}
+        if given.disk:
+            found["filled"] = filled(prepared, given.disk)
         sys.stdout.write(json.dumps(found) + "\n")
