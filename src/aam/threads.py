@@ -5,30 +5,16 @@ A chain of small tensor operations is faster on one core than shared by many: th
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import cache
 from typing import TypeVar
 
 import torch
 
-# Of mallopt(3).
-_M_ARENA_MAX = -8
+from aam.allocator import share_one_arena
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@cache
-def share_one_arena() -> None:
-    """Let all threads allocate from one heap: each on its own would hold on to what it freed, a third more memory in a long run.
-
-    Only glibc has arenas.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:

@@ -211,8 +211,8 @@ def full(runs: Runs) -> dict[str, int]:
 
 
 def filled(runs: Runs, disk: Path) -> dict[str, int]:
-    """A disk, best a small one, that fills up while a run writes on it, from nothing left to room for nearly all: as above. The codes
-    that each number of free kilobytes led to.
+    """A disk, best a small one, that fills up while a run writes on it, from nothing left to room for all: as above. The codes that
+    each number of free kilobytes led to.
     """
     ballast, codes = disk / "ballast", {}
     for kilobytes in (0, 4, 16, 40, 80, 120, 160, 240, 320, 480, 640, 800, 1000, 1300, 1600, 2000):

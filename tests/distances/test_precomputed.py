@@ -1,3 +1,5 @@
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -146,6 +148,19 @@ def test_numpy_without_ids_and_hdf5_without_matrix(tmp_path, matrix):
         handle["order"] = IDS
     with pytest.raises(InputError, match="matrix:0"):
         read_distances(tmp_path / "other.h5", IDS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read first in a process of its own on Linux alone")
+@pytest.mark.parametrize("place", [1729, 2131, 2155])
+def test_a_byte_with_which_the_library_crashes_or_never_ends(tmp_path, place):
+    """As h5py 3.16 lays out the file; with another version these bytes may be harmless, and others not."""
+    path = tmp_path / "distances.h5"
+    write_distances(path, np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0.0]]), ["a", "b", "c"])
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="broken HDF5 file"):
+        read_distances(path, ["a", "b", "c"])
 
 
 def test_failed_write_leaves_the_old_file(tmp_path, matrix):

@@ -19,7 +19,7 @@ from aam.data.files import HARMLESS
 from aam.errors import InputError, one_line
 
 # Of the processor, not of the clock: a slow disk is no fault. Of what the file's own size explains, many times over.
-_SECONDS, _SECONDS_PER_MB = 3, 2
+_SECONDS, _SECONDS_PER_MB = 3.0, 2.0
 _BYTES, _BYTES_PER_BYTE = 2 * 2**30, 100
 # Counts that are all the same are packed as well as deflate can.
 _EXPANSION = 1_100
@@ -75,8 +75,8 @@ def try_first(read: Callable[[], object], path: Path, size: int) -> None:
 def _read_and_end(read: Callable[[], object], said: int, path: Path, size: int) -> NoReturn:
     message, code = "", 1
     try:
-        seconds = _SECONDS + _SECONDS_PER_MB * (size >> 20)
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        # Its signal ends the process, also from within the library.
+        signal.setitimer(signal.ITIMER_PROF, _SECONDS + _SECONDS_PER_MB * (size >> 20))
         with open("/proc/self/statm", encoding="ascii") as memory:  # noqa: PTH123 - as plain as can be in a forked process
             taken = int(memory.read().split()[0]) * os.sysconf("SC_PAGESIZE")
         allowed = taken + _BYTES + _BYTES_PER_BYTE * size

@@ -13,7 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from aam.errors import InputError
-from aam.training.sharded import read_parts, whole_shape
+from aam.training.sharded import part_files, read_part, whole_shape
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def newest(folder: Path, name: str, weights: Mapping[str, Tensor]) -> Path:
 
 def _look_into(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Whatever error says that it is no whole checkpoint."""
-    parts = read_parts(path) if path.is_dir() else [torch.load(path, map_location="cpu", weights_only=True, mmap=True)]
+    parts = [read_part(file) for file in (part_files(path) if path.is_dir() else [path])]
     for content in parts:
         for key in ("epoch", "loops", "running", *(() if path.name.startswith("best") else ("callbacks", "lr_schedulers"))):
             content[key]

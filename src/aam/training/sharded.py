@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
+from aam.allocator import return_large_blocks
 from aam.models.transformer import TransformerLayer
 from aam.ranks import rank
 from aam.together import wait, world
@@ -48,6 +49,7 @@ class Sharded(ModelParallelStrategy):
     """
 
     def __init__(self) -> None:
+        return_large_blocks()
         super().__init__(data_parallel_size=world(), tensor_parallel_size=1)
 
     @property
@@ -73,7 +75,7 @@ class Sharded(ModelParallelStrategy):
         wait()
 
     def load_checkpoint(self, checkpoint_path: str | Path, weights_only: bool | None = None) -> dict[str, Any]:
-        return read_parts(Path(checkpoint_path))[rank()]
+        return read_part(part_files(Path(checkpoint_path))[rank()])
 
     @torch.no_grad()
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
@@ -92,12 +94,17 @@ class Sharded(ModelParallelStrategy):
             optimizer.load_state_dict({**saved, "state": state})
 
 
-def read_parts(folder: Path) -> list[dict[str, Any]]:
-    """The parts that all ranks wrote of a checkpoint, not yet in memory. ValueError where one is missing."""
+def part_files(folder: Path) -> list[Path]:
+    """The parts that all ranks wrote of a checkpoint, in their order. ValueError where one is missing."""
     files = sorted(folder.glob("*.ckpt"))
     if [file.name for file in files] != [f"{number:05d}-of-{len(files):05d}.ckpt" for number in range(len(files))] or not files:
         raise ValueError("a part is missing")
-    return [torch.load(file, map_location="cpu", weights_only=True, mmap=True) for file in files]
+    return files
+
+
+def read_part(file: Path) -> dict[str, Any]:
+    """One of them, whose tensors are not in memory before they are used."""
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
 
 
 def whole_shape(parts: list[Tensor], shape: torch.Size) -> torch.Size:
@@ -109,12 +116,22 @@ def whole_shape(parts: list[Tensor], shape: torch.Size) -> torch.Size:
 
 def load_whole(module: nn.Module, folder: Path) -> int:
     """Load a checkpoint that ranks wrote a part each of into a module that is not sharded, even if it was released; its epoch."""
-    parts = read_parts(folder)
     learned = {name for name, _ in module.named_parameters()}
-    tensors = {name: [part["state_dict"][name] for part in parts] for name in parts[0]["state_dict"]}
-    state = {name: torch.cat(values) if name in learned else values[0].clone() for name, values in tensors.items()}
+    state = {name: torch.empty(value.shape, dtype=value.dtype) for name, value in module.state_dict().items()}
+    filled = dict.fromkeys(learned, 0)
+    epoch = -1
+    # One after the other: what is read of a file stays in memory as long as the file is open.
+    for file in part_files(folder):
+        part = read_part(file)
+        for name, value in part["state_dict"].items():
+            if name in learned:
+                state[name][filled[name] : filled[name] + len(value)] = value
+                filled[name] += len(value)
+            else:
+                state[name].copy_(value)
+        epoch = int(part["epoch"])
     module.load_state_dict(state, assign=True)
-    return int(parts[0]["epoch"])
+    return epoch
 
 
 def _part(value: object) -> object:
