@@ -4,6 +4,7 @@ libhdf5 never ends, or crashes.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import resource
 import signal
@@ -75,6 +76,8 @@ def try_first(read: Callable[[], object], path: Path, size: int) -> None:
 def _read_and_end(read: Callable[[], object], said: int, path: Path, size: int) -> NoReturn:
     message, code = "", 1
     try:
+        # What happens here is told by the parent.
+        faulthandler.disable()
         # Its signal ends the process, also from within the library.
         signal.setitimer(signal.ITIMER_PROF, _SECONDS + _SECONDS_PER_MB * (size >> 20))
         with open("/proc/self/statm", encoding="ascii") as memory:  # noqa: PTH123 - as plain as can be in a forked process
