@@ -27,6 +27,8 @@ from aam.schema import fits, parse
 from aam.writing import whole
 
 FORMAT_VERSION = 1
+# At least, of the weights of a transformer.
+_TENSORS_PER_LAYER = 8
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,10 @@ def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[SequenceEncoder, S
 def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:
     """ValueError for weights that are not those of the model in config.json, before memory is taken for one."""
     misfit = "model.safetensors does not fit config.json"
-    if info.options.attention_layers > len(weights):
+    if info.options.attention_layers * _TENSORS_PER_LAYER > len(weights):
         raise ValueError(misfit)
+    if not all(value.numel() for value in weights.values()):
+        raise ValueError("a weight is empty")
     try:
         with torch.device("meta"):
             encoder, predictor = _build(info, DEFAULT_COMPUTE)

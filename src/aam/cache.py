@@ -11,6 +11,7 @@ import logging
 import os
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -97,7 +98,9 @@ class Cache:
                 raise ValueError("another checksum")
             with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
                 found = dict(archive)
-        except (ValueError, zipfile.BadZipFile):
+            if "warnings" not in found:
+                raise ValueError("no list of warnings")
+        except (ValueError, LookupError, MemoryError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error):
             log.warning("cache: %s is damaged; it is dropped and computed again", path)
             with suppress(OSError):
                 path.unlink()

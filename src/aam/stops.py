@@ -6,7 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aam.errors import Stopped
@@ -51,6 +52,24 @@ class Stops:
             # Not by the log: the signal may have come while it was writing, and it cannot be entered twice.
             line = f"\n{signal.Signals(number).name}: stopping after this step; again in a few seconds to stop at once\n"
             os.write(2, line.encode())
+
+
+@contextmanager
+def stopping_at_once() -> Iterator[None]:
+    """Have a signal that asks to stop raise `Stopped` within, so that what is half done is cleared away; `Stops` goes before it."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number, saved=False)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, stop) for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def leave_signals_to_parent() -> None:

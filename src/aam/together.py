@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -18,6 +18,9 @@ from torch import Tensor
 
 from aam.errors import InputError
 from aam.ranks import NeedsRanks, by_slurm, by_torchrun, nodes, rank
+
+if TYPE_CHECKING:
+    from lightning.fabric.plugins.environments import ClusterEnvironment
 
 # One rank may build a tree while the others wait.
 _PATIENCE = timedelta(hours=6)
@@ -40,9 +43,7 @@ def meet(devices: int, num_nodes: int) -> None:
         if devices > 1:
             raise NeedsRanks(devices)
         return
-    from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-
-    environment = TorchElasticEnvironment() if by_torchrun() else SLURMEnvironment()
+    environment = _environment()
     size = environment.world_size()
     for option, given, started in (("devices", devices, size // nodes()), ("num-nodes", num_nodes, nodes())):
         if given not in (1, started):
@@ -64,6 +65,17 @@ def meet(devices: int, num_nodes: int) -> None:
         timeout=_PATIENCE,
         device_id=device,
     )
+
+
+def _environment() -> ClusterEnvironment:
+    from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+    if by_torchrun():
+        return TorchElasticEnvironment()
+    # As a job script has it that says no srun: there would be no one to meet.
+    if "SLURM_STEP_ID" not in os.environ:
+        raise InputError("a job of several tasks, and this is none of them: start it by srun, or say sbatch --ntasks 1")
+    return SLURMEnvironment()
 
 
 def _require(devices: int, num_nodes: int) -> None:

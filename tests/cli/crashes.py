@@ -69,7 +69,8 @@ def end(child: int, seconds: float = float("inf"), saving: Path | None = None) -
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.0005)
     os.kill(child, signal.SIGKILL)
-    return None if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL else 0
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return None if code == -signal.SIGKILL else code
 
 
 def check_readable(folder: Path) -> None:

@@ -24,7 +24,15 @@ def write_parts(module, folder, epoch=4, ranks=2):
     learned = dict(module.named_parameters())
     for rank in range(ranks):
         state = {name: (value.chunk(ranks)[rank] if name in learned else value) for name, value in module.state_dict().items()}
-        content = {"epoch": epoch, "loops": {}, "running": {}, "callbacks": {}, "lr_schedulers": [], "state_dict": state}
+        content = {
+            "epoch": epoch,
+            "loops": {},
+            "running": {},
+            "callbacks": {},
+            "lr_schedulers": [],
+            "optimizer_states": [{}],
+            "state_dict": state,
+        }
         torch.save(content, folder / f"{rank:05d}-of-{ranks:05d}.ckpt")
 
 

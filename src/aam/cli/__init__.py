@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from multiprocessing import active_children
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -16,6 +17,7 @@ from aam.cli.locks import unlock
 from aam.cli.log import end_file_logs, set_up_logging
 from aam.errors import InputError, Stopped
 from aam.ranks import NeedsRanks
+from aam.stops import stopping_at_once
 
 # With the line that stands in the list of commands: they are not imported to show it.
 COMMANDS = {
@@ -55,12 +57,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging()
     given = sys.argv[1:] if argv is None else list(argv)
     try:
-        build_app()(given)
-    except NeedsRanks as request:
-        return run_ranks(request.number, given)
+        with stopping_at_once():
+            return _run(given)
     except (InputError, CycloptsError, OSError, RuntimeError, Stopped, KeyboardInterrupt) as error:
         return end_of(error)
     finally:
         end_file_logs()
         unlock()
+        # They ignore the signals that end others, and whoever waits for one would wait for ever.
+        for child in active_children():
+            if child.daemon:
+                child.kill()
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run one command, here or on several ranks; their exit code."""
+    try:
+        build_app()(argv)
+    except NeedsRanks as request:
+        return run_ranks(request.number, argv)
     return 0

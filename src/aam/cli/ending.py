@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import signal
 import sys
 
@@ -13,9 +15,9 @@ from aam.cli.usage import describe
 from aam.errors import InputError, Stopped
 from aam.ranks import by_slurm, by_torchrun, rank
 
-# What a disk says that takes no more, and one that may not be used.
+_LOST_WORKER = re.compile("DataLoader worker .* (exited unexpectedly|is killed by signal)")
+# What a disk says that takes no more.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
 
 
 def end_of(error: BaseException) -> int:
@@ -25,7 +27,11 @@ def end_of(error: BaseException) -> int:
     if isinstance(error, (InputError, CycloptsError)):
         say(f"error: {describe(error)}")
         return 2
-    if isinstance(error, OSError) and error.errno in (*_FULL, *_CLOSED):
+    if isinstance(error, BrokenPipeError):
+        # Nobody reads any more, as after `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
         place = f"{error.filename}: " if error.filename else ""
         full = error.errno in _FULL
         say(f"error: {place}{error.strerror}; {'make room and go on: what is written is whole' if full else 'check the place'}")
@@ -34,6 +40,9 @@ def end_of(error: BaseException) -> int:
         return _stopped(error)
     if isinstance(error, RuntimeError) and (by_torchrun() or by_slurm()) and is_lost_peer(error):
         end_after_peer()
+        return 1
+    if isinstance(error, RuntimeError) and _LOST_WORKER.match(str(error)):
+        say("error: a process that makes batches was ended from outside (is memory short?); go on with --resume")
         return 1
     raise error
 

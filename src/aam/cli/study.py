@@ -21,9 +21,9 @@ from aam.data.splits import Split, split_samples
 from aam.data.stream import open_tables, used_columns
 from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.errors import InputError, first_few
-from aam.ranks import by_first
+from aam.ranks import by_first, rank
 from aam.together import wait
-from aam.writing import write_text
+from aam.writing import whole, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -170,7 +170,9 @@ def write_built_tree(study: Study, path: Path, cache: Cache) -> None:
         return {"newick": np.frombuffer(text.encode(), dtype=np.uint8)}
 
     parts = (tree_recipe(), repr(study.sequences), repr(study.table.feature_ids))
-    path.write_bytes(cache.arrays("tree", parts, build)["newick"].tobytes())
+    text = cache.arrays("tree", parts, build)["newick"].tobytes()
+    with whole(path) as new:
+        new.write_bytes(text)
 
 
 def read_phylogeny(path: Path, feature_ids: tuple[str, ...], cache: Cache) -> Phylogeny:
@@ -209,12 +211,19 @@ def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch
     return Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]])
 
 
-@by_first
-def write_split(study: Study, split: Split, folder: Path) -> None:
-    """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line."""
+def write_split(study: Study, split: Split, folder: Path, resume: bool) -> None:
+    """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line.
+
+    InputError where a run that is to be gone on with has others: what it learned from would be held out now.
+    """
     for name in ("train", "val", "test"):
-        ids = study.ids(getattr(split, name))
-        write_text(folder / f"{name}_samples.txt", "".join(f"{sample_id}\n" for sample_id in ids))
+        path = folder / f"{name}_samples.txt"
+        text = "".join(f"{sample_id}\n" for sample_id in study.ids(getattr(split, name)))
+        if resume and path.is_file() and path.read_text(encoding="utf-8") != text:
+            raise InputError(f"--resume: {path} has other samples than the tables give now; start afresh in another --output-dir")
+        wait()
+        if rank() == 0:
+            write_text(path, text)
 
 
 def read_model_input(data: TableOptions, reads: ReadOptions) -> Study:

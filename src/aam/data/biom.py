@@ -52,10 +52,13 @@ def reading(path: Path) -> Iterator[None]:
 
 def index_of(handle: h5py.File, path: Path) -> BiomIndex:
     """Read where samples begin and the ids, and check that the parts fit together. To be called within `reading`."""
-    starts = bounded(handle, f"{_MATRIX}/indptr", path)[:].astype(np.int64)
+    indptr = bounded(handle, f"{_MATRIX}/indptr", path)
+    starts = indptr[:].astype(np.int64)
     features, samples = (read_texts(handle, f"{axis}/ids", path) for axis in ("observation", "sample"))
     indices, data = (bounded(handle, f"{_MATRIX}/{name}", path) for name in ("indices", "data"))
     fit = len(starts) == len(samples) + 1 and starts[0] == 0 and (np.diff(starts) >= 0).all()
+    if indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu" or data.dtype.kind not in "iuf":
+        raise InputError(f"{path}: broken BIOM table (its counts or their places are no numbers); is the file complete?")
     if not fit or indices.shape != data.shape or indices.shape != (starts[-1],):
         raise InputError(f"{path}: broken BIOM table (its parts do not fit together); is the file complete?")
     for first in range(0, len(indices), _AT_ONCE):
@@ -110,6 +113,10 @@ def read_json(content: bytes, path: Path) -> tuple[Any, tuple[str, ...], tuple[s
         # Before a matrix of that shape is made.
         if document["shape"] != [len(document["rows"]), len(document["columns"])]:
             raise InputError(f"{path}: broken BIOM table (its shape is not that of its rows and columns); is the file complete?")
+        if document["matrix_type"] == "sparse":
+            places = [(row, column) for row, column, _ in document["data"]]
+            if not all(type(number) is int for place in places for number in place) or len(set(places)) < len(places):
+                raise InputError(f"{path}: broken BIOM table (counts of no place, or two of one); is the file complete?")
         # biom would refuse duplicate ids without naming them; they are checked, with names, in read_table.
         with errstate(obsdup="ignore", sampdup="ignore"):
             table = Table.from_json(document)

@@ -42,6 +42,9 @@ def read_metadata(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: metadata must be tab-separated text in UTF-8 ({one_line(error)}); save it as such") from error
     except csv.Error as error:
         raise InputError(f"{path}: {one_line(error)}; is a quotation mark not closed?") from error
+    except ValueError as error:
+        # As of digits that are not those of ASCII.
+        raise InputError(f"{path}: {one_line(error)}") from error
     except MetadataFileError as error:
         problem, _, _ = one_line(error).partition(" There may be more errors")
         raise InputError(f"{path}: {problem.removeprefix('There was an issue with loading the metadata file: ')}") from error

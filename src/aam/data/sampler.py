@@ -199,4 +199,8 @@ class Loader(DataLoader[Any]):
         self.batches, self.ids = batches, ids
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        yield from super().__iter__()
+        try:
+            yield from super().__iter__()
+        except InputError as error:
+            # One of a worker comes with its traceback.
+            raise InputError(str(error).strip().rpartition("aam.errors.InputError: ")[2]) from error

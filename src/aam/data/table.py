@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from aam.errors import InputError, first_few, one_line
 log = logging.getLogger(__name__)
 
 NOT_A_TABLE = "not a feature table: give BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV as `biom convert --to-tsv` writes it"
+# What no file of ours could hold in one line: control characters, and halves of others.
+_NO_LINE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 TSV_ANNOTATIONS = frozenset({"taxonomy", "consensus lineage", "confidence"})
 
 
@@ -83,6 +86,8 @@ def check_ids(where: str, kind: str, ids: Sequence[str]) -> None:
     """InputError for none, and for one that is there twice; `kind`: sample or feature."""
     if not ids:
         raise InputError(f"{where}: the table has no {kind}s")
+    if odd := [name for name in ids if _NO_LINE.search(name)]:
+        raise InputError(f"{where}: {kind} ids that are no line of text: {first_few(map(ascii, odd))}")
     if duplicates := [name for name, times in Counter(ids).items() if times > 1]:
         raise InputError(f"{where}: duplicate {kind} ids: {first_few(duplicates)}; every {kind} needs an id of its own")
 

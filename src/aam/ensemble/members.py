@@ -69,9 +69,12 @@ class NetworkMember:
     def of(cls, arrays: Arrays) -> NetworkMember:
         return cls(arrays)
 
-    def network(self) -> SampleNetwork:
+    def _empty(self) -> SampleNetwork:
         known, outputs = self.weights["identity.weight"].shape[0] - 1, self.weights["head.4.bias"].shape[0]
-        network = SampleNetwork(OPTIONS, self.weights["project.weight"].shape[1], known, outputs)
+        return SampleNetwork(OPTIONS, self.weights["project.weight"].shape[1], known, outputs)
+
+    def network(self) -> SampleNetwork:
+        network = self._empty()
         network.load_state_dict({name: torch.tensor(value) for name, value in self.weights.items()})
         return network.eval()
 
@@ -83,7 +86,13 @@ class NetworkMember:
         return self.weights
 
     def require_fit(self, width: int, known: int, outputs: int) -> None:
-        network = self.network()
+        # Before memory is taken for one.
+        with torch.device("meta"):
+            network = self._empty()
+        if {name: value.shape for name, value in network.state_dict().items()} != {
+            name: value.shape for name, value in self.weights.items()
+        }:
+            raise ValueError("weights that are not those of a network")
         last = network.head[-1]
         if (network.project.in_features, network.identity.num_embeddings, last.out_features) != (width, known + 1, outputs):
             raise ValueError("a network is of other ASVs or outputs")
@@ -114,7 +123,8 @@ class WideMember:
     def require_fit(self, width: int, known: int, outputs: int) -> None:
         path = self.path
         per_asv, per_width = (path.by_presence.shape, path.by_abundance.shape), (path.landmarks.shape[1:], path.place_mean.shape)
-        fits = per_asv == ((known, outputs),) * 2 and per_width == ((width,),) * 2 and path.shift.shape == (outputs,)
+        places = path.by_place.shape == (len(path.landmarks), outputs)
+        fits = per_asv == ((known, outputs),) * 2 and per_width == ((width,),) * 2 and path.shift.shape == (outputs,) and places
         if not fits or path.reach <= 0:
             raise ValueError("a wide path is of other ASVs or outputs")
 
@@ -173,8 +183,11 @@ class TreesMember:
         # Children after their node: no walk goes on for ever.
         below = all((side[inner] > here[inner]).all() and (side[inner] < len(here)).all() for side in (trees.left, trees.right))
         inside = (trees.feature < len(self.kept)).all() and (trees.roots >= 0).all() and (trees.roots < len(here)).all()
+        # Each node below one other, or a root: all walks together pass each once.
+        entered = np.concatenate([trees.left[inner], trees.right[inner], trees.roots])
+        once = len(np.unique(entered)) == len(entered)
         whole = {len(part) for part in (trees.feature, trees.threshold, trees.left, trees.right, trees.value)} == {len(here)}
-        if not (whole and below and inside and (self.kept >= 0).all() and (self.kept < known).all()):
+        if not (whole and once and below and inside and (self.kept >= 0).all() and (self.kept < known).all()):
             raise ValueError("trees that lead nowhere")
 
 

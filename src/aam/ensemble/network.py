@@ -109,11 +109,7 @@ def train_network(lesson: Lesson, rows: np.ndarray, seed: int) -> SampleNetwork:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    try:
-        trainer.fit(module, loader)
-    except SystemExit as stop:
-        # Lightning makes exit code 1 of a Ctrl-C.
-        raise KeyboardInterrupt from stop
+    trainer.fit(module, loader)
     return network.cpu().eval()
 
 

@@ -24,6 +24,8 @@ from aam.ensemble.words import N_WORDS, SequenceWords
 from aam.errors import InputError, one_line
 
 _SEQUENCES = "asvs.txt"
+# Of an array without columns, as vectors are where all ASVs are alike.
+_LONGEST = 2**16
 # Known ASVs in a made-up sample.
 _TRIED = 3
 _BROKEN = (
@@ -79,12 +81,15 @@ def load_ensemble(folder: Path, option: str = "--model") -> LoadedEnsemble | Non
         return None
     try:
         arrays = load_file(folder / "model.safetensors")
+        # What takes no bytes could be of any length.
+        _require(all(array.size or max(array.shape) <= _LONGEST for array in arrays.values()), "an array of nothing")
         _require(all(np.isfinite(array).all() for array in arrays.values()), "an array is not finite")
         sequences = tuple((folder / _SEQUENCES).read_text(encoding="utf-8").splitlines())
         info = parse_info(config, (folder / "samples.txt").read_text(encoding="utf-8").splitlines())
         if info.target is None:
             raise ValueError("config.json names no target")
         ensemble = _build(arrays, sequences, about, info.target.outputs)
+        _require(arrays["familiar.vectors"].shape[1:] == ensemble.catalogue.words.shift.shape, "the vectors of familiar ASVs")
         loaded = LoadedEnsemble(ensemble, Familiar(arrays["familiar.vectors"], float(arrays["familiar.limit"])), info)
         with np.errstate(all="ignore"):
             _try(loaded, info.target.outputs)

@@ -61,8 +61,10 @@ def _look_into(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Whatever error says that it is no whole checkpoint."""
     parts = [read_part(file) for file in (part_files(path) if path.is_dir() else [path])]
     for content in parts:
-        for key in ("epoch", "loops", "running", *(() if path.name.startswith("best") else ("callbacks", "lr_schedulers"))):
+        for key in ("loops", "running", *(() if path.name.startswith("best") else ("callbacks", "lr_schedulers"))):
             content[key]
+        if type(content["epoch"]) is not int or not (path.name.startswith("best") or len(content["optimizer_states"]) == 1):
+            raise ValueError("no epoch, or no state of one optimiser")
     states = [content["state_dict"] for content in parts]
     shapes = {name: whole_shape([state[name] for state in states], value.shape) for name, value in weights.items()}
     if states[0].keys() != weights.keys() or shapes != {name: value.shape for name, value in weights.items()}:

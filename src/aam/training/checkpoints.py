@@ -41,6 +41,7 @@ class Checkpoints(Checkpoint):
         self.best_value: float | None = None
         self.finished = False
         self.taken, self.batches = 0, 0
+        self.started = False
         self.stops = Stops(saved=self.last.exists)
         self.saved_at = time.monotonic()
 
@@ -52,6 +53,7 @@ class Checkpoints(Checkpoint):
         self.taken, self.batches = state_dict["taken"], state_dict["batches"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.started = True
         # A run that has stopped early has nothing to go on with.
         trainer.should_stop = self.finished
         assert isinstance(trainer.train_dataloader, Loader)

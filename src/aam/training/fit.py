@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from aam.config import BestMetric, FitOptions, TrainComputeOptions
 from aam.data.splits import Split
-from aam.errors import InputError
+from aam.errors import InputError, one_line
 from aam.ranks import nodes
 from aam.together import world
 from aam.training.callbacks import EpochLine, ValidationPlots
@@ -195,9 +195,14 @@ def fit(
         module.lr = find_learning_rate(module, train, folder, _step_options(options, compute))
     # A loaded encoder comes in inference mode, and Lightning leaves it as it is.
     fitted.train()
-    trainer.fit(fitted, train, val, ckpt_path=last, weights_only=True)
-    best_value = checkpoints.best_value
-    if best_value is None:
+    try:
+        trainer.fit(fitted, train, val, ckpt_path=last, weights_only=True)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if last is None or checkpoints.started or isinstance(error, InputError):
+            raise
+        what = f"{type(error).__name__}: {one_line(error)}"
+        raise InputError(f"{last}: damaged, or of another version of a library ({what}); start afresh with --overwrite") from error
+    if checkpoints.best_value is None:
         raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
     best = newest(written, "best", module.state_dict())
     if sharded:
@@ -207,7 +212,10 @@ def fit(
         module.load_state_dict(checkpoint["state_dict"])
         epoch = int(checkpoint["epoch"])
     module.eval()
-    result = FitResult(monitor, best_value, epoch + 1, lines.history)
+    if not 0 <= epoch < len(lines.history):
+        raise InputError(f"{best}: of epoch {epoch + 1}, and {len(lines.history)} were run; start afresh with --overwrite")
+    # Of the weights that are there, also where they are those of the best epoch but one.
+    result = FitResult(monitor, lines.history[epoch][monitor], epoch + 1, lines.history)
     if len(result.history) < trainer.max_epochs:  # type: ignore[operator]
         log.info("stopped early: %s was not better for %d epochs, or not finite", monitor, options.patience)
     log.info("best %s %.4g at epoch %d of %d", result.monitor, result.best_value, result.best_epoch, len(result.history))

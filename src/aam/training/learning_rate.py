@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import lightning as L
 import numpy as np
@@ -29,16 +30,18 @@ def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, 
 
     A hundred steps with rates from 1e-6 to 0.3; the module's weights are as before. InputError when no rate can be named.
     """
-    trainer = L.Trainer(
-        max_epochs=math.ceil(_STEPS * module.fit_options.accumulate / len(train)),
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        **trainer_options,
-    )
     module.train()
-    finder = Tuner(trainer).lr_find(module, train, min_lr=_LOWEST, max_lr=_HIGHEST, num_training=_STEPS, update_attr=False)
+    with TemporaryDirectory() as scratch:
+        trainer = L.Trainer(
+            max_epochs=math.ceil(_STEPS * module.fit_options.accumulate / len(train)),
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            # The weights from before are written there.
+            default_root_dir=scratch,
+            **trainer_options,
+        )
+        finder = Tuner(trainer).lr_find(module, train, min_lr=_LOWEST, max_lr=_HIGHEST, num_training=_STEPS, update_attr=False)
     assert finder is not None
     for part in module.modules():
         if isinstance(part, Metric):

@@ -36,17 +36,18 @@ class OverlayLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         for name, value in metrics.items():
             split, tag = split_tag(name)
-            self.writer(split).add_scalar(tag, value, step)
+            self.writer(split, step).add_scalar(tag, value, step)
 
     @rank_zero_only
     def log_figure(self, name: str, figure: Any, step: int) -> None:
         """Add a picture and close it."""
         split, tag = split_tag(name)
-        self.writer(split).add_figure(tag, figure, step)
+        self.writer(split, step).add_figure(tag, figure, step)
 
-    def writer(self, split: str) -> SummaryWriter:
+    def writer(self, split: str, step: int | None) -> SummaryWriter:
         if split not in self.writers:
-            self.writers[split] = SummaryWriter(str(self.folder / split))
+            # A resumed run comes by steps again that were lost.
+            self.writers[split] = SummaryWriter(str(self.folder / split), purge_step=step)
         return self.writers[split]
 
     @rank_zero_only

@@ -23,9 +23,10 @@ from aam.compute import asv_chunk_size, autocast, default_device
 from aam.config import FitOptions, PretrainObjectives, TrainComputeOptions
 from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
-from aam.errors import InputError
+from aam.errors import InputError, one_line
 from aam.models import SequenceEncoder, recompute
 from aam.ranks import nodes, rank
+from aam.schema import parse
 from aam.together import wait, world
 from aam.training.objectives import self_supervised, self_supervised_losses
 from aam.training.step import Step
@@ -95,11 +96,17 @@ class Plan:
 
     @classmethod
     def load(cls, path: Path) -> Plan:
-        """Read what `save` wrote."""
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if (limit := fields.pop("limit")) is not None:
-            limit = Limit(StepCost(**limit["cost"]), limit["budget"])
-        return cls(**fields, limit=limit)
+        """Read what `save` wrote. InputError for anything else."""
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if (limit := fields.pop("limit")) is not None:
+                cost = {name: float(value) for name, value in limit["cost"].items()}
+                limit = Limit(StepCost(**cost), float(limit["budget"]))  # type: ignore[arg-type]
+            # May be infinite, which no option may.
+            planned = float(fields.pop("planned"))
+            return replace(parse(cls, fields, "plan"), limit=limit, planned=planned)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: damaged ({one_line(error)}); start afresh with --overwrite") from error
 
     def log_peak(self) -> None:
         """Say what the run took, beside what was planned."""
