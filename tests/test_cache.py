@@ -155,6 +155,19 @@ def test_a_damaged_entry_is_computed_again(tmp_path, damage, caplog):
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("arrays", [{}, {"values": np.ones(3)}])
+def test_an_entry_of_other_arrays_is_computed_again(tmp_path, arrays, caplog):
+    source, cache = Source(3), Cache(tmp_path)
+    cache.arrays("thing", ["a"], source)
+    (path,) = entries(tmp_path)
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    path.write_bytes(hashlib.sha256(packed.getvalue()).digest() + packed.getvalue())
+    assert cache.arrays("thing", ["a"], source)["values"][0, 0] == 3
+    assert source.runs == 2
+    assert "damaged" in caplog.text
+
+
 class Bomb:
     def __reduce__(self):
         return (os.mkdir, ("exploded",))

@@ -148,8 +148,55 @@ def test_a_checkpoint_that_would_run_a_command_does_not(tmp_path, capsys):
     # There is none before it: the run has one epoch.
     assert main([*run, "--resume"]) == 2
     assert "no checkpoint there that can be read; start afresh with --overwrite" in capsys.readouterr().err
-    for content in ({"epoch": 0, "state_dict": {}}, {}, [], 3):
+    good = torch.load(checkpoints / "best.ckpt", weights_only=True)
+    for content in ({"epoch": 0, "state_dict": {}}, {}, [], 3, good):
         torch.save(content, checkpoints / "last.ckpt")
         assert main([*run, "--resume"]) == 2
         assert "no checkpoint there that can be read" in capsys.readouterr().err
     assert not made.exists()
+
+
+def test_a_damaged_run_folder_is_one_line(tmp_path, capsys):
+    write_simulation(simulate(0, n_samples=24, n_asvs=20, length=30), tmp_path)
+    tables = ["--table", tmp_path / "table.biom", "--tree", tmp_path / "tree.nwk", "--output-dir", tmp_path / "run", "--no-cache"]
+    run = [str(word) for word in ("pretrain", *tables, "--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1)]
+    assert main([*run, "--epochs", "2"]) == 0
+    assert main([*run, "--epochs", "3", "--resume"]) == 0
+    checkpoints = tmp_path / "run" / "checkpoints"
+    last, best = checkpoints / "last.ckpt", checkpoints / "best.ckpt"
+    whole = torch.load(last, weights_only=True)
+    optimizer = whole["optimizer_states"][0]
+    moments = {place: {**kept, "exp_avg": torch.zeros(3)} for place, kept in optimizer["state"].items()}
+    changes = {
+        "optimizer_states": [{"state": {}, "param_groups": []}],
+        "loops": {},
+        "callbacks": dict.fromkeys(whole["callbacks"], 3),
+        "lr_schedulers": [{"junk": 1}],
+        "running": {"nowhere": {"updates": torch.tensor(1)}},
+        "pytorch-lightning_version": "x",
+    }
+    capsys.readouterr()
+    for name, value in [*changes.items(), ("optimizer_states", [{**optimizer, "state": moments}])]:
+        torch.save({**whole, name: value}, last)
+        assert main([*run, "--epochs", "4", "--resume"]) == 2, name
+        said = capsys.readouterr().err
+        assert "last.ckpt: damaged, or of another version of a library" in said, name
+    torch.save(whole, last)
+    # Of the weights that are left, whose epoch is another.
+    torch.save({**torch.load(best, weights_only=True), "epoch": 99}, best)
+    assert main([*run, "--epochs", "3", "--resume"]) == 2
+    assert "best.ckpt: of epoch 100, and 3 were run" in capsys.readouterr().err
+    for content in (
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"batch_size": 8, "accumulate": 1, "gradient_checkpointing": 3, "limit": null, "planned": 1}',
+    ):
+        (tmp_path / "run" / "memory.json").write_text(content)
+        assert main([*run, "--epochs", "4", "--resume"]) == 2
+        assert "memory.json: damaged" in capsys.readouterr().err
+    # Other samples: what was learned from would be held out.
+    write_simulation(simulate(1, n_samples=30, n_asvs=20, length=30), tmp_path)
+    assert main([*run, "--epochs", "4", "--resume"]) == 2
+    assert "has other samples than the tables give now" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import torch
 import yaml
 from safetensors.torch import load_file
@@ -33,6 +34,7 @@ import aam.cli.study
 import aam.cli.train
 import aam.training.plots  # noqa: F401
 from aam.cli import main
+from aam.data.newick import read_nodes
 from aam.data.simulate import simulate, write_simulation
 
 SHAPE = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--lr", "0.003", "--no-cache"]
@@ -88,6 +90,8 @@ def check_readable(folder: Path) -> None:
                 assert yaml.safe_load(path.read_text())
             case ".safetensors":
                 load_file(path)
+            case ".nwk":
+                assert read_nodes(path)
             case ".tsv" | ".txt":
                 assert path.read_text().endswith("\n"), path
             case ".png":
@@ -196,6 +200,14 @@ def full(runs: Runs) -> dict[str, int]:
     been.
     """
     codes = {}
+    # The tree that a run builds for itself does not fit.
+    at, tree = runs.arguments.index("--tree"), runs.folder / "full-tree" / "tree.nwk"
+    without = replace(runs, arguments=runs.arguments[:at] + runs.arguments[at + 2 :])
+    limit = (resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
+    codes["full-tree"] = end(without.start("full-tree", before=lambda: resource.setrlimit(*limit)))
+    assert "tree.nwk: File too large" in runs.said("full-tree")
+    assert not tree.exists()
+    assert end(without.start("full-tree", "--resume")) == 0, runs.said("full-tree")
     # A checkpoint does not fit, its second half, or not even the first file.
     for kilobytes in (100, 60, 1):
         name = f"full-{kilobytes}"
@@ -252,6 +264,35 @@ def signalled_group(runs: Runs) -> int | None:
     return code
 
 
+def lost(runs: Runs) -> int | None:
+    """One of two processes that make batches is killed: the run ends, with one line, and can be gone on with."""
+    child = runs.start("lost", "--num-workers", "2", minutes=1000)
+    log = runs.folder / "lost" / "aam.log"
+    wait_for(lambda: log.is_file() and "epoch 2/" in log.read_text())
+    wait_for(lambda: len(psutil.Process(child).children()) >= 2)
+    psutil.Process(child).children()[0].kill()
+    code = end(child, 60)
+    said = runs.said("lost")
+    assert "Traceback" not in said, said
+    assert said.count("error: a process that makes batches was ended from outside") == 1, said
+    assert end(runs.start("lost", "--num-workers", "2", "--resume", minutes=1000), 60) == 0, runs.said("lost")
+    runs.check("lost")
+    return code
+
+
+def early(runs: Runs) -> dict[str, int | None]:
+    """A signal before there is anything to save."""
+    codes = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        name = f"early-{number.name}"
+        child = runs.start(name)
+        wait_for(lambda name=name: (runs.folder / name / "aam.log").is_file())
+        os.kill(child, number)
+        codes[number.name] = end(child, 60)
+        assert runs.said(name).rstrip().endswith(f"stopped by {number.name}"), runs.said(name)
+    return codes
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     """Until it holds, for a minute."""
     limit = time.monotonic() + 60
@@ -269,7 +310,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         prepared = Runs.prepare(Path(scratch))
         found = {"killed": killed(prepared, given.kills, given.seed), "signalled": signalled(prepared), "full": full(prepared)}
-        found["group"] = {"SIGTERM": signalled_group(prepared)}
+        found |= {"group": {"SIGTERM": signalled_group(prepared)}, "early": early(prepared), "lost": {"code": lost(prepared)}}
         if given.disk:
             found["filled"] = filled(prepared, given.disk)
         sys.stdout.write(json.dumps(found) + "\n")

@@ -18,4 +18,6 @@ def test_a_run_ends_the_same_whatever_happened_to_it():
     assert found["killed"]["in a save"] > 0
     assert found["signalled"] == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 138}
     assert found["group"] == {"SIGTERM": 143}
+    assert found["early"] == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 138}
+    assert found["lost"] == {"code": 1}
     assert set(found["full"].values()) == {2}

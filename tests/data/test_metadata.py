@@ -88,6 +88,11 @@ def test_bad_files_are_refused_in_one_line(tmp_path, text, message):
     assert "keemei" not in str(caught.value)
 
 
+def test_digits_that_are_none_of_ascii_are_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match="Unable to parse string"):
+        read_metadata(write(tmp_path, "id\tnumber\na\t\uff11\uff10\nb\t2\n"))
+
+
 def test_other_encodings_and_absent_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="UTF-8"):
         read_metadata(write(tmp_path, TEXT, "utf-16"))

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from aam.config import ReadOptions
 from aam.data import stream
-from aam.data.dataset import SampleDataset
+from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.phylogeny import Phylogeny
 from aam.data.sampler import EpochSampler
 from aam.data.simulate import simulate, write_simulation
@@ -123,6 +123,15 @@ def cut(handle):
     handle["sample/matrix/data"] = data
 
 
+def of_kind(name, kind):
+    def change(handle):
+        values = handle[name][:].astype(kind)
+        del handle[name]
+        handle[name] = values
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -131,6 +140,9 @@ def cut(handle):
         (put("sample/matrix/indices", 50), "counts of features that are not there"),
         (put("sample/matrix/indices", -1), "counts of features that are not there"),
         (put("sample/matrix/indptr", 10**6), "its parts do not fit together"),
+        (of_kind("sample/matrix/indices", float), "its counts or their places are no numbers"),
+        (of_kind("sample/matrix/indptr", float), "its counts or their places are no numbers"),
+        (of_kind("sample/matrix/data", complex), "its counts or their places are no numbers"),
         (put("sample/ids", b"S00000"), "duplicate sample ids: S00000"),
         (cut, "its parts do not fit together"),
         (lambda handle: handle.pop("sample/matrix/indptr"), "broken BIOM table .*indptr"),
@@ -176,3 +188,15 @@ def test_a_table_that_vanishes_or_is_replaced_is_named(folders, tmp_path):
     path.unlink()
     with pytest.raises(InputError, match=r"table.biom: cannot be read any more .*changed or removed"):
         counts[[3]]
+
+
+def test_what_goes_wrong_in_a_worker_is_said_as_it_is_without_one(folders, tmp_path):
+    path = tmp_path / "table.biom"
+    path.write_bytes((folders[0] / "table.biom").read_bytes())
+    table = open_tables([path])
+    path.unlink()
+    tokens = np.ones((len(table.feature_ids), 2), dtype=np.uint8)
+    loader = make_loader(SampleDataset(table, ReadOptions(), 0), Collate(tokens), np.arange(8), 4, shuffle=False, workers=1)
+    with pytest.raises(InputError, match=r"table.biom: cannot be read any more") as caught:
+        list(loader)
+    assert "\n" not in str(caught.value)

@@ -187,6 +187,16 @@ BAD = {
     "no text": (replaced("sample/ids", data=[b"\xff\xfe", b"b", b"c"]), "broken BIOM table"),
     "shape of others, json": (json.dumps(json_document(shape=[10**9, 10**9])), "its shape is not that of its rows"),
     "index, json": (json.dumps(json_document(data=[[9, 9, 1]])), "broken BIOM table"),
+    "one place twice, json": (json.dumps(json_document(data=[[0, 0, 5], [0, 0, 6]])), "counts of no place, or two of one"),
+    "fraction of a place, json": (json.dumps(json_document(data=[[0.9, 0, 5]])), "counts of no place, or two of one"),
+    "id of two lines, json": (
+        json.dumps(json_document(rows=[{"id": "x\ny", "metadata": None}] * 4)),
+        r"feature ids that are no line of text: 'x\\ny'",
+    ),
+    "half a letter, json": (
+        json.dumps(json_document(rows=[{"id": "\ud800", "metadata": None}] * 4)),
+        r"feature ids that are no line of text: '\\ud800'",
+    ),
     "negative index, json": (json.dumps(json_document(data=[[-1, 0, 1]])), "broken BIOM table"),
     "deep, json": ("[" * 100_000, "not a feature table"),
     "deeper, json": ('{"a":' * 100_000, "broken BIOM table"),

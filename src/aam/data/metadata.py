@@ -44,7 +44,7 @@ def read_metadata(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: {one_line(error)}; is a quotation mark not closed?") from error
     except ValueError as error:
         # As of digits that are not those of ASCII.
-        raise InputError(f"{path}: {one_line(error)}") from error
+        raise InputError(f"{path}: {one_line(error)}; write numbers with the digits 0-9") from error
     except MetadataFileError as error:
         problem, _, _ = one_line(error).partition(" There may be more errors")
         raise InputError(f"{path}: {problem.removeprefix('There was an issue with loading the metadata file: ')}") from error

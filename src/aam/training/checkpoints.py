@@ -53,6 +53,10 @@ class Checkpoints(Checkpoint):
         self.taken, self.batches = state_dict["taken"], state_dict["batches"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        for optimizer in trainer.optimizers:
+            for parameter, kept in optimizer.state.items():
+                if any(value.ndim and value.shape != parameter.shape for value in kept.values()):
+                    raise ValueError("moments of other weights")
         self.started = True
         # A run that has stopped early has nothing to go on with.
         trainer.should_stop = self.finished
