@@ -72,7 +72,17 @@ def stopping_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def stopping_later() -> Iterator[None]:
+    """Have signals that ask to stop wait until the end of what is within: in the hooks of a fork an exception would be lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def leave_signals_to_parent() -> None:
-    """In a process that makes batches: the one that learns from them saves, and then ends it."""
+    """In a process that makes batches, or reads a file first: the one that made it saves, or clears away, and then ends it."""
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)

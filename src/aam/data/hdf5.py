@@ -18,6 +18,7 @@ import h5py
 
 from aam.data.files import HARMLESS
 from aam.errors import InputError, one_line
+from aam.stops import leave_signals_to_parent, stopping_later
 
 # Of the processor, not of the clock: a slow disk is no fault. Of what the file's own size explains, many times over.
 _SECONDS, _SECONDS_PER_MB = 3.0, 2.0
@@ -51,9 +52,11 @@ def try_first(read: Callable[[], object], path: Path, size: int) -> None:
     if not _FORKS:
         return
     heard, said = os.pipe()
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"), stopping_later():
         # Other threads of this process are of no concern: the child reads and ends.
         child = os.fork()
+        if child == 0:
+            leave_signals_to_parent()
     if child == 0:
         _read_and_end(read, said, path, size)
     os.close(said)
