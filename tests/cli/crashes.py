@@ -26,6 +26,7 @@ import psutil
 import torch
 import yaml
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # Imported before the fork.
 import aam.cli.fitting
@@ -109,9 +110,19 @@ def assert_same(one: Path, two: Path) -> None:
     assert {"model/model.safetensors", "predictions.tsv", "metrics.json"} <= {str(path) for path in files}
     for path in sorted(files):
         assert (one / path).read_bytes() == (two / path).read_bytes(), path
+    assert scalars(one) == scalars(two)
     ends = [torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in (one, two)]
     for name in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops"):
         assert equal(ends[0][name], ends[1][name]), name
+
+
+def scalars(folder: Path) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    """What TensorBoard shows of a run, but for times: steps and values by split and tag."""
+    shown = {}
+    for split in ("train", "val"):
+        events = EventAccumulator(str(folder / "tensorboard" / split), size_guidance={"scalars": 0}).Reload()
+        shown |= {(split, tag): [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return shown
 
 
 def equal(one: object, two: object) -> bool:

@@ -52,13 +52,13 @@ class ValidationPlots(Callback):
             points = pl_module.val_metrics.reservoir.points
             if len(points):
                 figure = scatter(points.cpu().numpy(), "UniFrac between samples", "distance between embeddings", "validation pairs")
-                trainer.logger.log_figure("val/unifrac", figure, trainer.global_step)
+                trainer.logger.log_figure("val/unifrac", figure, trainer.global_step - 1)
         if isinstance(pl_module, TrainModule) and isinstance(pl_module.target, RegressionTarget):
             reservoir = pl_module.val_scores.reservoir
             assert reservoir is not None
             points = reservoir.points
             figure = scatter(points.cpu().numpy(), "true", "predicted", "validation samples")
-            trainer.logger.log_figure("val/target", figure, trainer.global_step)
+            trainer.logger.log_figure("val/target", figure, trainer.global_step - 1)
 
 
 def _number(value: float | None) -> str:

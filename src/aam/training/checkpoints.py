@@ -18,6 +18,7 @@ from aam.stops import Stops
 from aam.together import most, wait, world
 from aam.training.checkpoint_files import before
 from aam.training.divergence import require_finite
+from aam.training.logger import OverlayLogger
 from aam.writing import beside, disk_errors, put_in_place, remove
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Checkpoints(Checkpoint):
             for parameter, kept in optimizer.state.items():
                 if any(value.ndim and value.shape != parameter.shape for value in kept.values()):
                     raise ValueError("moments of other weights")
+        if isinstance(trainer.logger, OverlayLogger):
+            trainer.logger.first_step = trainer.global_step
         self.started = True
         # A run that has stopped early has nothing to go on with.
         trainer.should_stop = self.finished
@@ -104,6 +107,9 @@ class Checkpoints(Checkpoint):
 
     def _save_last(self, trainer: L.Trainer, wanted: int, taken: int) -> None:
         self.taken = taken
+        # What a resumed run will not log again.
+        for logger in trainer.loggers:
+            logger.save()
         _save(trainer, self.last, weights_only=False)
         self.saved_at = time.monotonic()
         if wanted > _SAVE:

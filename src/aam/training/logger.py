@@ -13,11 +13,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class OverlayLogger(Logger):
-    """`train/loss` and `val/loss` become the tag `loss` of the runs `train` and `val` below `folder`; other tags go to `train`."""
+    """`train/loss` and `val/loss` become the tag `loss` of the runs `train` and `val` below `folder`; other tags go to `train`.
+
+    first_step: of a resumed run; what was logged from there on before it was broken off is not shown.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.first_step = folder, 0
         self.writers: dict[str, SummaryWriter] = {}
 
     @property
@@ -36,19 +39,24 @@ class OverlayLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         for name, value in metrics.items():
             split, tag = split_tag(name)
-            self.writer(split, step).add_scalar(tag, value, step)
+            self.writer(split).add_scalar(tag, value, step)
 
     @rank_zero_only
     def log_figure(self, name: str, figure: Any, step: int) -> None:
         """Add a picture and close it."""
         split, tag = split_tag(name)
-        self.writer(split, step).add_figure(tag, figure, step)
+        self.writer(split).add_figure(tag, figure, step)
 
-    def writer(self, split: str, step: int | None) -> SummaryWriter:
+    def writer(self, split: str) -> SummaryWriter:
         if split not in self.writers:
-            # A resumed run comes by steps again that were lost.
-            self.writers[split] = SummaryWriter(str(self.folder / split), purge_step=step)
+            self.writers[split] = SummaryWriter(str(self.folder / split), purge_step=self.first_step)
         return self.writers[split]
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Have the disk hold what was logged."""
+        for writer in self.writers.values():
+            writer.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
