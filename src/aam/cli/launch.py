@@ -18,7 +18,7 @@ _LAUNCHED = "AAM_LAUNCHED"
 _GONE = re.compile("Connection (closed by|reset by|refused)|Timed out waiting")
 # For the first rank to say what is wrong with the input, which is the same for all.
 _GRACE_SECONDS = 5.0
-_PATIENCE_SECONDS = 6 * 3600
+_PATIENCE_SECONDS = 300
 
 
 def run_ranks(number: int, argv: Sequence[str]) -> int:
@@ -37,7 +37,7 @@ def run_ranks(number: int, argv: Sequence[str]) -> int:
     config = LaunchConfig(1, 1, number, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="aam", max_restarts=0)
     # Handed on to the ranks, which save. The last is not among the launcher's own.
     config.signals_to_handle = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
-    # They take a step to its end and write a checkpoint, however long that is; a second signal ends them at once.
+    # To take a step to its end and write a checkpoint; where another rank has failed, one may wait for it and not end.
     config.shutdown_timeout = _PATIENCE_SECONDS
     os.environ[_LAUNCHED] = "1"
     try:
