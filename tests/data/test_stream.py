@@ -1,5 +1,7 @@
 """A table on disk is the table in memory, read block by block."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import h5py
@@ -200,3 +202,21 @@ def test_what_goes_wrong_in_a_worker_is_said_as_it_is_without_one(folders, tmp_p
     with pytest.raises(InputError, match=r"table.biom: cannot be read any more") as caught:
         list(loader)
     assert "\n" not in str(caught.value)
+
+
+LEAVES = """
+import numpy as np
+from aam.config import ReadOptions
+from aam.data.dataset import Collate, SampleDataset, make_loader
+from aam.data.simulate import simulate
+
+table = simulate(0, n_samples=40, n_asvs=20, length=30).table
+tokens = np.ones((len(table.feature_ids), 2), dtype=np.uint8)
+batches = iter(make_loader(SampleDataset(table, ReadOptions(), 0), Collate(tokens), np.arange(40), 2, shuffle=False, workers=2))
+next(batches)
+raise SystemExit(3)
+"""
+
+
+def test_a_program_that_ends_in_mid_epoch_does_not_wait_for_its_workers():
+    assert subprocess.run([sys.executable, "-c", LEAVES], timeout=60, check=False).returncode == 3

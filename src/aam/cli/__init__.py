@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from multiprocessing import active_children
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -64,10 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         end_file_logs()
         unlock()
-        # They ignore the signals that end others, and whoever waits for one would wait for ever.
-        for child in active_children():
-            if child.daemon:
-                child.kill()
 
 
 def _run(argv: Sequence[str]) -> int:

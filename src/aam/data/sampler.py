@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, islice
+from multiprocessing import active_children
+from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
@@ -188,6 +191,19 @@ def _begin_worker(worker: int) -> None:
     leave_signals_to_parent()
 
 
+@cache
+def _end_workers_at_exit() -> None:
+    """Kill those that are left when this process ends: Python would ask them to end, which they ignore, and wait for ever."""
+
+    def kill() -> None:
+        for child in active_children():
+            if child.daemon:
+                child.kill()
+
+    # Before Python's own, which has none.
+    Finalize(None, kill, exitpriority=1)
+
+
 class Loader(DataLoader[Any]):
     """Batches that are made when the first is asked for: Lightning tells the epoch after it has the iterator.
 
@@ -195,6 +211,8 @@ class Loader(DataLoader[Any]):
     """
 
     def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, ids: Sequence[str], **kwargs: Any) -> None:
+        if kwargs.get("num_workers"):
+            _end_workers_at_exit()
         super().__init__(dataset, batch_sampler=batches, worker_init_fn=_begin_worker, **kwargs)
         self.batches, self.ids = batches, ids
 
