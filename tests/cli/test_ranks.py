@@ -203,3 +203,18 @@ def test_what_several_devices_cannot_do(community, tmp_path, arguments, said):
     tables = ["--table", community / "table.biom", "--output-dir", tmp_path / "out"]
     assert aam(*arguments, *tables, code=2).startswith(said)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_job_script_that_says_no_srun_is_told_so(community, tmp_path, monkeypatch):
+    """Of two tasks it would wait for the other one, which nobody starts."""
+    for name, value in {"NTASKS": "2", "PROCID": "0", "JOB_NAME": "job.sh"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    said = aam("pretrain", "--table", community / "table.biom", "--output-dir", tmp_path / "out", code=2)
+    assert said.startswith("error: a job of several tasks, and this is none of them: start it by srun")
+
+
+def test_a_name_that_is_too_long_is_one_line(community, tmp_path):
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]
+    said = aam("unifrac", *tables, "--output", tmp_path / f"{'x' * 300}.tsv", code=2)
+    assert "Traceback" not in said
+    assert "File name too long" in said
