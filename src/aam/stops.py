@@ -31,15 +31,11 @@ class Stops:
 
     def listen(self) -> None:
         """From now on, until `leave`; in the main thread, as Python has it."""
-        if threading.current_thread() is threading.main_thread():
-            # One that is ignored, as Ctrl-C is in the background, stays so.
-            heard = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
-            self._handlers = {number: signal.signal(number, self._ask) for number in heard}
+        self._handlers = _hear(self._ask)
 
     def leave(self) -> None:
         """Let signals do what they did before."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        _put_back(self._handlers)
         self._handlers = {}
 
     def _ask(self, number: int, frame: object) -> None:
@@ -61,15 +57,11 @@ def stopping_at_once() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise Stopped(number, saved=False)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.signal(number, stop) for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN}
+    handlers = _hear(stop)
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        _put_back(handlers)
 
 
 @contextmanager
@@ -86,3 +78,19 @@ def leave_signals_to_parent() -> None:
     """In a process that makes batches, or reads a file first: the one that made it saves, or clears away, and then ends it."""
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _hear(handler: Callable[[int, object], None]) -> dict[int, Any]:
+    """Have it called by those signals that are not ignored, as Ctrl-C is in the background; what they did before.
+
+    Nothing where this is not the main thread, in which alone Python may change that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    heard = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heard}
+
+
+def _put_back(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
