@@ -16,6 +16,10 @@ class Stopped(Exception):  # noqa: N818 - asked for by a signal, not an error
         self.number, self.saved = number, saved
 
 
+class LostWorker(RuntimeError):  # noqa: N818 - nothing of ours went wrong
+    """A process that makes batches was ended from outside."""
+
+
 def first_few(items: object, limit: int = 5) -> str:
     """Join the first items for an error message, with the number left out: ``a, b, c ... (12 more)``."""
     listed = [str(item) for item in items]  # type: ignore[attr-defined]

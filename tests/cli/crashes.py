@@ -293,8 +293,8 @@ def lost(runs: Runs) -> int | None:
             for worker in psutil.Process(child).children():
                 worker.kill()
         code = end(child, 60)
-    # PyTorch may say more, of processes that were about to begin or to end.
     assert runs.said(name).count("\nerror: a process that makes batches was ended from outside") == 1, runs.said(name)
+    assert "Traceback" not in runs.said(name), runs.said(name)
     assert end(runs.start(name, "--num-workers", "2", "--resume", minutes=1000), 60) == 0, runs.said(name)
     runs.check(name)
     return code

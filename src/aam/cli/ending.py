@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import sys
 
@@ -12,10 +11,9 @@ from cyclopts import CycloptsError
 
 from aam.cli.launch import end_after_peer, is_lost_peer, say
 from aam.cli.usage import describe
-from aam.errors import InputError, Stopped
+from aam.errors import InputError, LostWorker, Stopped
 from aam.ranks import by_slurm, by_torchrun, rank
 
-_LOST_WORKER = re.compile("DataLoader worker .* (exited unexpectedly|is killed by signal)")
 # What a disk says that takes no more.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -41,7 +39,7 @@ def end_of(error: BaseException) -> int:
     if isinstance(error, RuntimeError) and (by_torchrun() or by_slurm()) and is_lost_peer(error):
         end_after_peer()
         return 1
-    if isinstance(error, RuntimeError) and _LOST_WORKER.match(str(error)):
+    if isinstance(error, LostWorker):
         say("error: a process that makes batches was ended from outside (is memory short?); go on with --resume")
         return 1
     raise error

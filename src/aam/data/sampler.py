@@ -5,18 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain, islice
-from multiprocessing import active_children
-from multiprocessing.util import Finalize
 from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from aam.data.workers import begin_worker, end_workers_at_exit, from_workers
 from aam.errors import InputError
 from aam.ranks import rank
-from aam.stops import leave_signals_to_parent
 from aam.together import share, world
 
 log = logging.getLogger(__name__)
@@ -187,23 +184,6 @@ class ResumableBatches(Sampler[list[Key]]):
         return self.batches.together()[number]
 
 
-def _begin_worker(worker: int) -> None:
-    leave_signals_to_parent()
-
-
-@cache
-def _end_workers_at_exit() -> None:
-    """Kill those that are left when this process ends: Python would ask them to end, which they ignore, and wait for ever."""
-
-    def kill() -> None:
-        for child in active_children():
-            if child.daemon:
-                child.kill()
-
-    # Before Python's own, which has none.
-    Finalize(None, kill, exitpriority=1)
-
-
 class Loader(DataLoader[Any]):
     """Batches that are made when the first is asked for: Lightning tells the epoch after it has the iterator.
 
@@ -212,13 +192,13 @@ class Loader(DataLoader[Any]):
 
     def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, ids: Sequence[str], **kwargs: Any) -> None:
         if kwargs.get("num_workers"):
-            _end_workers_at_exit()
-        super().__init__(dataset, batch_sampler=batches, worker_init_fn=_begin_worker, **kwargs)
+            end_workers_at_exit()
+        super().__init__(dataset, batch_sampler=batches, worker_init_fn=begin_worker, **kwargs)
         self.batches, self.ids = batches, ids
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         try:
-            yield from super().__iter__()
+            yield from from_workers(super().__iter__) if self.num_workers else super().__iter__()
         except InputError as error:
             # One of a worker comes with its traceback.
             raise InputError(str(error).strip().rpartition("aam.errors.InputError: ")[2]) from error

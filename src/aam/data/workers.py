@@ -1,0 +1,75 @@
+"""The processes that make batches: how they begin, how one that is lost is missed, how they end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
+from typing import TypeVar
+
+from aam.errors import LostWorker
+from aam.stops import leave_signals_to_parent
+
+T = TypeVar("T")
+# Those that a batch is waited for from.
+_awaited: list[BaseProcess] = []
+
+
+def begin_worker(worker: int) -> None:
+    """What each of them does first."""
+    leave_signals_to_parent()
+
+
+@cache
+def end_workers_at_exit() -> None:
+    """Kill those that are left when this process ends: Python would ask them to end, which they ignore, and wait for ever."""
+
+    def kill() -> None:
+        for child in active_children():
+            if child.daemon:
+                child.kill()
+
+    # Before Python's own, which has none.
+    Finalize(None, kill, exitpriority=1)
+
+
+def from_workers(begin: Callable[[], Iterator[T]]) -> Iterator[T]:
+    """What the iterator of a `DataLoader` gives, whose processes `begin` starts. LostWorker when one was ended from outside.
+
+    PyTorch would raise that wherever the program is at that moment: in a hook, whose caller does not expect it, or in a lock.
+    """
+    others = active_children()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        iterator = begin()
+        if threading.current_thread() is threading.main_thread():
+            # PyTorch has set its own, once.
+            signal.signal(signal.SIGCHLD, lambda number, frame: _miss())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    processes = [process for process in active_children() if process not in others]
+    while True:
+        try:
+            _awaited[:] = processes
+            _miss()
+            item = next(iterator)
+        except StopIteration:
+            return
+        except Exception:
+            # Of a connection that broke off, or of PyTorch, which looks every few seconds.
+            for process in processes:
+                process.join(0.1)
+            _miss()
+            raise
+        finally:
+            _awaited.clear()
+        yield item
+
+
+def _miss() -> None:
+    if any(process.exitcode for process in _awaited):
+        raise LostWorker

@@ -1,0 +1,49 @@
+import time
+from multiprocessing import active_children
+
+import pytest
+from torch.utils.data import DataLoader
+
+from aam.data.workers import begin_worker, from_workers
+from aam.errors import LostWorker
+
+
+def numbers() -> DataLoader:
+    return DataLoader(range(100), batch_size=1, num_workers=2, worker_init_fn=begin_worker)
+
+
+def test_a_lost_process_is_missed_where_a_batch_is_waited_for_and_nowhere_else():
+    for attempt in range(5):
+        others = active_children()
+        loader = numbers()
+        batches = from_workers(lambda loader=loader: iter(loader))
+        assert next(batches).item() == 0
+        (worker, _) = [process for process in active_children() if process not in others]
+        worker.kill()
+        limit = time.monotonic() + 30
+        while worker.is_alive():
+            assert time.monotonic() < limit
+        # Much happens, and none of it is broken off.
+        assert sum(range(100_000 + attempt)) > 0
+        with pytest.raises(LostWorker):
+            list(batches)
+
+
+def test_processes_give_what_they_would_without_a_loss():
+    loader = numbers()
+    assert [batch.item() for batch in from_workers(lambda: iter(loader))] == list(range(100))
+    assert not [process for process in active_children() if process.is_alive()]
+
+
+class Broken:
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, number: int) -> int:
+        raise KeyError(f"no {number}")
+
+
+def test_what_a_process_raises_itself_is_not_its_loss():
+    loader = DataLoader(Broken(), num_workers=1, worker_init_fn=begin_worker)
+    with pytest.raises(KeyError, match="no 0"):
+        list(from_workers(lambda: iter(loader)))
