@@ -48,7 +48,7 @@ def test_nothing_but_our_own_error_comes_out(name):
 
     @settings(
         max_examples=60 if name == "hdf5" else 150,
-        deadline=2000,
+        deadline=20_000,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
         database=None,

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -196,7 +197,33 @@ def test_a_damaged_run_folder_is_one_line(tmp_path, capsys):
         (tmp_path / "run" / "memory.json").write_text(content)
         assert main([*run, "--epochs", "4", "--resume"]) == 2
         assert "memory.json: damaged" in capsys.readouterr().err
-    # Other samples: what was learned from would be held out.
-    write_simulation(simulate(1, n_samples=30, n_asvs=20, length=30), tmp_path)
-    assert main([*run, "--epochs", "4", "--resume"]) == 2
-    assert "has other samples than the tables give now" in capsys.readouterr().err
+    for content in ("", "[]", "{", "3"):
+        (tmp_path / "run" / "inputs.json").write_text(content)
+        assert main([*run, "--epochs", "4", "--resume"]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_run_goes_on_with_the_same_input_wherever_it_lies_and_with_no_other(tmp_path, capsys):
+    study, moved = tmp_path / "study", tmp_path / "moved"
+    study.mkdir()
+    write_simulation(simulate(0, n_samples=24, n_asvs=20, length=30), study)
+    shape = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--no-cache"]
+
+    def pretrain(folder, *more):
+        tables = ["--table", str(folder / "table.biom"), "--tree", str(folder / "tree.nwk"), "--output-dir", str(folder / "run")]
+        return main(["pretrain", *tables, *shape, *more])
+
+    assert pretrain(study, "--epochs", "2") == 0
+    study.rename(moved)
+    assert pretrain(moved, "--epochs", "3", "--resume") == 0
+    capsys.readouterr()
+    assert pretrain(moved, "--epochs", "1", "--resume") == 2
+    assert "3 epochs are done, and --epochs or --max-steps allow 1" in capsys.readouterr().err
+    # One count is another: the ids are the same.
+    before = (moved / "table.biom").read_bytes()
+    with h5py.File(moved / "table.biom", "r+") as table:
+        table["sample/matrix/data"][0] += 1
+    assert pretrain(moved, "--epochs", "4", "--resume") == 2
+    assert "--resume: --table holds other data than the run read" in capsys.readouterr().err
+    (moved / "table.biom").write_bytes(before)
+    assert pretrain(moved, "--epochs", "4", "--resume") == 0

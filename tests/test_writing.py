@@ -3,6 +3,8 @@
 import errno
 import resource
 import signal
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -10,12 +12,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from aam.data.hdf5 import writing_hdf5
 from aam.writing import whole, write_text
+
+
+def write_hdf5(path, values):
+    with writing_hdf5(path) as file, h5py.File(file, "w") as handle:
+        handle["x"] = values
+
 
 WRITERS = {
     "text": lambda path: path.write_text("x" * 100_000),
     "numpy": lambda path: np.save(path.open("wb"), np.ones(100_000)),
-    "hdf5": lambda path: h5py.File(path, "w").create_dataset("x", data=np.random.default_rng(0).random(100_000)).file.close(),
+    "hdf5": lambda path: write_hdf5(path, np.random.default_rng(0).random(100_000)),
     "safetensors": lambda path: save_file({"x": torch.ones(100_000)}, path),
     "torch": lambda path: torch.save(torch.ones(100_000), path.open("wb")),
 }
@@ -41,6 +50,21 @@ def test_a_full_disk_is_one_error_of_the_system_and_the_file_before_stays(tmp_pa
     assert caught.value.errno in (errno.EFBIG, errno.ENOSPC)
     assert path.read_text() == "before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kilobytes", [1, 4, 8])
+def test_a_full_disk_does_not_crash_what_writes_hdf5(tmp_path, kilobytes):
+    """libhdf5 does, when what it could not write is freed or the process ends."""
+    script = (
+        "import resource, sys; from pathlib import Path; import numpy as np\n"
+        "from aam.distances.precomputed import write_distances\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * int(sys.argv[2]), resource.RLIM_INFINITY))\n"
+        "try: write_distances(Path(sys.argv[1]), np.zeros((60, 60)), [f's{number}' for number in range(60)])\n"
+        "except OSError as error: sys.exit(7 if error.errno == 27 else 8)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "d.h5", str(kilobytes)], check=False)
+    assert done.returncode == 7
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_take_the_place_of_folders(tmp_path):

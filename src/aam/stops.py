@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from aam.errors import Stopped
 from aam.ranks import rank
 
-# Ctrl-C; what SLURM and others send before they kill; what SLURM is asked to send (--signal=USR1@60) a while before that.
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# Ctrl-C; what SLURM and others send before they kill; what SLURM is asked to send (--signal=USR1@60) a while before that; what is
+# sent when the terminal is gone.
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 # SLURM and a launcher may both tell a process of the same event.
 _SAME_SIGNAL_SECONDS = 3.0
 
@@ -44,6 +46,7 @@ class Stops:
         if self.asked:
             return
         self.asked, self._asked_at = number, time.monotonic()
+        _outlive_terminal(number)
         if rank() == 0:
             # Not by the log: the signal may have come while it was writing, and it cannot be entered twice.
             line = f"\n{signal.Signals(number).name}: stopping after this step; again in a few seconds to stop at once\n"
@@ -55,6 +58,7 @@ def stopping_at_once() -> Iterator[None]:
     """Have a signal that asks to stop raise `Stopped` within, so that what is half done is cleared away; `Stops` goes before it."""
 
     def stop(number: int, frame: object) -> None:
+        _outlive_terminal(number)
         raise Stopped(number, saved=False)
 
     handlers = _hear(stop)
@@ -78,6 +82,19 @@ def leave_signals_to_parent() -> None:
     """In a process that makes batches, or reads a file first: the one that made it saves, or clears away, and then ends it."""
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _outlive_terminal(number: int) -> None:
+    """Have what is said to a terminal that is gone go nowhere: it would be an error."""
+    if number != signal.SIGHUP:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        # Not `isatty`, which says no once it is gone.
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def _hear(handler: Callable[[int, object], None]) -> dict[int, Any]:

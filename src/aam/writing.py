@@ -9,6 +9,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TOLD = re.compile(
     r"(?:os error|errno =) (\d+)|\d+ requested and \d+ written|PytorchStreamWriter failed writing|unexpected pos \d+ vs"
@@ -58,6 +62,13 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     with whole(path) as new:
         new.write_text(text, encoding="utf-8")
+
+
+def write_tsv(path: Path, frame: pd.DataFrame, index: bool = True, float_format: str | None = None) -> None:
+    """Write a tab-separated table, by default with the names of its rows."""
+    # pandas would take a name that begins with ~ for somebody's home.
+    with whole(path) as new, new.open("w", encoding="utf-8", newline="") as file:
+        frame.to_csv(file, sep="\t", index=index, float_format=float_format)
 
 
 def put_in_place(new: Path, path: Path, before: Path | None = None) -> None:

@@ -190,7 +190,7 @@ def killed(runs: Runs, kills: int, seed: int) -> dict[str, int]:
 def signalled(runs: Runs) -> dict[str, int]:
     """Stop by each signal that asks for it, in the middle of an epoch, with no other checkpoint than at the end of one; resume."""
     codes = {}
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         name = number.name
         # From disk too, whose order and results are those of a small table in memory.
         more = ["--stream"] if number == signal.SIGUSR1 else []

@@ -1,5 +1,6 @@
 """Every kind of input that cannot be used ends with one line, `error: what, where, what to do`, and exit code 2."""
 
+import gzip
 import hashlib
 import json
 
@@ -111,6 +112,11 @@ def test_metadata(train, tmp_path, community):
     assert "--ignore-missing" in missing
     metadata.write_text("\n".join([lines[0], *(f"x{line}" for line in lines[1:])]) + "\n")
     assert "no sample of the table is in the metadata" in train(metadata=metadata)
+    # Its reader strips spaces; a table's does not.
+    metadata.write_text("\n".join([lines[0], *(line.lower() for line in lines[1:])]) + "\n")
+    assert "(other spaces or letters? 'S00000' of the table looks like 's00000' of the metadata)" in train(metadata=metadata)
+    (tmp_path / "m.tsv.gz").write_bytes(gzip.compress(metadata.read_bytes()))
+    assert "m.tsv.gz: is compressed; gunzip it first" in train(metadata=tmp_path / "m.tsv.gz")
     metadata.write_text("\n".join([lines[0].replace("sample-id", "sample"), *lines[1:]]) + "\n")
     assert "metadata.tsv" in train(metadata=metadata)
     metadata.write_text("\n".join([*lines, lines[1]]) + "\n")
@@ -126,6 +132,9 @@ def test_metadata(train, tmp_path, community):
         ([""] + ["1", "2"] * 11 + ["3"], [], "have no value"),
         (["1", "2"] * 11 + ["3", "inf"], [], "finite"),
         (["-1", "2"] * 12, ["--target-transform", "log-zscore"], "negative"),
+        (["1e-320", "2e-320"] * 12, [], "beyond what can be squared"),
+        (["1e300", "2e300"] * 12, [], "beyond what can be squared"),
+        (["1e300", "2e300"] * 12, ["--auto"], "beyond what can be squared"),
     ],
 )
 def test_targets(train, community, tmp_path, values, arguments, said):

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from aam import __version__
@@ -19,6 +20,7 @@ from aam.cli.pretrain import PretrainConfig
 from aam.cli.train import TrainConfig
 from aam.config import OutputOptions
 from aam.errors import InputError
+from aam.writing import write_tsv
 
 TRAIN = ["train", "--table", "t.biom", "--metadata", "m.tsv", "--metadata-column", "age", "--output-dir", "out"]
 
@@ -171,7 +173,7 @@ def test_overwrite_spares_folders_of_others_and_inputs(tmp_path):
     (folder / "tree.nwk").touch()
     for read in (folder / "tree.nwk", folder / "checkpoints" / "last.ckpt", folder):
         with pytest.raises(InputError, match="would remove"):
-            prepare_output(OutputOptions(output_dir=folder, overwrite=True), inputs=[None, read])
+            prepare_output(OutputOptions(output_dir=folder, overwrite=True), inputs=[read])
     assert (folder / "tree.nwk").exists()
 
 
@@ -217,6 +219,44 @@ def test_output_file_is_not_overwritten_unasked(tmp_path):
     with pytest.raises(InputError, match="exists"):
         check_output_file(path, overwrite=False, suffixes=(".tsv",))
     check_output_file(path, overwrite=True, suffixes=(".tsv",))
+
+
+def test_an_output_does_not_replace_an_input(tmp_path):
+    path = tmp_path / "table.tsv"
+    path.write_text("counts")
+    (tmp_path / "link.tsv").symlink_to(path)
+    for output, beside in ((path, ()), (tmp_path / "link.tsv", ()), (tmp_path / "other.tsv", (path,))):
+        with pytest.raises(InputError, match="is read by this command"):
+            check_output_file(output, overwrite=True, suffixes=(".tsv",), beside=beside, inputs=[(path,)])
+    for command in (["unifrac", "--tree", path], ["embed", "--model", tmp_path], ["predict", "--model", tmp_path]):
+        assert main([*map(str, command), "--table", str(path), "--output", str(path), "--overwrite"]) == 2
+    assert path.read_text() == "counts"
+
+
+def test_a_tilde_is_ones_home_wherever_it_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "options.yaml").write_text("table: ~/none.biom\ntree: ~/none.nwk\n")
+    for words in (["--table=~/none.biom", "--tree", "~/none.nwk"], ["--config=~/options.yaml"]):
+        assert main(["unifrac", *words, "--output", "~/d.tsv"]) == 2
+        assert f"error: {tmp_path}/none.biom: cannot be read" in capsys.readouterr().err
+    # A file may have such a name.
+    monkeypatch.chdir(tmp_path)
+    write_tsv(Path("~odd.tsv"), pd.DataFrame({"a": [1]}), index=False)
+    assert (tmp_path / "~odd.tsv").read_text() == "a\n1\n"
+
+
+def test_words_that_are_no_text_are_refused(capsys):
+    assert main(["unifrac", "--table", os.fsdecode(b"caf\xe9.biom"), "--tree", "t", "--output", "o.tsv"]) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_what_ends_a_run_is_in_its_log(tmp_path, capsys):
+    (tmp_path / "table.tsv").write_text("no table")
+    run = ["pretrain", "--table", tmp_path / "table.tsv", "--tree", tmp_path / "table.tsv", "--output-dir", tmp_path / "run"]
+    assert main([*map(str, run)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert (tmp_path / "run" / "aam.log").read_text().splitlines()[-1].endswith(error)
 
 
 def test_log_lines_go_to_stderr_and_file(tmp_path, capsys):

@@ -16,7 +16,7 @@ def test_a_run_ends_the_same_whatever_happened_to_it():
     found = json.loads(done.stdout)
     assert found["killed"]["kills"] == 6
     assert found["killed"]["in a save"] > 0
-    assert found["signalled"] == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 138}
+    assert found["signalled"] == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 138, "SIGHUP": 129}
     assert found["group"] == {"SIGTERM": 143}
     assert found["early"] == {"SIGINT": 130, "SIGTERM": 143, "SIGUSR1": 138}
     assert found["lost"] == {"code": 1}

@@ -58,7 +58,7 @@ def test_ids_that_are_no_sequences_ask_for_rep_seqs(feature_id):
 
 
 BAD = {
-    "missing": (">a\nAC\n", "lacks the sequences of 2 of 3 features: b, c; add them"),
+    "missing": (">a\nAC\n", "lacks the sequences of 2 of 3 features: b, c; it has a"),
     "duplicate": (">a\nAC\n>b\nA\n>c\nA\n>a\nAC\n", "feature a is there twice"),
     "gap": (">a\nAC\n>b\nA-C\n>c\nA\n", "feature b: '-' at position 2 is not a nucleotide letter; correct its sequence"),
     "protein": (">a\nAC\n>b\nAC\n>c\nACE\n", "feature c: 'E' at position 3"),

@@ -32,7 +32,6 @@ def test_a_lost_process_is_missed_where_a_batch_is_waited_for_and_nowhere_else()
 def test_processes_give_what_they_would_without_a_loss():
     loader = numbers()
     assert [batch.item() for batch in from_workers(lambda: iter(loader))] == list(range(100))
-    assert not [process for process in active_children() if process.is_alive()]
 
 
 class Broken:

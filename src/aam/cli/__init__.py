@@ -14,6 +14,7 @@ from aam.cli.help import ShortHelp
 from aam.cli.launch import run_ranks
 from aam.cli.locks import unlock
 from aam.cli.log import end_file_logs, set_up_logging
+from aam.cli.usage import clean
 from aam.errors import InputError, Stopped
 from aam.ranks import NeedsRanks
 from aam.stops import stopping_at_once
@@ -54,10 +55,9 @@ def build_app() -> App:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: see `end_of` for others than 0."""
     set_up_logging()
-    given = sys.argv[1:] if argv is None else list(argv)
     try:
         with stopping_at_once():
-            return _run(given)
+            return _run(clean(sys.argv[1:] if argv is None else argv))
     except (InputError, CycloptsError, OSError, RuntimeError, Stopped, KeyboardInterrupt) as error:
         return end_of(error)
     finally:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclopts.config import Dict
 
+from aam.cli.usage import at_home
 from aam.errors import InputError, one_line
 from aam.writing import write_text
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 # They say what to do with the folder and where options come from, not what the run is.
 NOT_RECORDED = ("config", "overwrite", "resume")
+# The paths that are no input.
+_PLACES = ("config", "output", "output_dir", "cache_dir")
 # What --resume may change: how long the run is, where its folder lies, and what changes no result.
 MAY_CHANGE = (
     "epochs",
@@ -39,7 +43,8 @@ def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
     if not given:
         return
     path = Path(given[-1])
-    Dict(_load(path), source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+    options = {name: at_home(value) if isinstance(value, str) else [*map(at_home, value)] for name, value in _load(path).items()}
+    Dict(options, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def _parse(text: str) -> Any:
 def _dump(options: object) -> str:
     import yaml
 
-    return yaml.safe_dump(dict(_flat(options)), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump({name: _plain(value) for name, value in _flat(options)}, sort_keys=False, allow_unicode=True)
 
 
 def write_config(path: Path, options: object) -> None:
@@ -79,28 +84,34 @@ def write_config(path: Path, options: object) -> None:
 
 
 def refuse_change(path: Path, options: object) -> None:
-    """Refuse to go on with other options than those that the run recorded in `path`; only its length may change."""
+    """Refuse to go on with other options than those that the run recorded in `path`. Its length may change, and where its input
+    lies (`aam.cli.inputs` says whether it is the same).
+    """
     recorded, now = _load(path), _parse(_dump(options))
     changed = {name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name)}
-    if forbidden := sorted(changed.difference(MAY_CHANGE)):
+    if forbidden := sorted(changed.difference(MAY_CHANGE, inputs_of(options))):
         name = forbidden[0]
         difference = f"it was {recorded.get(name, 'not given')}, now it is {now.get(name, 'not given')}"
         raise InputError(f"--resume with another --{name.replace('_', '-')}: {difference}; start afresh in another --output-dir")
 
 
-def _flat(options: Any) -> list[tuple[str, Any]]:
-    """List name and value of each option, in the order of the dataclasses; None is left out, as if not given."""
-    pairs: list[tuple[str, Any]] = []
+def inputs_of(options: object) -> dict[str, tuple[Path, ...]]:
+    """Every file or model folder that the options name as input, by option."""
+    several = {name: value if isinstance(value, tuple) else (value,) for name, value in _flat(options) if name not in _PLACES}
+    return {name: values for name, values in several.items() if values and all(isinstance(value, Path) for value in values)}
+
+
+def _flat(options: Any) -> Iterator[tuple[str, Any]]:
+    """Name and value of each option, in the order of the dataclasses; None is left out, as if not given."""
     for field in fields(options):
         value = getattr(options, field.name)
         if is_dataclass(value):
-            pairs.extend(_flat(value))
+            yield from _flat(value)
         elif value is not None and field.name not in NOT_RECORDED:
-            pairs.append((field.name, _plain(value)))
-    return pairs
+            yield field.name, value
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value.absolute())  # the file must work from any folder
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from aam.config import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
 from aam.ranks import by_first
-from aam.writing import whole, write_text
+from aam.writing import whole, write_text, write_tsv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,7 @@ def embed(config: EmbedConfig) -> None:
     import numpy as np
 
     from aam.artifact import load_model
+    from aam.cli.config_file import inputs_of
     from aam.cli.output import check_output_file
     from aam.cli.study import SEED, read_model_input
     from aam.compute import check_compute, default_device
@@ -50,7 +51,8 @@ def embed(config: EmbedConfig) -> None:
 
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
-    check_output_file(config.output, config.overwrite, (".tsv", ".npy"), beside=(config.output.with_suffix(".ids.txt"),))
+    beside = (config.output.with_suffix(".ids.txt"),) if config.output.suffix == ".npy" else ()
+    check_output_file(config.output, config.overwrite, (".tsv", ".npy"), beside, inputs_of(config).values())
     loaded = load_model(config.trained.model, compute=config.compute)
     encoder = loaded.encoder.to(default_device())
     # ASVs are embedded whatever the depth of the samples they are in.
@@ -79,5 +81,4 @@ def write_embeddings(path: Path, ids: Sequence[str], embeddings: np.ndarray) -> 
     import pandas as pd
 
     columns = [f"dim_{dimension}" for dimension in range(1, embeddings.shape[1] + 1)]
-    with whole(path) as new:
-        pd.DataFrame(embeddings, index=pd.Index(ids, name="id"), columns=columns).to_csv(new, sep="\t")
+    write_tsv(path, pd.DataFrame(embeddings, index=pd.Index(ids, name="id"), columns=columns))

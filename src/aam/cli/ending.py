@@ -6,10 +6,12 @@ import errno
 import os
 import signal
 import sys
+import traceback
 
 from cyclopts import CycloptsError
 
 from aam.cli.launch import end_after_peer, is_lost_peer, say
+from aam.cli.log import log_in_files
 from aam.cli.usage import describe
 from aam.errors import InputError, LostWorker, Stopped
 from aam.ranks import by_slurm, by_torchrun, rank
@@ -30,7 +32,7 @@ def end_of(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         full = error.errno in _FULL
         say(f"error: {place}{error.strerror}; {'make room and go on: what is written is whole' if full else 'check the place'}")
         return 2
@@ -42,11 +44,12 @@ def end_of(error: BaseException) -> int:
     if isinstance(error, LostWorker):
         say("error: a process that makes batches was ended from outside (is memory short?); go on with --resume")
         return 1
+    log_in_files("".join(traceback.format_exception(error)))
     raise error
 
 
 def _stopped(error: KeyboardInterrupt | Stopped) -> int:
     number, saved = (error.number, error.saved) if isinstance(error, Stopped) else (signal.SIGINT, False)
     if rank() == 0:
-        sys.stderr.write(f"stopped by {signal.Signals(number).name}{'; --resume goes on from here' if saved else ''}\n")
+        say(f"stopped by {signal.Signals(number).name}{'; --resume goes on from here' if saved else ''}")
     return 128 + number

@@ -28,7 +28,7 @@ from aam.config import (
     check,
 )
 from aam.errors import InputError
-from aam.writing import whole
+from aam.writing import write_tsv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +136,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
     check_compute(config.compute)
     options = config.folding
-    folder = start_run(config, [options.test_table, options.test_rep_seqs, options.test_metadata], alone="evaluate")
+    folder = start_run(config, alone="evaluate")
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     learned = len(study.table.sample_ids)
     if options.test_table is not None:
@@ -246,8 +246,7 @@ def write_folds(study: Study, task: Task, folds: list[Fold], folder: Path) -> No
         for row in fold.test
     ]
     frame = pd.DataFrame(rows, columns=["repeat", "fold", "sample", "group"])
-    with whole(folder / "folds.tsv") as new:
-        frame.to_csv(new, sep="\t", index=False)
+    write_tsv(folder / "folds.tsv", frame, index=False)
 
 
 def key_of_run(study: Study, task: Task, folds: list[Fold], distance: nn.Module, config: EvaluateConfig) -> str:
@@ -322,8 +321,7 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
             else:
                 values = {"true": outcome.truth[fold.test], "predicted": predicted}
                 parts.append(pd.DataFrame({**about, **values, "lower": predicted - limit, "upper": predicted + limit}))
-    with whole(path) as new:
-        pd.concat(parts).to_csv(new, sep="\t", index=False)
+    write_tsv(path, pd.concat(parts), index=False)
 
 
 def study_facts(study: Study, task: Task, config: EvaluateConfig, recovered: list[np.ndarray]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from aam.cli.log import log_in_files
 from aam.ranks import rank
 
 # Set for ranks that `run_ranks` has started, which speaks for those that are killed.
@@ -58,6 +59,7 @@ def say(line: str) -> None:
     if rank() > 0:
         time.sleep(_GRACE_SECONDS)
         line = f"{line} (rank {rank()})"
+    log_in_files(line)
     sys.stderr.write(f"{line}\n")
 
 

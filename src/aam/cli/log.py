@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from aam.ranks import by_first, rank
@@ -44,11 +45,24 @@ class _File(logging.FileHandler):
         super().handleError(record)
 
 
+def log_in_files(line: str) -> None:
+    """Write what the terminal is told otherwise to the logs of this process's runs."""
+    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, line, (), None)
+    for handler in _files():
+        # The disk that is full may be what there is to tell.
+        with suppress(OSError):
+            handler.handle(record)
+
+
 def end_file_logs() -> None:
     """Close the files of this process's runs."""
-    for handler in [handler for handler in LOGGER.handlers if isinstance(handler, _File)]:
+    for handler in _files():
         LOGGER.removeHandler(handler)
         handler.close()
+
+
+def _files() -> list[_File]:
+    return [handler for handler in LOGGER.handlers if isinstance(handler, _File)]
 
 
 @by_first

@@ -6,10 +6,12 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aam.cli.config_file import refuse_change, write_config
+from aam.cli.config_file import inputs_of, refuse_change, write_config
+from aam.cli.inputs import contents_of, refuse_other_inputs, write_contents
 from aam.cli.locks import lock
 from aam.cli.log import log_to_file
 from aam.config import OutputOptions
@@ -26,6 +28,7 @@ LOG = "aam.log"
 WRITTEN = (
     LOG,
     "config.yaml",
+    "inputs.json",
     "model",
     "metrics.json",
     "predictions.tsv",
@@ -46,22 +49,10 @@ WRITTEN = (
 )
 
 # A run that stopped at its input left no more than these.
-LEFT_BY_BAD_INPUT = {LOG, "config.yaml", "tree.nwk"}
+LEFT_BY_BAD_INPUT = {LOG, "config.yaml", "inputs.json", "tree.nwk"}
 
 
-def input_paths(config: PretrainConfig | TrainConfig | EvaluateConfig) -> tuple[Path | None, ...]:
-    """Every file that the options name as input, but what a command alone has."""
-    return (
-        config.data.table,
-        *config.data.more_tables,
-        config.data.rep_seqs,
-        config.distances.tree,
-        config.distances.unifrac_matrix,
-        config.samples.metadata,
-    )
-
-
-def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -> Path:
+def prepare_output(options: OutputOptions, inputs: Iterable[Path] = ()) -> Path:
     """Make the output folder ready and return it, with an ``aam.log`` in it that marks it as a run's.
 
     `inputs` are the files that the run is going to read: --overwrite must not remove one of them.
@@ -86,14 +77,14 @@ def prepare_output(options: OutputOptions, inputs: Iterable[Path | None] = ()) -
     return folder
 
 
-def _clear(folder: Path, held: set[str], inputs: Iterable[Path | None]) -> None:
+def _clear(folder: Path, held: set[str], inputs: Iterable[Path]) -> None:
     """Remove what an earlier run wrote; files of others stay."""
     if held and LOG not in held:
         found = first_few(sorted(held))
         raise InputError(f"--overwrite: {folder} holds no earlier run (no {LOG}) but {found}; choose another folder")
     doomed = [folder / name for name in WRITTEN if name in held]
     for path in inputs:
-        if path and any(_one_holds_the_other(path.resolve(), entry.resolve()) for entry in doomed):
+        if any(_one_holds_the_other(path.resolve(), entry.resolve()) for entry in doomed):
             raise InputError(f"--overwrite would remove {path}, which this run reads; choose another --output-dir")
     for entry in doomed:
         if entry.is_dir() and not entry.is_symlink():
@@ -106,9 +97,7 @@ def _one_holds_the_other(first: Path, second: Path) -> bool:
     return first.is_relative_to(second) or second.is_relative_to(first)
 
 
-def start_run(
-    config: PretrainConfig | TrainConfig | EvaluateConfig, more_inputs: Iterable[Path | None] = (), alone: str | None = None
-) -> Path:
+def start_run(config: PretrainConfig | TrainConfig | EvaluateConfig, alone: str | None = None) -> Path:
     """Meet the other ranks, and prepare the output folder, the log, config.yaml and the random numbers of a run.
 
     Refuses to resume a different run, and several ranks for what (`alone`) runs on one device.
@@ -122,31 +111,45 @@ def start_run(
         require_alone(alone)
     # As it was started, by whomever: a resumed run needs as many.
     compute = replace(config.compute, devices=world() // nodes(), num_nodes=nodes())
-    _prepare_run(replace(config, compute=compute), more_inputs)
+    _prepare_run(replace(config, compute=compute))
     wait()
     L.seed_everything(config.fit.seed, verbose=False)
     return config.output.output_dir
 
 
 @by_first
-def _prepare_run(config: PretrainConfig | TrainConfig | EvaluateConfig, more_inputs: Iterable[Path | None]) -> None:
-    if config.output.resume and (recorded := config.output.output_dir / "config.yaml").is_file():
-        refuse_change(recorded, config)
-    folder = prepare_output(config.output, (*input_paths(config), *more_inputs))
+def _prepare_run(config: PretrainConfig | TrainConfig | EvaluateConfig) -> None:
+    inputs = inputs_of(config)
+    contents = contents_of(inputs)
+    options, read = config.output.output_dir / "config.yaml", config.output.output_dir / "inputs.json"
+    if config.output.resume and options.is_file():
+        refuse_change(options, config)
+        refuse_other_inputs(read, contents)
+    folder = prepare_output(config.output, chain.from_iterable(inputs.values()))
     log_to_file(folder / LOG)
-    write_config(folder / "config.yaml", config)
+    write_contents(read, contents)
+    write_config(options, config)
 
 
-def check_output_file(path: Path, overwrite: bool, suffixes: tuple[str, ...], beside: tuple[Path, ...] = ()) -> None:
+def check_output_file(
+    path: Path,
+    overwrite: bool,
+    suffixes: tuple[str, ...],
+    beside: tuple[Path, ...] = (),
+    inputs: Iterable[tuple[Path, ...]] = (),
+) -> None:
     """Refuse an output of unknown kind, one that exists (unless `overwrite`), or one in a place that cannot be written.
 
-    `beside`: files that may be written with it.
+    beside: files that may be written with it; inputs: what the command reads, which none of them may replace.
     """
+    read = {file.resolve() for file in chain.from_iterable(inputs)}
     if path.suffix not in suffixes:
         raise InputError(f"--output {path}: must end in {' or '.join(suffixes)}")
     if path.is_dir():
         raise InputError(f"--output {path}: is a folder")
     for written in (path, *beside):
+        if written.resolve() in read:
+            raise InputError(f"--output {written}: is read by this command; choose another name")
         if written.exists() and not overwrite:
             raise InputError(f"--output {written}: exists; choose another name or --overwrite")
     try:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from aam.config import DEFAULT_COMPUTE, INPUT, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
 from aam.errors import InputError
 from aam.ranks import by_first
-from aam.writing import whole
+from aam.writing import write_tsv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +44,7 @@ def predict(config: PredictConfig) -> None:
 
     The table may be new, with new ASVs: the model reads their sequences.
     """
+    from aam.cli.config_file import inputs_of
     from aam.cli.output import check_output_file
     from aam.compute import check_compute
     from aam.ensemble.saved import load_ensemble
@@ -52,7 +53,7 @@ def predict(config: PredictConfig) -> None:
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
     beside = (probabilities_path(config.output), intervals_path(config.output))
-    check_output_file(config.output, config.overwrite, (".tsv",), beside=beside)
+    check_output_file(config.output, config.overwrite, (".tsv",), beside, inputs_of(config).values())
     several = load_ensemble(config.trained.model)
     if several is not None:
         require_alone("a model of train --auto")
@@ -162,10 +163,8 @@ def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray
     else:
         predictions = target.decode(decoded.argmax(axis=1))
         probabilities = pd.DataFrame(decoded, index=index, columns=list(target.classes))
-        with whole(probabilities_path(path)) as new:
-            probabilities.to_csv(new, sep="\t")
-    with whole(path) as new:
-        pd.DataFrame({"prediction": predictions}, index=index).to_csv(new, sep="\t")
+        write_tsv(probabilities_path(path), probabilities)
+    write_tsv(path, pd.DataFrame({"prediction": predictions}, index=index))
 
 
 @by_first
@@ -187,8 +186,7 @@ def write_intervals(path: Path, said: Predicted) -> None:
         columns = {"set": [";".join(names[k] for k in likely(row, limit)) for row in decoded]}
     if said.familiarity is not None:
         columns |= {"distance_to_training": said.familiarity, "out_of_distribution": said.familiarity > 1}
-    with whole(intervals_path(path)) as new:
-        pd.DataFrame(columns, index=pd.Index(said.sample_ids, name="SampleID")).to_csv(new, sep="\t")
+    write_tsv(intervals_path(path), pd.DataFrame(columns, index=pd.Index(said.sample_ids, name="SampleID")))
 
 
 def intervals_path(path: Path) -> Path:

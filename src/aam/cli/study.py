@@ -21,7 +21,7 @@ from aam.data.splits import Split, split_samples
 from aam.data.stream import open_tables, used_columns
 from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.errors import InputError, first_few
-from aam.ranks import by_first, rank
+from aam.ranks import by_first
 from aam.together import wait
 from aam.writing import whole, write_text
 
@@ -211,19 +211,12 @@ def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch
     return Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]])
 
 
-def write_split(study: Study, split: Split, folder: Path, resume: bool) -> None:
-    """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line.
-
-    InputError where a run that is to be gone on with has others: what it learned from would be held out now.
-    """
+@by_first
+def write_split(study: Study, split: Split, folder: Path) -> None:
+    """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line."""
     for name in ("train", "val", "test"):
-        path = folder / f"{name}_samples.txt"
-        text = "".join(f"{sample_id}\n" for sample_id in study.ids(getattr(split, name)))
-        if resume and path.is_file() and path.read_text(encoding="utf-8") != text:
-            raise InputError(f"--resume: {path} has other samples than the tables give now; start afresh in another --output-dir")
-        wait()
-        if rank() == 0:
-            write_text(path, text)
+        ids = study.ids(getattr(split, name))
+        write_text(folder / f"{name}_samples.txt", "".join(f"{sample_id}\n" for sample_id in ids))
 
 
 def read_model_input(data: TableOptions, reads: ReadOptions) -> Study:

@@ -127,7 +127,7 @@ def train(config: TrainConfig) -> None:
     if loaded is not None:
         config = with_shape_of(loaded, config)
     check_compute(config.compute)
-    folder = start_run(config, [pretrained], alone="train --auto" if config.auto else None)
+    folder = start_run(config, alone="train --auto" if config.auto else None)
     study = read_study(config.data, config.reads, config.samples, config.target.metadata_column)
     if config.auto:
         if config.output.resume:
@@ -136,7 +136,7 @@ def train(config: TrainConfig) -> None:
         return
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))
     check_fit(config.fit, problem.split, config.objectives.penalty > 0)
-    write_split(study, problem.split, folder, config.output.resume)
+    write_split(study, problem.split, folder)
     distance = None
     if config.objectives.penalty > 0:
         distance = read_distances_of(study, config.distances, folder, config.output.resume, Cache.of(config.caching))

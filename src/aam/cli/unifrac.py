@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from aam.cli.config_file import inputs_of
 from aam.cli.log import LOGGER
 from aam.cli.output import check_output_file
 from aam.config import DISTANCES, INPUT, OUTPUT, ConfigFile, UniFracMetric, check
@@ -45,7 +46,8 @@ class UniFracConfig(ConfigFile):
 
 def unifrac(config: UniFracConfig) -> None:
     """Compute the UniFrac distances between all samples of a table."""
-    check_output_file(config.output, config.overwrite, SUFFIXES)
+    beside = (config.output.with_suffix(".ids.txt"),) if config.output.suffix == ".npy" else ()
+    check_output_file(config.output, config.overwrite, SUFFIXES, beside, inputs_of(config).values())
     import numpy as np
 
     from aam.compute import default_device

@@ -1,12 +1,32 @@
-"""Usage errors in one line."""
+"""Arguments as they come, and usage errors in one line."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 
 from cyclopts import CycloptsError, MissingArgumentError, Token, UnknownOptionError
 from cyclopts.argument import Argument
 
 from aam.config import FitOptions, TableOptions, TrainComputeOptions
 from aam.errors import InputError
+
+
+def clean(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line with `~` written out, also where a shell leaves it. InputError for one that is not text."""
+    for word in arguments:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as error:
+            # It could not be recorded in config.yaml.
+            raise InputError(f"{word!r}: is not UTF-8; rename the file, or set another locale (LC_ALL=C.UTF-8)") from error
+    pairs = (word.partition("=") if word.startswith("--") else ("", "", word) for word in arguments)
+    return [f"{name}{equals}{at_home(value)}" for name, equals, value in pairs]
+
+
+def at_home(value: str) -> str:
+    """A path that begins with `~` written out; anything else as it is."""
+    return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value  # noqa: PTH111 - it may be no path
 
 
 def describe(error: Exception) -> str:

@@ -12,6 +12,7 @@ from aam.errors import InputError, one_line
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ZIP_SIGNATURE = b"PK\x03\x04"
+_GZIP_SIGNATURE = b"\x1f\x8b"
 # Deflate makes at most 1,032 bytes of one; what is real makes ten of one, and what is small does no harm.
 MOST_EXPANSION, HARMLESS = 200, 2**24
 _METADATA_BYTES, _PIECE = 2**16, 2**20
@@ -19,18 +20,22 @@ _TYPE = re.compile(r"^type:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE)
 
 
 def read_file(path: Path) -> bytes:
-    """Content of an input file; InputError when there is none."""
+    """Content of an input file; InputError when there is none, or it is compressed."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if content.startswith(_GZIP_SIGNATURE):
+        raise InputError(f"{path}: is compressed; gunzip it first")
+    return content
 
 
 def read_qza(content: bytes, path: Path, semantic_type: str, member: str) -> bytes:
     """One data file of a QIIME 2 artifact, which is a zip with everything below one folder named by a UUID.
 
-    `semantic_type` is how its type must start, such as ``FeatureTable[``; `member` is relative to the artifact's ``data/``. Nothing
-    is extracted: what is read is looked up by its name, and is no larger than a real file of its size may be.
+    `semantic_type` is how its type must start, such as ``FeatureTable[Frequency]``: properties may follow. `member` is relative to
+    the artifact's ``data/``. Nothing is extracted: what is read is looked up by its name, and is no larger than a real file of its
+    size may be.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -39,7 +44,9 @@ def read_qza(content: bytes, path: Path, semantic_type: str, member: str) -> byt
             if found is None:
                 raise InputError(f"{path}: a QIIME 2 artifact without a type; is the file complete?")
             if not found[1].startswith(semantic_type):
-                raise InputError(f"{path}: a QIIME 2 artifact of type {found[1][:100]}, where {semantic_type}...] is needed")
+                raise InputError(
+                    f"{path}: a QIIME 2 artifact of type {found[1][:100]}, where {semantic_type.rstrip('[')} is needed"
+                )
             return _bounded(archive, f"{root}/data/{member}", path, max(HARMLESS, MOST_EXPANSION * len(content)))
     except InputError:
         raise

@@ -5,20 +5,25 @@ libhdf5 never ends, or crashes.
 from __future__ import annotations
 
 import faulthandler
+import io
 import os
 import resource
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import h5py
 
 from aam.data.files import HARMLESS
 from aam.errors import InputError, one_line
 from aam.stops import leave_signals_to_parent, stopping_later
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # Of the processor, not of the clock: a slow disk is no fault. Of what the file's own size explains, many times over.
 _SECONDS, _SECONDS_PER_MB = 3.0, 2.0
@@ -76,6 +81,40 @@ def try_first(read: Callable[[], object], path: Path, size: int) -> None:
         raise InputError(f"{path}: broken HDF5 file (its library came to no end, {end}); is the file complete?")
 
 
+class _Held(io.FileIO):
+    """A file whose first `error` is held back."""
+
+    error: OSError | None = None
+
+    def write(self, data: Buffer) -> int:
+        content = memoryview(data).cast("B")
+        left = content
+        while self.error is None and len(left):
+            try:
+                left = left[super().write(left) :]
+            except OSError as error:
+                self.error = error
+        return len(content)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+@contextmanager
+def writing_hdf5(path: Path) -> Iterator[BinaryIO]:
+    """A file for h5py to write. What the disk refuses is raised at the end, as is what signals ask for: libhdf5 crashes when its
+    write fails.
+    """
+    with stopping_later(), _Held(path, "w+") as file:
+        yield file
+        if file.error is not None:
+            raise file.error
+
+
 def _read_and_end(read: Callable[[], object], said: int, path: Path, size: int) -> NoReturn:
     message, code = "", 1
     try:
@@ -86,10 +125,15 @@ def _read_and_end(read: Callable[[], object], said: int, path: Path, size: int) 
         with open("/proc/self/statm", encoding="ascii") as memory:  # noqa: PTH123 - as plain as can be in a forked process
             taken = int(memory.read().split()[0]) * os.sysconf("SC_PAGESIZE")
         allowed = taken + _BYTES + _BYTES_PER_BYTE * size
-        resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
+        # Where the system allows less, that is what there is.
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        if most == resource.RLIM_INFINITY or allowed < most:
+            resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         read()
         code = 0
+    except MemoryError:
+        message = f"{path}: takes more memory than this process may have (ulimit -v), or is broken"
     except Exception as error:  # noqa: BLE001 - whatever it is, the file is not read
         broken = f"{path}: broken HDF5 file ({one_line(error) or type(error).__name__}); is the file complete?"
         message = str(error) if isinstance(error, InputError) else broken

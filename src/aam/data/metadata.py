@@ -165,7 +165,12 @@ def _refuse(result: Reconciliation, metadata: pd.DataFrame, metadata_column: str
 
 
 def _mangled(table_ids: Iterable[str], metadata_ids: Iterable[str]) -> str:
-    """Write a hint for when ids are the same numbers but not the same text, as after a spreadsheet."""
+    """Write a hint for when ids are the same numbers or words but not the same text, as after a spreadsheet."""
+    metadata_ids = list(metadata_ids)
+    by_word = {sample_id.strip().casefold(): sample_id for sample_id in metadata_ids}
+    for sample_id in table_ids:
+        if (twin := by_word.get(sample_id.strip().casefold())) is not None:
+            return f" (other spaces or letters? {sample_id!r} of the table looks like {twin!r} of the metadata)"
     by_number = {_number(sample_id): sample_id for sample_id in metadata_ids}
     by_number.pop(None, None)
     for sample_id in table_ids:

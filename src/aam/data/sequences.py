@@ -58,7 +58,7 @@ def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[s
     written = _read_fasta(rep_seqs)
     if missing := [name for name in table.feature_ids if name not in written]:
         count = f"{len(missing)} of {len(table.feature_ids)} features"
-        raise InputError(f"{rep_seqs}: lacks the sequences of {count}: {first_few(missing)}; add them")
+        raise InputError(f"{rep_seqs}: lacks the sequences of {count}: {first_few(missing)}; it has {first_few(written, 3)}")
     for name in table.feature_ids:
         if MD5.fullmatch(name) and not _is_md5(name, written[name]):
             raise InputError(
@@ -84,7 +84,7 @@ def _read_fasta(path: Path) -> dict[str, str]:
     """Sequences as written, by the first word of their header."""
     content = read_file(path)
     if content.startswith(ZIP_SIGNATURE):
-        content = read_qza(content, path, "FeatureData[Sequence", "dna-sequences.fasta")
+        content = read_qza(content, path, "FeatureData[Sequence]", "dna-sequences.fasta")
     try:
         text = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:

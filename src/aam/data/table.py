@@ -114,7 +114,7 @@ def _read_matrix(path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
     """Sparse float [M, N] as the file has it, feature ids, sample ids."""
     content = read_file(path)
     if content.startswith(ZIP_SIGNATURE):
-        content = read_qza(content, path, "FeatureTable[", "feature-table.biom")
+        content = read_qza(content, path, "FeatureTable[Frequency]", "feature-table.biom")
     if content.startswith(HDF5_SIGNATURE):
         counts, index = read_hdf5(content, path)
         return counts.T, index.feature_ids, index.sample_ids

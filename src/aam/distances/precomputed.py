@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aam.data.hdf5 import bounded, read_texts, try_first
+from aam.data.hdf5 import bounded, read_texts, try_first, writing_hdf5
 from aam.errors import InputError, first_few, one_line
 from aam.writing import whole, write_text
 
@@ -99,7 +99,7 @@ def _read_hdf5(path: Path) -> tuple[list[str], np.ndarray]:
 def _write_hdf5(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -> None:
     import h5py
 
-    with h5py.File(path, "w") as handle:
+    with writing_hdf5(path) as file, h5py.File(file, "w") as handle:
         handle["format"] = np.array([b"BDSM"])
         handle["version"] = np.array([b"2020.12"])
         handle.create_dataset("order", data=list(sample_ids), dtype=h5py.string_dtype())

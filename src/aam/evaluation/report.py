@@ -15,7 +15,7 @@ from aam.evaluation.baselines import TRIVIAL
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, gain, summarise
 from aam.evaluation.intervals import COVERAGE, covered
 from aam.finite import finite_or_null
-from aam.writing import whole, write_text
+from aam.writing import write_text, write_tsv
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2430; --faint: #5c6674; --line: #dfe4ea; --shade: #f4f6f9;
@@ -90,8 +90,7 @@ def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) ->
         row |= {f"{about}_to_best_simple": summary.gain, f"{about}_low": summary.gain_low, f"{about}_high": summary.gain_high}
         row["covered"], row["classes_in_set" if outcome.classes else "interval_width"] = covered(outcome, summary.model)
         rows.append(row)
-    with whole(path) as new:
-        pd.DataFrame(rows).to_csv(new, sep="\t", index=False, float_format="%.6g")
+    write_tsv(path, pd.DataFrame(rows), index=False, float_format="%.6g")
 
 
 def verdict_of(column: str, outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None) -> str:

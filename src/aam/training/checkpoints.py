@@ -23,7 +23,6 @@ from aam.writing import beside, disk_errors, put_in_place, remove
 
 log = logging.getLogger(__name__)
 
-_SAVE = 1
 _LOOK_EVERY = 50
 
 
@@ -52,6 +51,11 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_value, self.finished = state_dict["best_value"], state_dict["finished"]
         self.taken, self.batches = state_dict["taken"], state_dict["batches"]
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        done = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        if trainer.max_epochs is not None and done > trainer.max_epochs:
+            raise InputError(f"--resume: {done} epochs are done, and --epochs or --max-steps allow {trainer.max_epochs}; give more")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         for optimizer in trainer.optimizers:
@@ -89,11 +93,11 @@ class Checkpoints(Checkpoint):
         # After the last batch comes validation, and then `on_train_epoch_end`; gradients that add up are not kept.
         if steps >= trainer.num_training_batches or steps % trainer.accumulate_grad_batches:
             return
-        due = _SAVE if time.monotonic() - self.saved_at >= 60 * self.minutes else 0
-        # All ranks do the same.
-        if wanted := most(max(due, self.stops.asked), pl_module.device):
+        due = time.monotonic() - self.saved_at >= 60 * self.minutes
+        # All ranks do the same: the signal, and in the last bit whether the time has come.
+        if wanted := most(2 * self.stops.asked + due, pl_module.device):
             require_finite(trainer, pl_module, batch_idx, self.last)
-            self._save_last(trainer, wanted, taken=steps)
+            self._save_last(trainer, wanted // 2, taken=steps)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         require_finite(trainer, pl_module, int(trainer.num_training_batches) - 1, self.last)
@@ -105,16 +109,17 @@ class Checkpoints(Checkpoint):
         self.finished = trainer.should_stop
         self._save_last(trainer, most(self.stops.asked, pl_module.device), taken=0)
 
-    def _save_last(self, trainer: L.Trainer, wanted: int, taken: int) -> None:
+    def _save_last(self, trainer: L.Trainer, asked: int, taken: int) -> None:
+        """Write `last`, and stop if a signal asked for it."""
         self.taken = taken
         # What a resumed run will not log again.
         for logger in trainer.loggers:
             logger.save()
         _save(trainer, self.last, weights_only=False)
         self.saved_at = time.monotonic()
-        if wanted > _SAVE:
-            log.info("%s: saved after step %d", signal.Signals(wanted).name, trainer.global_step)
-            raise Stopped(wanted, saved=True)
+        if asked:
+            log.info("%s: saved after step %d", signal.Signals(asked).name, trainer.global_step)
+            raise Stopped(asked, saved=True)
 
 
 def _save(trainer: L.Trainer, path: Path, weights_only: bool) -> None:
