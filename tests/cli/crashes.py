@@ -52,6 +52,9 @@ def start(arguments: Sequence[str], said: Path, before: Callable[[], object]) ->
         return child
     code = 1
     try:
+        # As in the foreground of a terminal, whatever runs the tests.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         with said.open("a") as file:
             os.dup2(file.fileno(), 2)
         before()
@@ -150,9 +153,13 @@ class Runs:
         names = {"--table": "table.biom", "--tree": "tree.nwk", "--metadata": "metadata.tsv"}
         data = [word for option, name in names.items() for word in (option, str(folder / name))]
         runs = cls(folder, ["train", *data, *TARGET, *SHAPE, *RUN], 0)
-        begin = time.monotonic()
-        assert end(runs.start("unbroken")) == 0, runs.said("unbroken")
-        return replace(runs, seconds=time.monotonic() - begin)
+        seconds = []
+        # Nothing is warm the first time.
+        for name in ("first", "unbroken"):
+            begin = time.monotonic()
+            assert end(runs.start(name)) == 0, runs.said(name)
+            seconds.append(time.monotonic() - begin)
+        return replace(runs, seconds=min(seconds))
 
     def start(self, name: str, *more: str, minutes: float = 0.0001, before: Callable[[], object] = lambda: None) -> int:
         """By default a checkpoint after nearly every step, so that much may happen while one is written."""
