@@ -220,10 +220,15 @@ def test_a_run_goes_on_with_the_same_input_wherever_it_lies_and_with_no_other(tm
     assert pretrain(moved, "--epochs", "1", "--resume") == 2
     assert "3 epochs are done, and --epochs or --max-steps allow 1" in capsys.readouterr().err
     # One count is another: the ids are the same.
-    before = (moved / "table.biom").read_bytes()
     with h5py.File(moved / "table.biom", "r+") as table:
         table["sample/matrix/data"][0] += 1
     assert pretrain(moved, "--epochs", "4", "--resume") == 2
     assert "--resume: --table holds other data than the run read" in capsys.readouterr().err
-    (moved / "table.biom").write_bytes(before)
+    (moved / "run" / "inputs.json").unlink()
     assert pretrain(moved, "--epochs", "4", "--resume") == 0
+    # Not with other samples: what was learned from would be held out.
+    write_simulation(simulate(1, n_samples=30, n_asvs=20, length=30), moved)
+    (moved / "run" / "inputs.json").unlink()
+    capsys.readouterr()
+    assert pretrain(moved, "--epochs", "5", "--resume") == 2
+    assert "has other samples than the tables give now" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def train_auto(config: TrainConfig, study: Study, folder: Path) -> None:
         return Split(np.sort(np.concatenate([split.train, split.val])), split.val[:0], split.test)
 
     problem = pose_problem(study, config.target, split_by)
-    write_split(study, problem.split, folder)
+    write_split(study, problem.split, folder, config.output.resume)
     rows, names = problem.split.train, MEMBERS if config.recipe.trees else NETWORKS
     samples = samples_of(problem, study.groups(config.samples.group_column))
     fitted = fit_members(samples, rows, names, config.fit.seed, torch.get_num_threads(), show=True)

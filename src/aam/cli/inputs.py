@@ -24,15 +24,18 @@ def write_contents(path: Path, contents: dict[str, list[str]]) -> None:
 
 
 def refuse_other_inputs(path: Path, contents: dict[str, list[str]]) -> None:
-    """Refuse to go on with other input than the run recorded in `path`: what it learned from might be held out now."""
+    """Refuse to go on with other input than the run recorded in `path`, if that is still there."""
+    if not path.is_file():
+        return
     try:
         recorded = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read ({one_line(error)}), so nobody knows what the run read; start afresh") from error
-    for name in recorded.keys() | contents.keys() if isinstance(recorded, dict) else contents:
-        if not isinstance(recorded, dict) or recorded.get(name) != contents.get(name):
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"--resume: {option} holds other data than the run read; start afresh in another --output-dir")
+    known = recorded if isinstance(recorded, dict) else {}
+    if changed := [name for name in {**known, **contents} if known.get(name) != contents.get(name)]:
+        option = f"--{changed[0].replace('_', '-')}"
+        advice = f"restore it, start afresh in another --output-dir, or remove {path} to go on all the same"
+        raise InputError(f"--resume: {option} holds other data than the run read; {advice}")
 
 
 def _digest(path: Path) -> str:

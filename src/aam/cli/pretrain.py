@@ -91,7 +91,7 @@ def pretrain(config: PretrainConfig) -> None:
     split = study.split(config.samples, config.fit.seed)
     check_fit(config.fit, split, learns_distances)
     distance = read_distances_of(study, config.distances, folder, config.output.resume, cache) if learns_distances else None
-    write_split(study, split, folder)
+    write_split(study, split, folder, config.output.resume)
     fitted = fit_encoder(study, split, distance, config, folder, monitor)
     fitted.plan.log_peak()
 

@@ -212,11 +212,20 @@ def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch
 
 
 @by_first
-def write_split(study: Study, split: Split, folder: Path) -> None:
-    """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line."""
-    for name in ("train", "val", "test"):
-        ids = study.ids(getattr(split, name))
-        write_text(folder / f"{name}_samples.txt", "".join(f"{sample_id}\n" for sample_id in ids))
+def write_split(study: Study, split: Split, folder: Path, resume: bool) -> None:
+    """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line.
+
+    InputError where a run that is to be gone on with has others: what it learned from would be held out now.
+    """
+    texts = {
+        folder / f"{name}_samples.txt": "".join(f"{sample_id}\n" for sample_id in study.ids(getattr(split, name)))
+        for name in ("train", "val", "test")
+    }
+    for path, text in texts.items():
+        if resume and path.is_file() and path.read_text(encoding="utf-8") != text:
+            raise InputError(f"--resume: {path} has other samples than the tables give now; start afresh in another --output-dir")
+    for path, text in texts.items():
+        write_text(path, text)
 
 
 def read_model_input(data: TableOptions, reads: ReadOptions) -> Study:

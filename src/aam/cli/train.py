@@ -136,7 +136,7 @@ def train(config: TrainConfig) -> None:
         return
     problem = pose_problem(study, config.target, partial(study.split, config.samples, config.fit.seed))
     check_fit(config.fit, problem.split, config.objectives.penalty > 0)
-    write_split(study, problem.split, folder)
+    write_split(study, problem.split, folder, config.output.resume)
     distance = None
     if config.objectives.penalty > 0:
         distance = read_distances_of(study, config.distances, folder, config.output.resume, Cache.of(config.caching))
