@@ -2,7 +2,10 @@
 
 import io
 import logging
+import os
+import pty
 import signal
+import sys
 
 import pytest
 
@@ -66,3 +69,30 @@ def test_what_is_ignored_stays_so_and_others_come_back():
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
+
+
+TERMINAL = """
+import sys, time
+from aam.errors import Stopped
+from aam.stops import stopping_at_once
+try:
+    with stopping_at_once():
+        print("ready", flush=True)
+        time.sleep(60)
+except Stopped as stopped:
+    print("nobody reads this", file=sys.stderr, flush=True)
+    sys.exit(128 + stopped.number)
+"""
+
+
+def test_a_closed_terminal_stops_as_a_signal_and_what_is_said_to_it_is_no_error():
+    child, terminal = pty.fork()
+    if child == 0:
+        # Whatever runs the tests.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.execv(sys.executable, [sys.executable, "-c", TERMINAL])
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 100)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 129

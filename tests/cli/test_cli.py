@@ -14,6 +14,7 @@ import pytest
 from aam import __version__
 from aam.cli import COMMANDS, build_app, log, main
 from aam.cli.config_file import write_config
+from aam.cli.ending import end_of
 from aam.cli.locks import unlock
 from aam.cli.output import check_output_file, prepare_output
 from aam.cli.pretrain import PretrainConfig
@@ -257,6 +258,15 @@ def test_what_ends_a_run_is_in_its_log(tmp_path, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ")
     assert (tmp_path / "run" / "aam.log").read_text().splitlines()[-1].endswith(error)
+
+
+def test_a_fault_of_ours_is_in_the_log_with_its_traceback(tmp_path):
+    log.set_up_logging()
+    log.log_to_file(tmp_path / "aam.log")
+    with pytest.raises(ZeroDivisionError):
+        end_of(ZeroDivisionError("by zero"))
+    log.end_file_logs()
+    assert (tmp_path / "aam.log").read_text().rstrip().endswith("ZeroDivisionError: by zero")
 
 
 def test_log_lines_go_to_stderr_and_file(tmp_path, capsys):

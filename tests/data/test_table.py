@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 import zipfile
 
 import biom
@@ -300,3 +302,17 @@ def test_rarefy_refuses_rows_it_cannot_draw_from(reads, message):
     counts = FeatureTable(sparse.csr_array(np.array([[5, 1], [reads, 0]])), ("a", "b"), ("x", "y")).counts
     with pytest.raises(InputError, match=message):
         rarefy(counts, 5, np.random.default_rng(0))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process is limited on Linux alone")
+def test_a_sound_table_is_read_where_the_system_limits_memory(tmp_path):
+    """As `ulimit -v` does, to less than a broken file may take elsewhere."""
+    (tmp_path / "table.biom").write_bytes(FORMATS["hdf5"])
+    script = (
+        "import resource, sys; from pathlib import Path; from aam.data.table import read_table; import biom\n"
+        "taken = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + 2**29,) * 2)\n"
+        "print(len(read_table(Path(sys.argv[1])).sample_ids))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "table.biom"], capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n", done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
 
 from aam import __version__
 from aam.cli.config_file import read_config
@@ -15,7 +15,6 @@ from aam.cli.launch import run_ranks
 from aam.cli.locks import unlock
 from aam.cli.log import end_file_logs, set_up_logging
 from aam.cli.usage import clean
-from aam.errors import InputError, Stopped
 from aam.ranks import NeedsRanks
 from aam.stops import stopping_at_once
 
@@ -58,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with stopping_at_once():
             return _run(clean(sys.argv[1:] if argv is None else argv))
-    except (InputError, CycloptsError, OSError, RuntimeError, Stopped, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what is a fault of ours is logged, and goes on up
         return end_of(error)
     finally:
         end_file_logs()

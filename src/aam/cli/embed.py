@@ -51,8 +51,7 @@ def embed(config: EmbedConfig) -> None:
 
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
-    beside = (config.output.with_suffix(".ids.txt"),) if config.output.suffix == ".npy" else ()
-    check_output_file(config.output, config.overwrite, (".tsv", ".npy"), beside, inputs_of(config).values())
+    check_output_file(config.output, config.overwrite, (".tsv", ".npy"), inputs=inputs_of(config).values())
     loaded = load_model(config.trained.model, compute=config.compute)
     encoder = loaded.encoder.to(default_device())
     # ASVs are embedded whatever the depth of the samples they are in.

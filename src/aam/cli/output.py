@@ -140,8 +140,11 @@ def check_output_file(
 ) -> None:
     """Refuse an output of unknown kind, one that exists (unless `overwrite`), or one in a place that cannot be written.
 
-    beside: files that may be written with it; inputs: what the command reads, which none of them may replace.
+    beside: files that may be written with it, but for the ids of an .npy; inputs: what the command reads, which none of them may
+    replace.
     """
+    if path.suffix == ".npy":
+        beside = (*beside, path.with_suffix(".ids.txt"))
     read = {file.resolve() for file in chain.from_iterable(inputs)}
     if path.suffix not in suffixes:
         raise InputError(f"--output {path}: must end in {' or '.join(suffixes)}")

@@ -46,8 +46,7 @@ class UniFracConfig(ConfigFile):
 
 def unifrac(config: UniFracConfig) -> None:
     """Compute the UniFrac distances between all samples of a table."""
-    beside = (config.output.with_suffix(".ids.txt"),) if config.output.suffix == ".npy" else ()
-    check_output_file(config.output, config.overwrite, SUFFIXES, beside, inputs_of(config).values())
+    check_output_file(config.output, config.overwrite, SUFFIXES, inputs=inputs_of(config).values())
     import numpy as np
 
     from aam.compute import default_device

@@ -39,8 +39,8 @@ class RegressionTarget:
         if values.min() == values.max():
             raise InputError(f"the target is {values[0]:g} in all {len(values)} training samples: there is nothing to learn")
         with np.errstate(over="ignore"):
-            spread = float(np.square(values).sum()), float(values.std())
-        if not (spread[0] < np.inf and spread[1] > 0):
+            squares, deviation = float(np.square(values).sum()), float(values.std())
+        if not (squares < np.inf and deviation > 0):
             raise InputError(f"the target is {values.min():g} to {values.max():g}, beyond what can be squared; take another unit")
         if transform == "none":
             return cls(transform, 0.0, 1.0)

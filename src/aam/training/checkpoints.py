@@ -58,10 +58,7 @@ class Checkpoints(Checkpoint):
             raise InputError(f"--resume: {done} epochs are done, and --epochs or --max-steps allow {trainer.max_epochs}; give more")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for optimizer in trainer.optimizers:
-            for parameter, kept in optimizer.state.items():
-                if any(value.ndim and value.shape != parameter.shape for value in kept.values()):
-                    raise ValueError("moments of other weights")
+        _require_own_moments(trainer)
         if isinstance(trainer.logger, OverlayLogger):
             trainer.logger.first_step = trainer.global_step
         self.started = True
@@ -120,6 +117,14 @@ class Checkpoints(Checkpoint):
         if asked:
             log.info("%s: saved after step %d", signal.Signals(asked).name, trainer.global_step)
             raise Stopped(asked, saved=True)
+
+
+def _require_own_moments(trainer: L.Trainer) -> None:
+    """ValueError where a checkpoint has brought an optimiser the moments of other weights, which PyTorch takes."""
+    for optimizer in trainer.optimizers:
+        for parameter, kept in optimizer.state.items():
+            if any(value.ndim and value.shape != parameter.shape for value in kept.values()):
+                raise ValueError("moments of other weights")
 
 
 def _save(trainer: L.Trainer, path: Path, weights_only: bool) -> None:
