@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from aam.config import ModelOptions
 from aam.data.sequences import Nucleotide
+from aam.options import ModelOptions
 
 # A backward pass computes two products for each one of the forward pass: the gradients of its two factors.
 FORWARD_AND_BACKWARD = 3

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aam.config import DEFAULT_COMPUTE, AttnImplementation, ComputeOptions, ReadOptions
 from aam.models.masking import mask_nucleotides
-from aam.training.objectives import MASKED_ASVS
+from aam.options import DEFAULT_COMPUTE, AttnImplementation, ComputeOptions, ReadOptions
+from aam.training.objectives.nucleotides import MASKED_ASVS
 from benchmarks.measure import Row, Run, parser_of
 from benchmarks.peak import Peak, measure_peak
 from benchmarks.workload import SIMULATED, SIZES, Workload, read_subject

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aam.config import ReadOptions
+from aam.options import ReadOptions
 from benchmarks.measure import Row, Run, interleave, parser_of
 from benchmarks.workload import SIMULATED, SIZES, Workload, pretrain_step, read_subject
 

@@ -51,15 +51,15 @@ class Task:
 
 def measure(task: Task) -> Row:
     """Set up as `aam pretrain` does, take steps, and embed some samples."""
-    from aam.cache import Cache
-    from aam.cli.study import first_draws, read_phylogeny, read_study
-    from aam.config import CacheOptions, ModelOptions, PretrainObjectives, PretrainSampleOptions, ReadOptions, TableOptions
     from aam.data.dataset import Collate, SampleDataset, make_loader
+    from aam.disk.cache import Cache
     from aam.distances.matrix import require_reads_on_tree
     from aam.distances.unifrac import UniFrac
-    from aam.inference import TableSamples, embed_samples
     from aam.models import SequenceEncoder
-    from aam.training.objectives import self_supervised, self_supervised_losses, total_loss
+    from aam.models.inference import TableSamples, embed_samples
+    from aam.options import CacheOptions, ModelOptions, PretrainObjectives, PretrainSampleOptions, ReadOptions, TableOptions
+    from aam.study.study import first_draws, read_phylogeny, read_study
+    from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
     from aam.training.step import Step
 
     torch.set_num_threads(task.threads)

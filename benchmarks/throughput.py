@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from aam.config import ComputeOptions, TrainComputeOptions, TrainFitOptions
+from aam.options import ComputeOptions, TrainComputeOptions, TrainFitOptions
 from aam.training.fit import fit
 from aam.training.frozen import HeadModule
 from benchmarks.measure import Row, Run, interleave, parser_of

@@ -21,7 +21,6 @@ from scipy import sparse
 from skbio import TreeNode
 from skbio.diversity import beta_diversity
 
-from aam.config import ReadOptions, UniFracMetric
 from aam.data.dataset import Collate, SampleDataset
 from aam.data.newick import write_tree
 from aam.data.phylogeny import Phylogeny
@@ -29,6 +28,7 @@ from aam.data.simulate import simulate
 from aam.data.table import FeatureTable, read_table
 from aam.distances.matrix import unifrac_matrix
 from aam.distances.unifrac import UniFrac
+from aam.options import ReadOptions, UniFracMetric
 from benchmarks.measure import Row, Run, interleave, parser_of, timed
 from benchmarks.targets import target
 from benchmarks.workload import SIMULATED

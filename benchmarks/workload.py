@@ -11,9 +11,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from aam.cli.study import Study, read_study
 from aam.compute import autocast
-from aam.config import (
+from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
+from aam.data.newick import nodes_of, read_nodes
+from aam.data.phylogeny import Phylogeny
+from aam.data.sampler import Loader
+from aam.data.sequences import tokenize
+from aam.data.simulate import simulate
+from aam.distances.unifrac import UniFrac
+from aam.models import SequenceEncoder, SequencePredictor
+from aam.models.inference import TableSamples, embed_samples, predict_samples
+from aam.options import (
     DEFAULT_COMPUTE,
     ComputeOptions,
     ModelOptions,
@@ -24,19 +32,11 @@ from aam.config import (
     TrainFitOptions,
     TrainObjectives,
 )
-from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
-from aam.data.newick import nodes_of, read_nodes
-from aam.data.phylogeny import Phylogeny
-from aam.data.sampler import Loader
-from aam.data.sequences import tokenize
-from aam.data.simulate import simulate
-from aam.data.targets import RegressionTarget
-from aam.distances.unifrac import UniFrac
-from aam.inference import TableSamples, embed_samples, predict_samples
-from aam.models import SequenceEncoder, SequencePredictor
+from aam.study.study import Study, read_study
+from aam.study.targets import RegressionTarget
 from aam.training.frozen import EmbeddedBatch, HeadModule, make_embedded_loader
 from aam.training.module import LearningModule, PretrainModule, TrainModule
-from aam.training.objectives import MASKED_ASVS
+from aam.training.objectives.nucleotides import MASKED_ASVS
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, encode_asvs_flops, forward_flops, masked_flops, positions_of
 
 SIZES = {

@@ -25,10 +25,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
-from aam.artifact import load_model
 from aam.cli.config_file import refuse_change, write_config
 from aam.cli.pretrain import PretrainConfig
-from aam.config import OutputOptions, TableOptions
 from aam.data import hdf5
 from aam.data.metadata import read_metadata
 from aam.data.newick import read_nodes
@@ -37,15 +35,17 @@ from aam.data.sequences import read_sequences
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, read_table
 from aam.distances.precomputed import read_distances, write_distances
-from aam.ensemble.saved import load_ensemble
 from aam.errors import InputError
+from aam.options import OutputOptions, TableOptions
+from aam.saved.ensemble import load_ensemble
+from aam.saved.folder import load_model
 from tests.data.test_table import FORMATS, qza_bytes
 
 _FILE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)) / "input"
 _GUIDES = (
     "aam.data",
-    "aam.schema",
-    "aam.artifact",
+    "aam.disk.schema",
+    "aam.saved.folder",
     "aam.ensemble",
     "aam.distances",
     "aam.cli.config_file",

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from aam.config import ComputeOptions, ModelOptions
 from aam.data.simulate import simulate, write_simulation
 from aam.models import SequenceEncoder
+from aam.options import ComputeOptions, ModelOptions
 from benchmarks import accuracy, memory, scaling, throughput, unifrac
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, forward_flops, masked_flops, positions_of
 from benchmarks.measure import interleave, text_table

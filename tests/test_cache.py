@@ -13,12 +13,12 @@ import sys
 import numpy as np
 import pytest
 
-from aam.cache import ENDING, Cache, default_folder, key_of
-from aam.cli.fitting import embed_frozen
-from aam.cli.study import Study, read_phylogeny
-from aam.config import CacheOptions, ReadOptions
 from aam.data.dataset import SampleDataset
+from aam.disk.cache import ENDING, Cache, default_folder, key_of
+from aam.learners.transformer import embed_frozen
 from aam.models import SequencePredictor
+from aam.options import CacheOptions, ReadOptions
+from aam.study.study import Study, read_phylogeny
 from tests.cli.test_runs import SMALL, aam, community, pretrained  # noqa: F401
 from tests.data.test_dataset import table_of, tokens_of
 from tests.models.test_equality import make_encoder
@@ -235,7 +235,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from aam.cache import Cache
+from aam.disk.cache import Cache
 for turn in range(100):
     # A bound of about one entry: each process evicts what the other writes.
     found = Cache(Path(sys.argv[1]), 200_000).arrays("thing", [str(turn % 2)], lambda: {"values": np.full(20_000, turn % 2)})

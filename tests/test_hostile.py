@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from aam.artifact import ModelInfo, TargetInfo, build_predictor, load_model, save_model
 from aam.cli import main
-from aam.config import ModelOptions, ReadOptions
 from aam.data.simulate import simulate, write_simulation
-from aam.data.targets import Categoricals, RegressionTarget
 from aam.errors import InputError
 from aam.models import SequenceEncoder
+from aam.options import ModelOptions, ReadOptions
+from aam.saved.folder import ModelInfo, TargetInfo, build_predictor, load_model, save_model
+from aam.study.targets import Categoricals, RegressionTarget
 
 OPTIONS = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from aam.config import ReadOptions
 from aam.data.dataset import SampleDataset
-from aam.inference import TableSamples, embed_asvs, embed_samples, predict_samples
 from aam.models import SequencePredictor
+from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_samples
+from aam.options import ReadOptions
 from tests import reference
 from tests.data.test_dataset import table_of, tokens_of
 from tests.models.test_equality import make_encoder

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from aam import stops
 from aam.errors import Stopped
-from aam.stops import Stops
+from aam.parallel import signals as stops
+from aam.parallel.signals import Stops
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_what_is_ignored_stays_so_and_others_come_back():
 TERMINAL = """
 import sys, time
 from aam.errors import Stopped
-from aam.stops import stopping_at_once
+from aam.parallel.signals import stopping_at_once
 try:
     with stopping_at_once():
         print("ready", flush=True)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from aam.data.hdf5 import writing_hdf5
-from aam.writing import whole, write_text
+from aam.disk.writing import whole, write_text
 
 
 def write_hdf5(path, values):

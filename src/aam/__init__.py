@@ -18,7 +18,7 @@ _PUBLIC = {
     "Phylogeny": "aam.data.phylogeny",
     "UniFrac": "aam.distances.unifrac",
     "unifrac_matrix": "aam.distances.matrix",
-    "load_model": "aam.artifact",
+    "load_model": "aam.saved.folder",
     "InputError": "aam.errors",
 }
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - every name of _PUBLIC is text

@@ -6,8 +6,8 @@ import shutil
 
 import torch
 
-from aam.config import ComputeOptions, Precision
 from aam.errors import InputError
+from aam.options import ComputeOptions, Precision
 
 # A CPU is fastest where the activations of a chunk stay in its caches, a GPU where all of it is busy.
 _CHUNK = {False: 16, True: 256}
@@ -29,9 +29,9 @@ def check_compute(options: ComputeOptions) -> None:
     if torch.cuda.is_available():
         return
     if options.mixed_precision == "fp16":
-        raise InputError("--mixed-precision fp16 needs a GPU; use bf16 on a CPU")
+        raise InputError("`mixed_precision=fp16` needs a GPU; use bf16 on a CPU")
     if options.compile_model and not any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++")):
-        raise InputError("--compile-model needs a C++ compiler on a CPU: install g++, or leave the option out")
+        raise InputError("`compile_model` needs a C++ compiler on a CPU: install g++, or leave the option out")
 
 
 def describe(options: ComputeOptions, gradient_checkpointing: bool) -> str:

@@ -1,10 +1,16 @@
-"""The exceptions that end a command on purpose."""
+"""The exceptions that end a command on purpose, and checks of arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import overload
 
 
 class InputError(ValueError):
     """Input that cannot be used. The message is one line: what is wrong, where, what to do.
 
-    The command line prints it as ``error: <message>`` without a traceback and exits with code 2.
+    It names options as arguments between backticks (`epochs`, `epochs=0`), which the command line spells as flags (--epochs 0) when it
+    prints the line as ``error: <message>``, without a traceback, and exits with code 2.
     """
 
 
@@ -31,3 +37,18 @@ def one_line(error: Exception) -> str:
     """Write an exception's message without line breaks, and not all of a long one, for use inside an InputError."""
     text = " ".join(str(error).split())
     return text if len(text) <= 1000 else f"{text[:1000]} ..."
+
+
+@overload
+def path_of(argument: str, value: str | Path) -> Path: ...
+@overload
+def path_of(argument: str, value: None) -> None: ...
+@overload
+def path_of(argument: str, value: str | Path | None) -> Path | None: ...
+def path_of(argument: str, value: str | Path | None) -> Path | None:
+    """A path that was given as text or as a path. InputError, which names the argument, for anything else."""
+    if value is None or isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value:
+        raise InputError(f"`{argument}`: must be a path (str or Path), not {type(value).__name__} {value!r:.100}")
+    return Path(value).expanduser()

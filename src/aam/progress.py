@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from aam.ranks import rank
+from aam.parallel.ranks import rank
 
 Item = TypeVar("Item")
 

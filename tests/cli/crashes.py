@@ -29,12 +29,6 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 # Imported before the fork.
-import aam.cli.fitting
-import aam.cli.pretrain
-import aam.cli.results
-import aam.cli.study
-import aam.cli.train
-import aam.training.plots  # noqa: F401
 from aam.cli import main
 from aam.data.newick import read_nodes
 from aam.data.simulate import simulate, write_simulation

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
 from aam.ensemble import members, network
-from aam.ensemble.saved import load_ensemble
+from aam.saved.ensemble import load_ensemble
 from tests.cli.test_runs import SMALL, aam
 
 

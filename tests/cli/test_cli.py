@@ -15,13 +15,13 @@ from aam import __version__
 from aam.cli import COMMANDS, build_app, log, main
 from aam.cli.config_file import write_config
 from aam.cli.ending import end_of
-from aam.cli.locks import unlock
-from aam.cli.output import check_output_file, prepare_output
 from aam.cli.pretrain import PretrainConfig
+from aam.cli.run.folder import check_output_file, prepare_output
+from aam.cli.run.locks import unlock
 from aam.cli.train import TrainConfig
-from aam.config import OutputOptions
+from aam.disk.writing import write_tsv
 from aam.errors import InputError
-from aam.writing import write_tsv
+from aam.options import OutputOptions
 
 TRAIN = ["train", "--table", "t.biom", "--metadata", "m.tsv", "--metadata-column", "age", "--output-dir", "out"]
 
@@ -192,7 +192,7 @@ def test_resume_needs_a_folder_of_a_run_or_none(tmp_path):
 def test_a_folder_in_use_is_refused_whatever_is_asked(tmp_path):
     folder = earlier_run(tmp_path / "run")
     hold = (
-        "import sys; from aam.cli.locks import lock; from pathlib import Path; lock(Path(sys.argv[1])); print(flush=True); input()"
+        "import sys; from aam.cli.run.locks import lock; from pathlib import Path; lock(Path(sys.argv[1])); print(flush=True); input()"
     )
     with subprocess.Popen([sys.executable, "-c", hold, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.read(1)

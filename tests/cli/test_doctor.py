@@ -36,6 +36,6 @@ def test_without_the_self_test(capsys):
 def test_a_check_that_finds_a_fault_says_so(check, monkeypatch):
     monkeypatch.setattr("aam.cli.self_test.UniFrac", lambda phylogeny, *_: UniFrac(phylogeny, "generalized"))
     monkeypatch.setattr("aam.cli.self_test._STEPS", 1)
-    monkeypatch.setattr("aam.artifact.load_file", lambda path: {})
+    monkeypatch.setattr("aam.saved.folder.load_file", lambda path: {})
     assert not run_check(check).good
     assert run_check(Check("nothing", lambda: "fine")).line.startswith("nothing: ok, fine")

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 from biom import Table
 
-from aam.cache import Cache
-from aam.cli.contest import Combined, WholeNetworks
 from aam.cli.evaluate import EvaluateConfig, FoldOptions, pose_task
-from aam.cli.study import Study, join, read_distances_of, read_study
-from aam.config import GroupOptions, ModelOptions, OutputOptions, TableOptions, TargetOptions, TrainFitOptions, TreeOptions
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import FeatureTable, read_table
+from aam.disk.cache import Cache
 from aam.ensemble import members, network
 from aam.errors import InputError
-from aam.evaluation import baselines
-from aam.evaluation.folds import make_folds
+from aam.evaluation.contestants import Combined, WholeNetworks
+from aam.learners import baselines
+from aam.options import GroupOptions, ModelOptions, OutputOptions, TableOptions, TargetOptions, TrainFitOptions, TreeOptions
+from aam.study.folds import make_folds
+from aam.study.study import Study, join, read_distances_of, read_study
 from tests.cli.test_runs import SMALL, aam
 
 VOID = {"meta", "br", "link"}

@@ -14,11 +14,11 @@ import pytest
 import torch
 from skbio import DistanceMatrix
 
-from aam.artifact import TargetInfo
 from aam.cli import main
 from aam.cli.predict import Predicted, write_intervals
 from aam.data.simulate import simulate, write_simulation
-from aam.data.targets import Categoricals, RegressionTarget
+from aam.saved.folder import TargetInfo
+from aam.study.targets import Categoricals, RegressionTarget
 
 SMALL = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--batch-size", "16", "--lr", "0.003"]
 

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from aam.config import ReadOptions
 from aam.data.dataset import Batch, Collate, EpochSampler, SampleDataset, make_loader
 from aam.data.sampler import permuted
 from aam.data.table import FeatureTable
+from aam.options import ReadOptions
 
 
 def table_of(seed=0, samples=7, asvs=12):

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aam.config import ReadOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.sampler import EpochSampler, PackedBatchSampler, Packing, permuted
+from aam.options import ReadOptions
 from tests.data.test_dataset import table_of, tokens_of
 
 

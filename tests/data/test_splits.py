@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam.data.metadata import categorical_column, read_metadata, reconcile
-from aam.data.splits import split_samples
 from aam.data.table import read_table
 from aam.errors import InputError
+from aam.study.splits import split_samples
 
 
 def parts(split):

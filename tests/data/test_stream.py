@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from aam.config import ReadOptions
 from aam.data import stream
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.phylogeny import Phylogeny
@@ -20,6 +19,7 @@ from aam.data.stream import StreamedCounts, asvs_per_sample, open_tables, shuffl
 from aam.data.table import FeatureTable, put_together, read_table
 from aam.distances.matrix import require_reads_on_tree
 from aam.errors import InputError
+from aam.options import ReadOptions
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def test_what_goes_wrong_in_a_worker_is_said_as_it_is_without_one(folders, tmp_p
 
 LEAVES = """
 import numpy as np
-from aam.config import ReadOptions
+from aam.options import ReadOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.simulate import simulate
 

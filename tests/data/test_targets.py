@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
-from aam.data.targets import Categoricals, ClassTarget, RegressionTarget
 from aam.errors import InputError
+from aam.study.targets import Categoricals, ClassTarget, RegressionTarget
 
 TRANSFORMS = ("none", "minmax", "zscore", "log-zscore")
 VALUES = np.array([1.0, 3.0, 12.5, 739.0, 40.0])

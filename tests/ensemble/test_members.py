@@ -15,21 +15,21 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from aam.config import ModelOptions
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.ensemble import cross_fit as cross_fitting
 from aam.ensemble import familiar as familiarity
 from aam.ensemble import members, network
+from aam.ensemble.asv_vectors import SequenceWords, count_words
 from aam.ensemble.catalogue import Catalogue, letters_of
 from aam.ensemble.ensemble import Samples, fit_members
-from aam.ensemble.familiar import Familiar, nearest
+from aam.ensemble.kernels import Scales, Shares, WideInputs, choose_shares, fit_wide, some_groups
 from aam.ensemble.members import MEMBERS, NETWORKS, NetworkMember, WideMember
+from aam.ensemble.novelty import Familiar, nearest
 from aam.ensemble.trees import of_boosting, of_forest
 from aam.ensemble.weights import Calibration, choose_weights, loss
-from aam.ensemble.wide import Scales, Shares, WideInputs, choose_shares, fit_wide, some_groups
-from aam.ensemble.words import SequenceWords, count_words
 from aam.errors import InputError
+from aam.options import ModelOptions
 
 ALL = (True, True, True)
 

@@ -7,8 +7,6 @@ import pytest
 from scipy import sparse
 
 from aam.errors import InputError
-from aam.evaluation import baselines
-from aam.evaluation.baselines import Prevalent, Task, baselines_of, centred_log_ratio
 from aam.evaluation.checks import (
     explained_by_confounder,
     few_groups,
@@ -17,7 +15,9 @@ from aam.evaluation.checks import (
     small_classes,
     ungrouped_columns,
 )
-from aam.evaluation.folds import Fold, make_folds, require_learnable
+from aam.learners import baselines
+from aam.learners.baselines import Prevalent, Task, baselines_of, centred_log_ratio
+from aam.study.folds import Fold, make_folds, require_learnable
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from aam.evaluation.compare import Outcome, mean_score, summarise, weighted_auc, weighted_mae
-from aam.evaluation.folds import leave_one_group_out, make_folds
-from aam.evaluation.intervals import covered, threshold
+from aam.scoring.intervals import covered, threshold
+from aam.study.folds import leave_one_group_out, make_folds
 
 pytestmark = pytest.mark.filterwarnings("ignore:Only one class")
 

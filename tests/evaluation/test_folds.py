@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam.errors import InputError
-from aam.evaluation.folds import inner_folds, leave_one_group_out, make_folds
+from aam.study.folds import inner_folds, leave_one_group_out, make_folds
 
 
 @settings(max_examples=50, deadline=None)

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aam.config import AttnImplementation, ComputeOptions, ModelOptions
 from aam.data.sequences import Nucleotide
 from aam.models import SequenceEncoder
+from aam.options import AttnImplementation, ComputeOptions, ModelOptions
 from tests import reference
 
 IN_CHUNKS = ComputeOptions(asv_chunk_size=3)

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from aam.config import FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainObjectives
 from aam.data.dataset import Collate, SampleDataset
 from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
-from aam.data.targets import ClassTarget, RegressionTarget
 from aam.distances.unifrac import UniFrac
 from aam.models import SequenceEncoder, SequencePredictor
+from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainObjectives
+from aam.study.targets import ClassTarget, RegressionTarget
 from aam.training.frozen import HeadModule
 from aam.training.module import TrainModule
-from aam.training.objectives import self_supervised, self_supervised_losses, total_loss
+from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
 from aam.training.step import Step
 
 OPTIONS = ModelOptions(embedding_dim=32, attention_heads=4, attention_layers=1, dropout=0.0)

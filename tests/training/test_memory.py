@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from aam.config import ComputeOptions, FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainComputeOptions
 from aam.data.dataset import Collate, SampleDataset
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.errors import InputError
 from aam.models import SequenceEncoder
+from aam.options import ComputeOptions, FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainComputeOptions
 from aam.training.memory import (
     Limit,
     StepCost,

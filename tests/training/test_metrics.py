@@ -6,9 +6,9 @@ import torch
 from scipy.stats import spearmanr
 from sklearn import metrics as sklearn_metrics
 
-from aam.config import FitOptions
+from aam.options import FitOptions
+from aam.scoring.streamed import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir, spearman
 from aam.training.fit import whole_epochs
-from aam.training.metrics import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir, spearman
 from aam.training.module import warmup_cosine
 
 

@@ -3,16 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from aam.config import PretrainObjectives
 from aam.data.dataset import Collate, ReadOptions, SampleDataset
-from aam.training.objectives import (
-    paired_loss,
-    regression_loss,
-    sample_pairs,
-    self_supervised,
-    self_supervised_losses,
-    total_loss,
-)
+from aam.options import PretrainObjectives
+from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
+from aam.training.objectives.unifrac import paired_loss, sample_pairs
 from aam.training.step import Step
 from tests.data.test_dataset import table_of, tokens_of
 from tests.models.test_equality import make_encoder

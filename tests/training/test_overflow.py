@@ -6,7 +6,6 @@ import pytest
 import torch
 from lightning.pytorch.plugins import MixedPrecision
 
-from aam.config import FitOptions, ModelOptions, PretrainObjectives, ReadOptions
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import tokenize
@@ -14,6 +13,7 @@ from aam.data.simulate import simulate
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
 from aam.models import SequenceEncoder
+from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOptions
 from aam.training.checkpoint_files import CheckpointFiles
 from aam.training.checkpoints import Checkpoints
 from aam.training.fit import quiet_lightning

@@ -12,11 +12,11 @@ from aam.cli.config_file import read_config
 from aam.cli.ending import end_of
 from aam.cli.help import ShortHelp
 from aam.cli.launch import run_ranks
-from aam.cli.locks import unlock
-from aam.cli.log import end_file_logs, set_up_logging
+from aam.cli.run.locks import unlock
+from aam.cli.run.log import end_file_logs, set_up_logging
 from aam.cli.usage import clean
-from aam.ranks import NeedsRanks
-from aam.stops import stopping_at_once
+from aam.parallel.ranks import NeedsRanks
+from aam.parallel.signals import stopping_at_once
 
 # With the line that stands in the list of commands: they are not imported to show it.
 COMMANDS = {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cyclopts.config import Dict
 
 from aam.cli.usage import at_home
+from aam.disk.writing import write_text
 from aam.errors import InputError, one_line
-from aam.writing import write_text
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -85,7 +85,7 @@ def write_config(path: Path, options: object) -> None:
 
 def refuse_change(path: Path, options: object) -> None:
     """Refuse to go on with other options than those that the run recorded in `path`. Its length may change, and where its input
-    lies (`aam.cli.inputs` says whether it is the same).
+    lies (`aam.cli.run.inputs` says whether it is the same).
     """
     recorded, now = _load(path), _parse(_dump(options))
     changed = {name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name)}

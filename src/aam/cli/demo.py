@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from aam.cli.pretrain import PretrainConfig, pretrain
 from aam.cli.train import TrainConfig, train
-from aam.config import (
+from aam.options import (
     OUTPUT,
     CacheOptions,
     EncoderOptions,
@@ -109,7 +109,7 @@ def demo(config: DemoConfig = DemoConfig()) -> None:
 
 def write_tables(config: DemoConfig, study: Path, new: Path) -> pd.DataFrame:
     """Simulate one community; write the samples of some subjects to `new`, the others to `study`. Returns the metadata of `new`."""
-    from aam.cli.output import check_output_file
+    from aam.cli.run.folder import check_output_file
     from aam.data.simulate import simulate, write_simulation
 
     check_output_file(study / "table.biom", config.overwrite, (".biom",))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from aam import __version__
-from aam.cli.log import LOGGER
+from aam.cli.run.log import LOGGER
 from aam.errors import InputError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _working(device: torch.device, dtype: torch.dtype) -> Iterable[str]:
 
 
 def _cache() -> Path:
-    from aam.cache import default_folder
+    from aam.disk.cache import default_folder
 
     return default_folder() or Path(tempfile.gettempdir())
 

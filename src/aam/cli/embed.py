@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from aam.config import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
-from aam.ranks import by_first
-from aam.writing import whole, write_text, write_tsv
+from aam.disk.writing import whole, write_text, write_tsv
+from aam.options import DEFAULT_COMPUTE, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
+from aam.parallel.ranks import by_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,14 +40,14 @@ def embed(config: EmbedConfig) -> None:
     """Write the embeddings of the samples or ASVs of a table."""
     import numpy as np
 
-    from aam.artifact import load_model
     from aam.cli.config_file import inputs_of
-    from aam.cli.output import check_output_file
-    from aam.cli.study import SEED, read_model_input
+    from aam.cli.run.folder import check_output_file
     from aam.compute import check_compute, default_device
     from aam.data.dataset import SampleDataset
-    from aam.inference import TableSamples, embed_asvs, embed_samples
-    from aam.together import meet
+    from aam.models.inference import TableSamples, embed_asvs, embed_samples
+    from aam.parallel.collectives import meet
+    from aam.saved.folder import load_model
+    from aam.study.study import SEED, read_model_input
 
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)

@@ -11,10 +11,10 @@ import traceback
 from cyclopts import CycloptsError
 
 from aam.cli.launch import end_after_peer, is_lost_peer, say
-from aam.cli.log import log_in_files
+from aam.cli.run.log import log_in_files
 from aam.cli.usage import describe
 from aam.errors import InputError, LostWorker, Stopped
-from aam.ranks import by_slurm, by_torchrun, rank
+from aam.parallel.ranks import by_slurm, by_torchrun, rank
 
 # What a disk says that takes no more.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
-from aam.config import (
+from aam.disk.writing import write_tsv
+from aam.errors import InputError
+from aam.options import (
     METADATA,
     MODEL,
     CacheOptions,
@@ -27,19 +29,17 @@ from aam.config import (
     TreeOptions,
     check,
 )
-from aam.errors import InputError
-from aam.writing import write_tsv
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from torch import nn
 
-    from aam.cli.study import Study
-    from aam.evaluation.baselines import Learner, Task
     from aam.evaluation.compare import Outcome
-    from aam.evaluation.folds import Fold
     from aam.evaluation.kept import KeptFolds
+    from aam.learners.baselines import Learner, Task
+    from aam.study.folds import Fold
+    from aam.study.study import Study
 
 log = logging.getLogger(__name__)
 
@@ -124,15 +124,15 @@ def evaluate(config: EvaluateConfig) -> None:
 
     Everything is fitted inside the training samples of each fold. The output folder holds a report, index.html.
     """
-    from aam.cache import Cache
-    from aam.cli.contest import AUTO, RECOVERY, Combined, WholeNetworks
-    from aam.cli.output import start_run
-    from aam.cli.study import drawn, join, read_distances_of, read_study
+    from aam.cli.run.folder import start_run
     from aam.compute import check_compute
-    from aam.evaluation.baselines import baselines_of
-    from aam.evaluation.folds import require_learnable
+    from aam.disk.cache import Cache
+    from aam.evaluation.contestants import AUTO, RECOVERY, Combined, WholeNetworks
     from aam.evaluation.kept import KeptFolds
     from aam.evaluation.report import write_report
+    from aam.learners.baselines import baselines_of
+    from aam.study.folds import require_learnable
+    from aam.study.study import drawn, join, read_distances_of, read_study
 
     check_compute(config.compute)
     options = config.folding
@@ -174,8 +174,8 @@ def pose_task(study: Study, config: EvaluateConfig, distance: nn.Module) -> tupl
     import torch
 
     from aam.data.metadata import categorical_column, numeric_column
-    from aam.data.targets import ClassTarget
-    from aam.evaluation.baselines import Task
+    from aam.learners.baselines import Task
+    from aam.study.targets import ClassTarget
 
     metadata, ids = study.metadata, study.table.sample_ids
     assert metadata is not None  # EvaluateConfig does not exist without
@@ -215,7 +215,7 @@ def all_distances(study: Study, distance: nn.Module) -> np.ndarray:
 
 def read_test_study(config: EvaluateConfig, table: Path) -> Study:
     """The samples of --test-table."""
-    from aam.cli.study import read_study
+    from aam.study.study import read_study
 
     options = config.folding
     data = replace(config.data, table=table, more_tables=(), rep_seqs=options.test_rep_seqs)
@@ -225,7 +225,7 @@ def read_test_study(config: EvaluateConfig, table: Path) -> Study:
 
 def make_all_folds(task: Task, config: EvaluateConfig, learned: int) -> list[Fold]:
     """The folds that the options ask for; `learned` are the samples of --table, which come first."""
-    from aam.evaluation.folds import leave_one_group_out, make_folds, one_fold
+    from aam.study.folds import leave_one_group_out, make_folds, one_fold
 
     options = config.folding
     if options.test_table is not None:
@@ -253,7 +253,7 @@ def key_of_run(study: Study, task: Task, folds: list[Fold], distance: nn.Module,
     """Hash of what the predictions of the folds depend on: the data, the distances, the folds, the options of the models."""
     import numpy as np
 
-    from aam.cache import key_of
+    from aam.disk.cache import key_of
 
     counts = task.counts
     models = (config.contest, config.model, config.objectives, config.fit)
@@ -301,7 +301,7 @@ def write_predictions(study: Study, outcome: Outcome, path: Path) -> None:
     """predictions.tsv: every model, every tested sample, with its 90 % interval, or set and probabilities of classes."""
     import pandas as pd
 
-    from aam.evaluation.intervals import fold_thresholds, likely
+    from aam.scoring.intervals import fold_thresholds, likely
 
     parts = []
     for model, by_fold in outcome.predictions.items():

@@ -10,8 +10,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from aam.cli.log import log_in_files
-from aam.ranks import rank
+from aam.cli.run.log import log_in_files
+from aam.parallel.ranks import rank
 
 # Set for ranks that `run_ranks` has started, which speaks for those that are killed.
 _LAUNCHED = "AAM_LAUNCHED"

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from aam.config import DEFAULT_COMPUTE, INPUT, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
+from aam.disk.writing import write_tsv
 from aam.errors import InputError
-from aam.ranks import by_first
-from aam.writing import write_tsv
+from aam.options import DEFAULT_COMPUTE, INPUT, OUTPUT, ComputeOptions, ConfigFile, TableOptions, TrainedModelOptions
+from aam.parallel.ranks import by_first
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from aam.artifact import TargetInfo
-    from aam.data.targets import ClassTarget, RegressionTarget
-    from aam.ensemble.saved import LoadedEnsemble
+    from aam.saved.ensemble import LoadedEnsemble
+    from aam.saved.folder import TargetInfo
+    from aam.study.targets import ClassTarget, RegressionTarget
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ def predict(config: PredictConfig) -> None:
     The table may be new, with new ASVs: the model reads their sequences.
     """
     from aam.cli.config_file import inputs_of
-    from aam.cli.output import check_output_file
+    from aam.cli.run.folder import check_output_file
     from aam.compute import check_compute
-    from aam.ensemble.saved import load_ensemble
-    from aam.together import meet, require_alone
+    from aam.parallel.collectives import meet, require_alone
+    from aam.saved.ensemble import load_ensemble
 
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
@@ -80,7 +80,7 @@ def predict_together(config: PredictConfig, loaded: LoadedEnsemble) -> Predicted
     """By the members of train --auto."""
     import numpy as np
 
-    from aam.cli.study import SEED, drawn, read_model_input
+    from aam.study.study import SEED, drawn, read_model_input
 
     if config.data.stream:
         raise InputError("--stream: a model of train --auto takes the table in memory; leave it out, or split the table")
@@ -102,12 +102,12 @@ def predict_alone(config: PredictConfig) -> Predicted:
     """By one network."""
     import numpy as np
 
-    from aam.artifact import load_model
-    from aam.cli.study import SEED, read_model_input
     from aam.compute import default_device
     from aam.data.dataset import SampleDataset
     from aam.data.metadata import read_metadata, reconcile
-    from aam.inference import TableSamples, predict_samples
+    from aam.models.inference import TableSamples, predict_samples
+    from aam.saved.folder import load_model
+    from aam.study.study import SEED, read_model_input
 
     loaded = load_model(config.trained.model, compute=config.compute)
     if loaded.predictor is None or loaded.info.target is None:
@@ -133,7 +133,7 @@ def decode(outputs: np.ndarray, target: RegressionTarget | ClassTarget) -> np.nd
     """Head outputs [N, outputs] -> numbers in original units [N], or class probabilities [N, K]."""
     from scipy.special import softmax
 
-    from aam.data.targets import RegressionTarget
+    from aam.study.targets import RegressionTarget
 
     if isinstance(target, RegressionTarget):
         return decode_training_units(outputs[:, 0].astype("float64"), target)
@@ -142,7 +142,7 @@ def decode(outputs: np.ndarray, target: RegressionTarget | ClassTarget) -> np.nd
 
 def decode_training_units(said: np.ndarray, target: RegressionTarget | ClassTarget) -> np.ndarray:
     """Numbers in training units [N] -> in original units; class probabilities [N, K] are left as they are."""
-    from aam.data.targets import RegressionTarget
+    from aam.study.targets import RegressionTarget
 
     return target.inverse(said) if isinstance(target, RegressionTarget) else said
 
@@ -155,7 +155,7 @@ def write_predictions(path: Path, sample_ids: Sequence[str], decoded: np.ndarray
     """
     import pandas as pd
 
-    from aam.data.targets import RegressionTarget
+    from aam.study.targets import RegressionTarget
 
     index = pd.Index(sample_ids, name="SampleID")
     if isinstance(target, RegressionTarget):
@@ -174,8 +174,8 @@ def write_intervals(path: Path, said: Predicted) -> None:
     """
     import pandas as pd
 
-    from aam.data.targets import RegressionTarget
-    from aam.evaluation.intervals import likely
+    from aam.scoring.intervals import likely
+    from aam.study.targets import RegressionTarget
 
     columns: dict[str, object] = {}
     limit, target, decoded = said.about.interval, said.about.target, said.decoded

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from aam.cli.usage import check_together
-from aam.config import (
+from aam.errors import InputError
+from aam.options import (
     BestMetric,
     CacheOptions,
     ConfigFile,
@@ -24,15 +25,14 @@ from aam.config import (
     TrainComputeOptions,
     TreeOptions,
 )
-from aam.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from aam.cli.study import Study
     from aam.data.dataset import SampleDataset
     from aam.models import SequenceEncoder
+    from aam.study.study import Study
 
 log = logging.getLogger(__name__)
 
@@ -73,13 +73,13 @@ def pretrain(config: PretrainConfig) -> None:
     """
     import numpy as np
 
-    from aam.artifact import ModelInfo, save_model
-    from aam.cache import Cache
-    from aam.cli.fitting import fit_encoder
-    from aam.cli.output import start_run
-    from aam.cli.results import score_table, write_metrics
-    from aam.cli.study import read_distances_of, read_study, write_split
+    from aam.cli.run.folder import start_run
+    from aam.cli.run.results import score_table, write_metrics
     from aam.compute import check_compute
+    from aam.disk.cache import Cache
+    from aam.learners.transformer import fit_encoder
+    from aam.saved.folder import ModelInfo, save_model
+    from aam.study.study import read_distances_of, read_study, write_split
     from aam.training.fit import check_fit, monitor_of
 
     learns_distances = config.objectives.penalty > 0
@@ -138,10 +138,10 @@ def score_distances(
     import torch
 
     from aam.compute import default_device
-    from aam.evaluation.scores import distance_scores
-    from aam.inference import TableSamples, embed_samples
-    from aam.training.objectives import sample_pairs
-    from aam.training.plots import save, scatter
+    from aam.models.inference import TableSamples, embed_samples
+    from aam.scoring.plots import save, scatter
+    from aam.scoring.scores import distance_scores
+    from aam.training.objectives.unifrac import sample_pairs
 
     if len(rows) > _SCORED_SAMPLES:
         rows = np.sort(np.random.default_rng(dataset.seed).choice(rows, _SCORED_SAMPLES, replace=False))

@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aam.artifact import ModelInfo, load_model, save_model
 from aam.compute import default_device
-from aam.config import ModelOptions, PretrainObjectives, ReadOptions
 from aam.data.dataset import Batch, Collate, SampleDataset
 from aam.data.newick import nodes_of
 from aam.data.phylogeny import Phylogeny
@@ -22,7 +20,9 @@ from aam.data.simulate import Simulation, simulate
 from aam.distances.unifrac import UniFrac
 from aam.errors import one_line
 from aam.models import SequenceEncoder
-from aam.training.objectives import self_supervised, self_supervised_losses, total_loss
+from aam.options import ModelOptions, PretrainObjectives, ReadOptions
+from aam.saved.folder import ModelInfo, load_model, save_model
+from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
 from aam.training.step import Step
 
 _OPTIONS = ModelOptions(embedding_dim=32, attention_heads=4, attention_layers=1)

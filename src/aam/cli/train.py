@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from cyclopts import Parameter
 
 from aam.cli.usage import check_together
-from aam.config import (
+from aam.errors import InputError
+from aam.options import (
     BestMetric,
     CacheOptions,
     ConfigFile,
@@ -29,13 +30,12 @@ from aam.config import (
     TreeOptions,
     check,
 )
-from aam.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from aam.artifact import LoadedModel
-    from aam.cli.fitting import Problem
+    from aam.learners.transformer import Problem
+    from aam.saved.folder import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -111,14 +111,14 @@ def train(config: TrainConfig) -> None:
     """
     import numpy as np
 
-    from aam.artifact import ModelInfo, load_model, save_model
-    from aam.cache import Cache
-    from aam.cli.auto import train_auto
-    from aam.cli.fitting import fit_predictor, pose_problem
-    from aam.cli.output import start_run
-    from aam.cli.results import score_table, write_metrics
-    from aam.cli.study import read_distances_of, read_study, write_split
+    from aam.cli.run.folder import start_run
+    from aam.cli.run.results import score_table, write_metrics
     from aam.compute import check_compute
+    from aam.disk.cache import Cache
+    from aam.learners.ensemble import train_auto
+    from aam.learners.transformer import fit_predictor, pose_problem
+    from aam.saved.folder import ModelInfo, load_model, save_model
+    from aam.study.study import read_distances_of, read_study, write_split
     from aam.training.fit import check_fit, monitor_of
 
     pretrained = config.encoder.pretrained_encoder
@@ -187,7 +187,7 @@ def calibrate(problem: Problem, decoded: np.ndarray, rows: np.ndarray, config: T
     """How wrong predictions of new groups are at most, 9 times in 10, by those of the held-out `rows`; None for too few groups."""
     import math
 
-    from aam.evaluation.intervals import scores_of, threshold
+    from aam.scoring.intervals import scores_of, threshold
 
     groups = problem.study.groups(config.samples.group_column)
     found = threshold(scores_of(problem.truth[rows], decoded), rows if groups is None else groups[rows])
@@ -200,9 +200,9 @@ def calibrate(problem: Problem, decoded: np.ndarray, rows: np.ndarray, config: T
 def score(problem: Problem, decoded: np.ndarray, rows: np.ndarray, folder: Path) -> dict[str, float]:
     """Write the predictions of held-out samples and their plot, and score them beside the trivial prediction."""
     from aam.cli.predict import write_predictions
-    from aam.data.targets import RegressionTarget
-    from aam.evaluation.scores import class_scores, regression_scores
-    from aam.training.plots import confusion, save, scatter
+    from aam.scoring.plots import confusion, save, scatter
+    from aam.scoring.scores import class_scores, regression_scores
+    from aam.study.targets import RegressionTarget
 
     write_predictions(folder / "predictions.tsv", problem.study.ids(rows), decoded, problem.info.target)
     true, train_true = problem.truth[rows], problem.truth[problem.split.train]

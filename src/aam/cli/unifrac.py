@@ -9,9 +9,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from aam.cli.config_file import inputs_of
-from aam.cli.log import LOGGER
-from aam.cli.output import check_output_file
-from aam.config import DISTANCES, INPUT, OUTPUT, ConfigFile, UniFracMetric, check
+from aam.cli.run.folder import check_output_file
+from aam.cli.run.log import LOGGER
+from aam.options import DISTANCES, INPUT, OUTPUT, ConfigFile, UniFracMetric, check
 
 SUFFIXES = (".h5", ".npy", ".tsv")
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from cyclopts import CycloptsError, MissingArgumentError, Token, UnknownOptionError
 from cyclopts.argument import Argument
 
-from aam.config import FitOptions, TableOptions, TrainComputeOptions
 from aam.errors import InputError
+from aam.options import FitOptions, TableOptions, TrainComputeOptions
 
 
 def clean(arguments: Sequence[str]) -> list[str]:

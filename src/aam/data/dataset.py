@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from aam.config import ReadOptions
 from aam.data.sampler import EpochSampler, Fits, Loader, PackedBatchSampler, Packing, RankBatchSampler, ResumableBatches
 from aam.data.stream import Counts, StreamedCounts, shuffled
 from aam.data.table import FeatureTable, rarefy
+from aam.options import ReadOptions
 
 
 @dataclass(frozen=True)

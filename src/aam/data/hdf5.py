@@ -20,7 +20,7 @@ import h5py
 
 from aam.data.files import HARMLESS
 from aam.errors import InputError, one_line
-from aam.stops import leave_signals_to_parent, stopping_later
+from aam.parallel.signals import leave_signals_to_parent, stopping_later
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -80,9 +80,9 @@ def select_where(metadata: pd.DataFrame, where: str) -> pd.DataFrame:
         chosen = SampleMetadata(metadata).get_ids(where)
     except (ValueError, sqlite3.Error, pd.errors.DatabaseError) as error:
         # skbio wraps the error of SQLite in advice of several lines.
-        raise InputError(f"--where {where}: {one_line(error.__cause__ or error)}; {columns}") from error  # type: ignore[arg-type]
+        raise InputError(f"`where={where}`: {one_line(error.__cause__ or error)}; {columns}") from error  # type: ignore[arg-type]
     if not chosen:
-        raise InputError(f"--where {where}: holds for none of the {len(metadata)} samples of the metadata; {columns}")
+        raise InputError(f"`where={where}`: holds for none of the {len(metadata)} samples of the metadata; {columns}")
     return metadata.loc[metadata.index.isin(chosen)]
 
 
@@ -91,7 +91,7 @@ class Reconciliation:
     """Which samples the table and the metadata share; every field has the ids in the order of their file.
 
     in_both: in the table and in the metadata; only_in_table, only_in_metadata: in one of them; without_target: those of in_both
-    with no value to predict; filtered_out: samples of the table that --where leaves out (in no other field).
+    with no value to predict; filtered_out: samples of the table that `where` leaves out (in no other field).
     """
 
     in_both: tuple[str, ...]
@@ -111,7 +111,7 @@ class Reconciliation:
         return (
             f"samples: {len(self.in_both)} in table and metadata, {len(self.only_in_table)} only in the table, "
             f"{len(self.only_in_metadata)} only in the metadata, {len(self.without_target)} without target, "
-            f"{len(self.filtered_out)} left out by --where; {len(self.usable)} usable"
+            f"{len(self.filtered_out)} left out by `where`; {len(self.usable)} usable"
         )
 
 
@@ -149,7 +149,7 @@ def reconcile(
 
 def _refuse(result: Reconciliation, metadata: pd.DataFrame, metadata_column: str | None, ignore_missing: bool) -> None:
     only = result.only_in_table
-    advice = "complete the metadata, or pass --ignore-missing to leave them out"
+    advice = "complete the metadata, or pass `ignore_missing` to leave them out"
     unmatched = set(metadata.index).difference(result.in_both, result.filtered_out)
     if only and len(unmatched) == len(metadata):
         ids = f"the table has {first_few(only, 3)}; the metadata {first_few(metadata.index, 3)}"
@@ -199,7 +199,7 @@ def _values(metadata: pd.DataFrame, column: str, ids: Sequence[str]) -> pd.Serie
         raise InputError(f"{len(unknown)} samples are not in the metadata: {first_few(unknown)}")
     values = values.loc[list(ids)]
     if missing := list(values.index[values.isna()]):
-        advice = f'complete the metadata, or leave them out with --where "[{column}] IS NOT NULL"'
+        advice = f'complete the metadata, or leave them out with `where` "[{column}] IS NOT NULL"'
         raise InputError(f"{len(missing)} samples have no value in column {column}: {first_few(missing)}; {advice}")
     return values
 
@@ -211,7 +211,7 @@ def numeric_column(metadata: pd.DataFrame, column: str, ids: Sequence[str]) -> n
     if np.isnan(numbers).any():
         wrong = int(np.argmax(np.isnan(numbers)))
         where = f"column {column}: {values.iloc[wrong]!r} of sample {ids[wrong]} is not a finite number"
-        raise InputError(f"{where}; correct it, or pass --classifier if the column holds classes")
+        raise InputError(f"{where}; correct it, or pass `classifier` if the column holds classes")
     return numbers
 
 

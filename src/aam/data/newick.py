@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aam.data.files import ZIP_SIGNATURE, read_file, read_qza
+from aam.disk.writing import write_text
 from aam.errors import InputError
-from aam.writing import write_text
 
 if TYPE_CHECKING:
     from skbio import TreeNode

@@ -159,7 +159,7 @@ def _infer(sequences: list[str], threads: int) -> str:
         import veryfasttree
     except ImportError as error:
         raise InputError(
-            "no tree given and none can be built: pip install 'attention-all-microbes[tree]' or give --tree"
+            "no tree given and none can be built: pip install 'attention-all-microbes[tree]' or give `tree`"
         ) from error
     log.info("Building a tree of %d ASVs (about 20 s for 5,000)", len(sequences))
     entries = [pyfamsa.Sequence(str(index).encode(), sequence.encode()) for index, sequence in enumerate(sequences)]
@@ -169,7 +169,7 @@ def _infer(sequences: list[str], threads: int) -> str:
     command = [str(veryfasttree.VFT_BINARY), "-nt", "-gtr", "-nosupport", "-nopr", "-threads", str(threads)]
     done = subprocess.run(command, input=fasta, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise InputError(f"VeryFastTree failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}; give --tree")
+        raise InputError(f"VeryFastTree failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}; give `tree`")
     log.debug("%s", done.stderr)
     return done.stdout
 

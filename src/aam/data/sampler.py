@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aam.data.workers import begin_worker, end_workers_at_exit, from_workers
 from aam.errors import InputError
-from aam.ranks import rank
-from aam.together import share, world
+from aam.parallel.collectives import share, world
+from aam.parallel.ranks import rank
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +120,10 @@ class PackedBatchSampler(Sampler[list[Key]]):
         most = max(len(self.pack(sampler.keys(epoch))) for epoch in epochs)
         self.number = -(-most // world()) * world()
         if self.number > len(sampler):
-            raise InputError(f"{len(sampler)} samples do not fit into batches for {world()} devices: raise --max-memory-gb")
+            raise InputError(f"{len(sampler)} samples do not fit into batches for {world()} devices: raise `max_memory_gb`")
         alone = sum(len(batch) == 1 for batch in self.pack(sampler.keys(0)))
         if alone > 1 and batch_size > 1:
-            log.warning("%d of %d samples are alone in their batch: raise --max-memory-gb", alone, len(sampler))
+            log.warning("%d of %d samples are alone in their batch: raise `max_memory_gb`", alone, len(sampler))
 
     def __len__(self) -> int:
         return self.number // world()

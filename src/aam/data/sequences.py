@@ -53,7 +53,7 @@ def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[s
     sequence, for a letter that is not a nucleotide, and for an id that looks like an MD5 but is not that of its sequence.
     """
     if rep_seqs is None:
-        advice = "its id is not a sequence; pass the sequences with --rep-seqs (FASTA or .qza)"
+        advice = "its id is not a sequence; pass the sequences with `rep_seqs` (FASTA or .qza)"
         return tuple(_fold(name, name, advice) for name in table.feature_ids)
     written = _read_fasta(rep_seqs)
     if missing := [name for name in table.feature_ids if name not in written]:
@@ -125,5 +125,5 @@ def tokenize(sequences: Sequence[str], feature_ids: Sequence[str], max_bp: int, 
         sharing = Counter(sequence[:max_bp] for sequence in set(sequences))
         merged = [name for name, sequence in zip(feature_ids, sequences, strict=True) if sharing[sequence[:max_bp]] > 1]
         outcome = f"{len(merged)} became equal to another: {first_few(merged, 2)}" if merged else "none became equal to another"
-        log.warning("%d of %d ASVs are longer than --max-bp %d and were cut; %s", truncated, len(sequences), max_bp, outcome)
+        log.warning("%d of %d ASVs are longer than `max_bp=%d` and were cut; %s", truncated, len(sequences), max_bp, outcome)
     return tokens

@@ -209,7 +209,7 @@ def _open(path: Path) -> BiomIndex:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if signature != HDF5_SIGNATURE:
-        raise InputError(f"{path}: --stream needs BIOM 2.1 (HDF5); convert it with biom convert --to-hdf5, or unzip the .qza")
+        raise InputError(f"{path}: `stream` needs BIOM 2.1 (HDF5); convert it with biom convert --to-hdf5, or unzip the .qza")
     index = open_hdf5(path)
     check_ids(str(path), "sample", index.sample_ids)
     check_ids(str(path), "feature", index.feature_ids)

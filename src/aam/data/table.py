@@ -97,7 +97,7 @@ def put_together(tables: Sequence[FeatureTable]) -> FeatureTable:
     if len(tables) == 1:
         return tables[0]
     sample_ids = [name for table in tables for name in table.sample_ids]
-    check_ids("--more-tables", "sample", sample_ids)
+    check_ids("`more_tables`", "sample", sample_ids)
     column: dict[str, int] = {}
     there = [[column.setdefault(name, len(column)) for name in table.feature_ids] for table in tables]
     parts = []
@@ -184,14 +184,14 @@ def keep_samples(table: FeatureTable, kept: np.ndarray, problem: str, ignore_mis
     if not kept.any():
         raise InputError(f"{message}; no sample is left")
     if not ignore_missing:
-        raise InputError(f"{message}; remove them, or pass --ignore-missing to leave them out")
+        raise InputError(f"{message}; remove them, or pass `ignore_missing` to leave them out")
     log.warning("%s; left out", message)
     return table.select_samples([sample_id for sample_id, keep in zip(table.sample_ids, kept, strict=True) if keep])
 
 
 def drop_shallow(table: FeatureTable, depth: int, ignore_missing: bool) -> FeatureTable:
     """Keep the samples with at least `depth` reads; shallower ones are an InputError, or a warning with `ignore_missing`."""
-    return keep_samples(table, table.depths >= depth, f"have fewer reads than --sampling-depth {depth}", ignore_missing)
+    return keep_samples(table, table.depths >= depth, f"have fewer reads than `sampling_depth={depth}`", ignore_missing)
 
 
 def rarefy(counts: sparse.csr_array, depth: int, rng: np.random.Generator) -> sparse.csr_array:
@@ -205,7 +205,7 @@ def rarefy(counts: sparse.csr_array, depth: int, rng: np.random.Generator) -> sp
         reads = counts.data[start:end]
         total = int(reads.sum())
         if total < depth:
-            raise InputError(f"row {row} of the table has {total} reads, fewer than --sampling-depth {depth}")
+            raise InputError(f"row {row} of the table has {total} reads, fewer than `sampling_depth={depth}`")
         if total >= 10**9:
             raise InputError(f"row {row} of the table has {total} reads: rarefaction takes fewer than 1e9")
         # "marginals" costs by the ASVs of the row, "count" by its reads.

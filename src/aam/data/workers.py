@@ -12,7 +12,7 @@ from multiprocessing.util import Finalize
 from typing import TypeVar
 
 from aam.errors import LostWorker
-from aam.stops import leave_signals_to_parent
+from aam.parallel.signals import leave_signals_to_parent
 
 T = TypeVar("T")
 # Those that a batch is waited for from.

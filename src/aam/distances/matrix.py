@@ -14,14 +14,14 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from aam.config import UniFracMetric
 from aam.data.phylogeny import Phylogeny
 from aam.data.stream import Counts, by_blocks
 from aam.distances.cut import Nodes
 from aam.distances.unifrac import Comparison, Shared, comparison_of, mirror, reads_below, tip_of_columns
 from aam.errors import InputError, first_few
+from aam.options import UniFracMetric
+from aam.parallel.threads import in_threads
 from aam.progress import track
-from aam.threads import in_threads
 
 # Memory of the samples x nodes tables that are made in each thread while a block is prepared.
 BLOCK_BYTES = 2**29

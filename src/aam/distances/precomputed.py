@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from aam.data.hdf5 import bounded, read_texts, try_first, writing_hdf5
+from aam.disk.writing import whole, write_text
 from aam.errors import InputError, first_few, one_line
-from aam.writing import whole, write_text
 
 # Largest difference between d(i, j) and d(j, i) that is rounding of a file, not a fault: float32, or six digits in a text.
 ROUNDING = 1e-5

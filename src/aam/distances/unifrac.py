@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aam.config import UniFracMetric
 from aam.data.phylogeny import Phylogeny
 from aam.distances.cut import CutTree, Nodes
+from aam.options import UniFracMetric
 
 
 class UniFrac(nn.Module):

@@ -1,4 +1,4 @@
-"""What is known of ASVs from the training samples, and a table seen in its light."""
+"""What is known of ASVs from the training samples, and a table as members see it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from scipy import sparse
 
 from aam.data.table import FeatureTable
-from aam.ensemble.words import SequenceWords
+from aam.ensemble.asv_vectors import SequenceWords
+from aam.errors import InputError
+from aam.options import EnsembleOptions
+from aam.study.study import Study
 
-# Training samples that an ASV must be in for its identity to be learned.
-_SAMPLES_TO_KNOW = 3
 # By token; padding is cut off.
 _LETTERS = np.frombuffer(b"NACGTNN", dtype=np.uint8)
 
@@ -62,20 +63,33 @@ def letters_of(tokens: np.ndarray) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """The projection of sequences, and the ASVs whose identity is known: by the letters that are read of them."""
+    """The projection of sequences, and the ASVs whose identity is known.
+
+    keys: what an ASV is known by: the nucleotides that are read of it, or, of features without sequences (`by_id`), its ID.
+    """
 
     words: SequenceWords
-    sequences: tuple[str, ...]
+    keys: tuple[str, ...]
+    by_id: bool = False
 
     @classmethod
-    def fit(cls, counts: sparse.csr_array, tokens: np.ndarray) -> Catalogue:
-        """Fit to the training samples: counts CSR [n, M], with the tokens uint8 [M, 1 + L] of the table's ASVs."""
+    def fit(cls, study: Study, rows: np.ndarray, options: EnsembleOptions) -> Catalogue:
+        """Fit to the training samples `rows`."""
+        counts, tokens = study.counts[rows], study.asv_tokens
         samples = np.bincount(counts.indices, minlength=counts.shape[1])
-        known = letters_of(tokens[samples >= _SAMPLES_TO_KNOW])
-        return cls(SequenceWords.fit(tokens[samples > 0]), tuple(dict.fromkeys(known)))
+        by_id = study.sequences is None
+        known = _keys(study, np.flatnonzero(samples >= options.known_asv_samples), by_id)
+        return cls(SequenceWords.fit(tokens[samples > 0], options.vector_dim), tuple(dict.fromkeys(known)), by_id)
 
-    def see(self, counts: sparse.csr_array, tokens: np.ndarray) -> SeenTable:
-        """A table, the one fitted to or another one."""
-        place = {sequence: 1 + number for number, sequence in enumerate(self.sequences)}
-        identity = np.array([place.get(sequence, 0) for sequence in letters_of(tokens)], dtype=np.int64)
-        return SeenTable(counts, tokens, self.words.vectors(tokens), identity, len(self.sequences))
+    def see(self, study: Study) -> SeenTable:
+        """A study, the one fitted to or another one. InputError for one without sequences where these are what is known."""
+        if study.sequences is None and not self.by_id:
+            raise InputError("the model reads sequences, and these features have none: name them by their sequences, or give them")
+        place = {key: 1 + number for number, key in enumerate(self.keys)}
+        keys = _keys(study, np.arange(len(study.table.feature_ids)), self.by_id)
+        identity = np.array([place.get(key, 0) for key in keys], dtype=np.int64)
+        return SeenTable(study.counts, study.asv_tokens, self.words.vectors(study.asv_tokens), identity, len(self.keys))
+
+
+def _keys(study: Study, columns: np.ndarray, by_id: bool) -> list[str]:
+    return [study.table.feature_ids[column] for column in columns] if by_id else letters_of(study.asv_tokens[columns])

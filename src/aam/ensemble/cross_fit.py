@@ -10,22 +10,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed, parallel_config
 
-from aam.ensemble.lesson import Lesson
-from aam.ensemble.members import OF_SEQUENCES, PATHS, Member, MemberName, NetworkMember, TreesMember, WideMember
-from aam.ensemble.wide import WideInputs, shares_of
+from aam.ensemble.members import KERNELS, NEED_NO_IDENTITY, KernelMember, Member, MemberName, NetworkMember, TreesMember
+from aam.ensemble.training import Training
 from aam.errors import InputError
-from aam.evaluation.folds import inner_folds
 from aam.progress import track
+from aam.study.folds import inner_folds
 
-PARTS = 5
-Fit = Callable[[Lesson, np.ndarray], Member]
+Fit = Callable[[Training, np.ndarray], Member]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +36,14 @@ class CrossFitted:
     judged: dict[MemberName, np.ndarray]
 
 
-def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
+def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
     """Fit the members `names` to the samples `rows`, `jobs` at a time, with a progress bar where `show`."""
-    parts = inner_folds(rows, PARTS, lesson.seed, groups=lesson.groups, labels=lesson.labels)
+    problem, labels = training.problem, training.problem.labels
+    parts = inner_folds(rows, training.options.cross_fit_folds, training.seed, groups=problem.groups, labels=labels)
     for learn, _ in parts:
-        if lesson.labels is not None and len(set(lesson.labels[rows[learn]])) < 2:
-            raise InputError("a part of the samples to learn from has one class only: too few groups have the others")
-    names = [name for name in names if lesson.table.known or name in OF_SEQUENCES]
+        if labels is not None and len(set(labels[rows[learn]])) < 2:
+            raise InputError("a fold of cross-fitting has one class only: too few groups have the others")
+    names = [name for name in names if training.table.known or name in NEED_NO_IDENTITY]
     if torch.cuda.is_available():
         # Each worker takes memory of the GPU for itself.
         jobs = min(jobs, 2)
@@ -53,16 +52,18 @@ def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], job
     work += [(name, rows, nothing) for name in names if name != "network"]
     # A worker that has grown is replaced, and says so.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+    # Workers need neither metadata nor a tree.
+    sent = replace(training, problem=replace(problem, study=replace(problem.study, metadata=None, distance=None)))
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        found = Parallel(n_jobs=jobs)(delayed(_fit_of)(name, lesson, rows) for name in names)
+        found = Parallel(n_jobs=jobs)(delayed(_fit_of)(name, sent, rows) for name in names)
         fits: dict[MemberName, Fit] = dict(zip(names, found, strict=True))
         running = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(_run)(fits[name], lesson, learned, judged) for name, learned, judged in work
+            delayed(_run)(fits[name], sent, learned, judged) for name, learned, judged in work
         )
         results = list(track(running, "Fitting members", len(work)) if show else running)
     members: dict[MemberName, list[Member]] = {name: [] for name in names}
-    judged = {name: np.zeros((len(rows), lesson.outputs)) if lesson.classes else np.zeros(len(rows)) for name in names}
-    place = np.empty(len(lesson.target), dtype=np.int64)
+    judged = {name: problem.target.nothing_said(len(rows)) for name in names}
+    place = np.empty(len(problem), dtype=np.int64)
     place[rows] = np.arange(len(rows))
     for (name, _, asked), (member, said) in zip(work, results, strict=True):
         if len(asked):
@@ -72,13 +73,13 @@ def cross_fit(lesson: Lesson, rows: np.ndarray, names: Sequence[MemberName], job
     return CrossFitted(members, judged)
 
 
-def _run(fit: Fit, lesson: Lesson, learned: np.ndarray, asked: np.ndarray) -> tuple[Member | None, np.ndarray]:
-    """Fit, and predict what is asked; only networks, and members of all samples, are kept."""
+def _run(fit: Fit, training: Training, learned: np.ndarray, asked: np.ndarray) -> tuple[Member | None, np.ndarray]:
+    """Fit, and predict what is asked; only set networks, and members of all samples, are kept."""
     with _one_thread():
-        member = fit(lesson, learned)
+        member = fit(training, learned)
         if not len(asked):
             return member, asked
-        said = member.predict(lesson.table, asked)
+        said = member.predict(training.table, asked)
         return member if isinstance(member, NetworkMember) else None, said
 
 
@@ -93,13 +94,11 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _fit_of(name: MemberName, lesson: Lesson, rows: np.ndarray) -> Fit:
+def _fit_of(name: MemberName, training: Training, rows: np.ndarray) -> Fit:
     """How a member is fitted to parts of the samples `rows`; what all of its fits share is chosen on all of them."""
     if name == "network":
         return NetworkMember.fit
     if name in ("forest", "boosting"):
         return partial(TreesMember.fit, kind=name)
-    inputs = WideInputs.of(lesson.table).rows(rows)
     with _one_thread():
-        shares = shares_of(inputs, PATHS[name], lesson.target[rows], lesson.groups_of(rows), lesson.classes, lesson.seed)
-    return partial(WideMember.fit, shares=shares)
+        return partial(KernelMember.fit, shares=KernelMember.choose(training, rows, KERNELS[name]))

@@ -1,18 +1,23 @@
-"""The members of a fit, with how much each counts: what `train --auto` saves and `predict` uses."""
+"""The members of a fit, with how much each counts: what is saved, and predicts."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.cross_fit import CrossFitted, cross_fit
-from aam.ensemble.lesson import Lesson
-from aam.ensemble.members import Member, MemberName
+from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE, WITHOUT_TREES, Member, MemberName
+from aam.ensemble.training import Training
 from aam.ensemble.weights import Calibration, choose_weights, mean_of
+from aam.errors import InputError
+from aam.options import EnsembleOptions
+from aam.study.problem import Problem
+
+log = logging.getLogger(__name__)
 
 # Samples predicted at a time.
 _AT_ONCE = 4096
@@ -51,9 +56,9 @@ def _calibrated(said: np.ndarray, calibration: Calibration | None) -> np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class FittedMembers:
-    """Members fitted to the samples `rows` of a lesson."""
+    """Members fitted to the samples `rows` of a problem."""
 
-    lesson: Lesson
+    training: Training
     rows: np.ndarray
     catalogue: Catalogue
     fitted: CrossFitted
@@ -63,8 +68,9 @@ class FittedMembers:
 
         Their target has a part in a few numbers only: the shares of the kernels, the weights and the calibrations.
         """
-        truth, classes = self.lesson.target[self.rows], self.lesson.classes
-        # Some need ASVs that are known.
+        problem = self.training.problem
+        truth, classes = problem.learned[self.rows], problem.classes
+        # Some need ASVs that are known, or sequences.
         judged = {name: self.fitted.judged[name] for name in names if name in self.fitted.judged}
         calibrations = {name: Calibration.fit(truth, said) for name, said in judged.items()} if classes else {}
         surer = {name: _calibrated(said, calibrations.get(name)) for name, said in judged.items()}
@@ -75,25 +81,17 @@ class FittedMembers:
         return Ensemble(self.catalogue, members, weights, calibrations, overall), _calibrated(mean, overall)
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """All samples of a table with what is to be learned of them; see `Lesson`.
-
-    counts: CSR [N, M]; tokens: uint8 [M, 1 + L] of the ASVs.
-    """
-
-    counts: sparse.csr_array
-    tokens: np.ndarray
-    target: np.ndarray
-    classes: int | None
-    groups: np.ndarray | None
-
-
 def fit_members(
-    samples: Samples, rows: np.ndarray, names: Sequence[MemberName], seed: int, jobs: int, *, show: bool = False
+    problem: Problem, rows: np.ndarray, options: EnsembleOptions, seed: int, jobs: int, *, show: bool = False
 ) -> FittedMembers:
-    """Fit the members `names` to the samples `rows`: nothing is known of the others. `show`: a progress bar."""
-    catalogue = Catalogue.fit(samples.counts[rows], samples.tokens)
-    table = catalogue.see(samples.counts, samples.tokens)
-    lesson = Lesson(table, samples.target, samples.classes, samples.groups, seed)
-    return FittedMembers(lesson, rows, catalogue, cross_fit(lesson, rows, names, jobs, show=show))
+    """Fit the members to the samples `rows`: nothing is known of the others. `show`: a progress bar."""
+    names = MEMBERS if options.trees else WITHOUT_TREES
+    if problem.study.sequences is None:
+        left_out = [name for name in names if name not in NEED_NO_SEQUENCE]
+        names = tuple(name for name in names if name in NEED_NO_SEQUENCE)
+        log.warning("the features have no sequences: left out are the members that read them (%s)", ", ".join(left_out))
+    catalogue = Catalogue.fit(problem.study, rows, options)
+    if not catalogue.keys and problem.study.sequences is None:
+        raise InputError(f"no feature is in {options.known_asv_samples} training samples or more: nothing can be learned of them")
+    training = Training(problem, catalogue.see(problem.study), options, seed)
+    return FittedMembers(training, rows, catalogue, cross_fit(training, rows, names, jobs, show=show))

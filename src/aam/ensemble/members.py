@@ -16,29 +16,28 @@ from sklearn.ensemble import (
 )
 
 from aam.ensemble.catalogue import SeenTable
-from aam.ensemble.lesson import Lesson
-from aam.ensemble.network import OPTIONS, run_network, train_network
+from aam.ensemble.kernels import KernelInputs, KernelModel, Shares, Uses, fit_kernels, shares_of
+from aam.ensemble.set_network import run_network, train_network
+from aam.ensemble.training import Training
 from aam.ensemble.trees import Trees, of_boosting, of_forest
-from aam.ensemble.wide import Shares, Uses, WideInputs, WidePath, fit_wide
 from aam.models import SampleNetwork
+from aam.options import ModelOptions
+from aam.study.targets import Kind
 
 MemberName = Literal["network", "identity", "sequence", "wide", "forest", "boosting"]
-# What each wide path looks at: which ASVs are there; which sequences; both, with abundances.
-PATHS: dict[MemberName, Uses] = {"identity": (True, False, False), "sequence": (False, False, True), "wide": (True, True, True)}
-NETWORKS: tuple[MemberName, ...] = ("network", *PATHS)
+# What each kernel model looks at: which ASVs are there; which sequences; both, with abundances.
+KERNELS: dict[MemberName, Uses] = {"identity": (True, False, False), "sequence": (False, False, True), "wide": (True, True, True)}
+WITHOUT_TREES: tuple[MemberName, ...] = ("network", *KERNELS)
 # Those that need no ASV to be known.
-OF_SEQUENCES: tuple[MemberName, ...] = ("network", "sequence")
-MEMBERS: tuple[MemberName, ...] = (*NETWORKS, "forest", "boosting")
+NEED_NO_IDENTITY: tuple[MemberName, ...] = ("network", "sequence")
+# Those that need no sequences.
+NEED_NO_SEQUENCE: tuple[MemberName, ...] = ("identity", "forest", "boosting")
+MEMBERS: tuple[MemberName, ...] = (*WITHOUT_TREES, "forest", "boosting")
+TreesName = Literal["forest", "boosting"]
 Arrays = dict[str, np.ndarray]
 Link = Literal["none", "softmax", "sigmoid"]
 # By the number that stands for each in a model folder.
 _LINKS: tuple[Link, ...] = ("none", "softmax", "sigmoid")
-
-_TREES, _BOOSTS, _BOOST_RATE = 200, 200, 0.06
-# Samples that one tree of a forest learns from, at most.
-_MOST_FOR_A_TREE = 10_000
-# An ASV in fewer of the training samples than this share, or than two of them, is no feature of trees.
-_PREVALENCE = 0.01
 
 
 class Member(Protocol):
@@ -56,22 +55,23 @@ class Member(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NetworkMember:
-    """The deep path. weights: those of a `SampleNetwork`, by name."""
+    """The sample level of the transformer on fixed ASV vectors. weights: of a `SampleNetwork` of these options, by name."""
 
     weights: Arrays
+    options: ModelOptions
 
     @classmethod
-    def fit(cls, lesson: Lesson, rows: np.ndarray) -> NetworkMember:
-        network = train_network(lesson, rows, lesson.seed)
-        return cls({name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    def fit(cls, training: Training, rows: np.ndarray) -> NetworkMember:
+        network = train_network(training, rows)
+        return cls({name: tensor.numpy() for name, tensor in network.state_dict().items()}, training.options.network)
 
     @classmethod
-    def of(cls, arrays: Arrays) -> NetworkMember:
-        return cls(arrays)
+    def of(cls, arrays: Arrays, options: ModelOptions) -> NetworkMember:
+        return cls(arrays, options)
 
     def _empty(self) -> SampleNetwork:
         known, outputs = self.weights["identity.weight"].shape[0] - 1, self.weights["head.4.bias"].shape[0]
-        return SampleNetwork(OPTIONS, self.weights["project.weight"].shape[1], known, outputs)
+        return SampleNetwork(self.options, self.weights["project.weight"].shape[1], known, outputs)
 
     def network(self) -> SampleNetwork:
         network = self._empty()
@@ -99,34 +99,45 @@ class NetworkMember:
 
 
 @dataclass(frozen=True, eq=False)
-class WideMember:
-    """A wide path, whose scores of classes are taken as logits."""
+class KernelMember:
+    """A kernel model, whose scores of classes are taken as logits."""
 
-    path: WidePath
-
-    @classmethod
-    def fit(cls, lesson: Lesson, rows: np.ndarray, shares: Shares) -> WideMember:
-        inputs = WideInputs.of(lesson.table).rows(rows)
-        return cls(fit_wide(inputs, lesson.target[rows], shares, lesson.classes, lesson.seed))
+    model: KernelModel
 
     @classmethod
-    def of(cls, arrays: Arrays) -> WideMember:
-        return cls(WidePath(**arrays))
+    def fit(cls, training: Training, rows: np.ndarray, shares: Shares) -> KernelMember:
+        problem, inputs = training.problem, KernelInputs.of(training.table).rows(rows)
+        most = training.options.kernel_max_samples
+        return cls(fit_kernels(inputs, problem.learned[rows], shares, problem.classes, most, training.seed))
+
+    @classmethod
+    def of(cls, arrays: Arrays, options: ModelOptions) -> KernelMember:
+        return cls(KernelModel(**arrays))
+
+    @staticmethod
+    def choose(training: Training, rows: np.ndarray, uses: Uses) -> Shares:
+        """How much each kernel counts, chosen on the samples `rows`."""
+        problem, inputs = training.problem, KernelInputs.of(training.table).rows(rows)
+        known = (problem.learned[rows], problem.groups_of(rows), problem.classes)
+        return shares_of(inputs, uses, *known, training.options.kernel_tuning_samples, training.seed)
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        scores = self.path.predict(WideInputs.of(table).rows(rows))
+        scores = self.model.predict(KernelInputs.of(table).rows(rows))
         return softmax(scores, axis=1) if scores.shape[1] > 1 else scores[:, 0]
 
     def arrays(self) -> Arrays:
-        return vars(self.path)
+        return vars(self.model)
 
     def require_fit(self, width: int, known: int, outputs: int) -> None:
-        path = self.path
-        per_asv, per_width = (path.by_presence.shape, path.by_abundance.shape), (path.landmarks.shape[1:], path.place_mean.shape)
-        places = path.by_place.shape == (len(path.landmarks), outputs)
-        fits = per_asv == ((known, outputs),) * 2 and per_width == ((width,),) * 2 and path.shift.shape == (outputs,) and places
-        if not fits or path.reach <= 0:
-            raise ValueError("a wide path is of other ASVs or outputs")
+        model = self.model
+        per_asv, per_width = (
+            (model.by_presence.shape, model.by_abundance.shape),
+            (model.landmarks.shape[1:], model.place_mean.shape),
+        )
+        places = model.by_place.shape == (len(model.landmarks), outputs)
+        fits = per_asv == ((known, outputs),) * 2 and per_width == ((width,),) * 2 and model.shift.shape == (outputs,) and places
+        if not fits or model.reach <= 0:
+            raise ValueError("a kernel model is of other ASVs or outputs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,22 +153,22 @@ class TreesMember:
     learned: np.ndarray
 
     @classmethod
-    def fit(cls, lesson: Lesson, rows: np.ndarray, kind: Literal["forest", "boosting"]) -> TreesMember:
-        shares = lesson.table.known_shares[rows]
+    def fit(cls, training: Training, rows: np.ndarray, kind: TreesName) -> TreesMember:
+        problem, shares = training.problem, training.table.known_shares[rows]
         present = np.bincount(shares.indices, minlength=shares.shape[1])
-        kept = np.flatnonzero(present >= min(present.max(initial=0), max(2.0, _PREVALENCE * len(rows))))
-        x, model = shares[:, kept].astype(np.float32).toarray(), _trees(kind, lesson, len(rows))
-        model.fit(x, lesson.target[rows])
-        learned = np.zeros(1, dtype=np.int64) if lesson.classes is None else model.classes_
-        about = (lesson.outputs, learned)
+        kept = np.flatnonzero(present >= min(present.max(initial=0), max(2.0, training.options.tree_prevalence * len(rows))))
+        x, model = shares[:, kept].astype(np.float32).toarray(), unfitted_trees(kind, training, len(rows))
+        model.fit(x, problem.learned[rows])
+        learned = getattr(model, "classes_", np.zeros(1, dtype=np.int64))
+        about = (problem.target.outputs, learned)
         if kind == "forest":
             return cls(of_forest(model), kept, "none", *about)
         trees = of_boosting(model)
-        link: Link = "none" if lesson.classes is None else "softmax"
+        link: Link = "none" if problem.classes is None else "softmax"
         return cls(trees, kept, "sigmoid" if len(learned) > trees.value.shape[1] else link, *about)
 
     @classmethod
-    def of(cls, arrays: Arrays) -> TreesMember:
+    def of(cls, arrays: Arrays, options: ModelOptions) -> TreesMember:
         trees = Trees(**{field.name: arrays[field.name] for field in fields(Trees)})
         return cls(trees, arrays["kept"], _LINKS[int(arrays["link"])], int(arrays["outputs"]), arrays["learned"])
 
@@ -191,25 +202,29 @@ class TreesMember:
             raise ValueError("trees that lead nowhere")
 
 
-def _trees(kind: Literal["forest", "boosting"], lesson: Lesson, n: int) -> Any:
-    """Unfitted, of scikit-learn."""
-    if kind == "forest":
-        settings: dict[str, Any] = {"n_estimators": _TREES, "random_state": lesson.seed, "min_samples_leaf": 2}
-        if n > _MOST_FOR_A_TREE:
-            settings["max_samples"] = _MOST_FOR_A_TREE
-        if lesson.classes is None:
-            return RandomForestRegressor(max_features=1 / 3, **settings)
-        return RandomForestClassifier(max_features="sqrt", class_weight="balanced", **settings)
-    settings = {"max_iter": _BOOSTS, "learning_rate": _BOOST_RATE, "random_state": lesson.seed, "early_stopping": False}
-    if lesson.classes is None:
-        # What models are judged by.
-        return HistGradientBoostingRegressor(loss="absolute_error", **settings)
-    return HistGradientBoostingClassifier(class_weight="balanced", **settings)
+# Models are judged by the absolute error, and by classes that count alike.
+_UNFITTED: dict[tuple[TreesName, Kind], tuple[Any, dict[str, Any]]] = {
+    ("forest", "regression"): (RandomForestRegressor, {"max_features": 1 / 3}),
+    ("forest", "classification"): (RandomForestClassifier, {"max_features": "sqrt", "class_weight": "balanced"}),
+    ("boosting", "regression"): (HistGradientBoostingRegressor, {"loss": "absolute_error"}),
+    ("boosting", "classification"): (HistGradientBoostingClassifier, {"class_weight": "balanced"}),
+}
 
 
-KINDS: dict[str, type[NetworkMember] | type[WideMember] | type[TreesMember]] = {
+def unfitted_trees(kind: TreesName, training: Training, n: int) -> Any:
+    """A model of scikit-learn for n training samples."""
+    make, settings = _UNFITTED[kind, training.problem.target.kind]
+    options = training.options
+    if kind == "boosting":
+        rounds = {"max_iter": options.boosting_rounds, "learning_rate": options.boosting_lr, "early_stopping": False}
+        return make(random_state=training.seed, **rounds, **settings)
+    most = {"max_samples": options.forest_max_samples} if n > options.forest_max_samples else {}
+    return make(n_estimators=options.forest_trees, random_state=training.seed, min_samples_leaf=2, **most, **settings)
+
+
+KINDS: dict[str, type[NetworkMember] | type[KernelMember] | type[TreesMember]] = {
     "network": NetworkMember,
-    **dict.fromkeys(PATHS, WideMember),
+    **dict.fromkeys(KERNELS, KernelMember),
     "forest": TreesMember,
     "boosting": TreesMember,
 }

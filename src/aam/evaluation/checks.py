@@ -10,8 +10,8 @@ import pandas as pd
 
 from aam.data.metadata import text_values
 from aam.errors import first_few
-from aam.evaluation.baselines import Task
-from aam.evaluation.folds import Fold
+from aam.learners.baselines import Task
+from aam.study.folds import Fold
 
 # Cosine of square roots of shares (Bhattacharyya coefficient) from which two samples are as good as one.
 _NEAR_DUPLICATE = 0.97
@@ -33,7 +33,7 @@ def near_duplicates(task: Task, folds: Sequence[Fold]) -> str | None:
             tested += len(fold.test)
     if found < max(2, 0.01 * tested):
         return None
-    advice = "Keep them together with --group-column" if task.groups is None else "Name groups that hold both"
+    advice = "Keep them together with `group_column`" if task.groups is None else "Name groups that hold both"
     return (
         f"{found} of {tested} tested samples have a near copy among the samples learned from: repeats, or neighbours of one "
         f"subject? {advice}, or the score says how well a sample is recognised, not predicted."
@@ -53,7 +53,7 @@ def ungrouped_columns(metadata: pd.DataFrame, target: str) -> str | None:
     if not looks:
         return None
     return (
-        f"No --group-column was named, and samples share values of {', '.join(looks[:4])}: if these are subjects or studies, "
+        f"No `group_column` was named, and samples share values of {', '.join(looks[:4])}: if these are subjects or studies, "
         "the same one is learned from and tested, and the score is too good."
     )
 
@@ -89,7 +89,7 @@ def explained_by_confounder(column: str, metric: str, best: float, confounded: f
         return None
     return (
         f"{column} alone explains the target as well as the best model ({metric} {confounded:.3g} against {best:.3g}): "
-        f"what is learned may be {column}. Test across it with --group-column {column}."
+        f"what is learned may be {column}. Test across it with `group_column={column}`."
     )
 
 

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from aam.evaluation.folds import Fold
-from aam.evaluation.scores import class_scores, regression_scores
+from aam.scoring.scores import class_scores, regression_scores
+from aam.study.folds import Fold
 
 _RESAMPLES = 2000
 # With fewer groups than this an interval would say nothing.

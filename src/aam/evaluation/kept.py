@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from aam.disk.writing import whole, write_text
 from aam.errors import InputError
-from aam.evaluation.folds import Fold
-from aam.writing import whole, write_text
+from aam.study.folds import Fold
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class KeptFolds:
-    """What models said of each fold, in files of a folder, so that --resume goes on where a run stopped; `key`: of the run."""
+    """What models said of each fold, in files of a folder, so that `resume` goes on where a run stopped; `key`: of the run."""
 
     folder: Path
     key: str
@@ -28,7 +28,7 @@ class KeptFolds:
         self.folder.mkdir(exist_ok=True)
         mark = self.folder / "key.txt"
         if mark.is_file() and mark.read_text(encoding="utf-8") != self.key:
-            raise InputError(f"--resume: {self.folder} is of other data or options; start afresh with --overwrite")
+            raise InputError(f"`resume`: {self.folder} is of other data or options; start afresh with `overwrite`")
         write_text(mark, self.key)
 
     def get(self, fold: Fold, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from aam.disk.json_files import finite_or_null
+from aam.disk.writing import write_text, write_tsv
 from aam.evaluation import pictures
-from aam.evaluation.baselines import TRIVIAL
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, gain, summarise
-from aam.evaluation.intervals import COVERAGE, covered
-from aam.finite import finite_or_null
-from aam.writing import write_text, write_tsv
+from aam.learners.baselines import TRIVIAL
+from aam.scoring.intervals import COVERAGE, covered
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2430; --faint: #5c6674; --line: #dfe4ea; --shade: #f4f6f9;

@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aam.compute import asv_chunk_size
-from aam.config import ComputeOptions, ModelOptions
 from aam.data.sequences import Nucleotide
 from aam.models.chunks import Chunked, ChunkedLoss, run_chunks, run_losses
 from aam.models.pooling import AttentionPooling
 from aam.models.transformer import RotaryPositions, TransformerLayer, hide_padding
+from aam.options import ComputeOptions, ModelOptions
 
 # The nucleotide head tells four letters apart: A, C, G, T.
 KNOWN_NUCLEOTIDES = 4

@@ -17,8 +17,8 @@ from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
-from aam.threads import in_threads
-from aam.together import most
+from aam.parallel.collectives import most
+from aam.parallel.threads import in_threads
 
 # More Python threads than this would wait for the interpreter; they leave cores to the operations.
 _MOST_THREADS = 8

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from aam.config import MaskStrategy
 from aam.data.sequences import Nucleotide
+from aam.options import MaskStrategy
 
 _SHORTEST_SPAN, _LONGEST_SPAN = 3, 5
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from aam.config import ModelOptions
 from aam.models.sequence_encoder import SampleLevel
+from aam.options import ModelOptions
 
 
 class SampleNetwork(SampleLevel):

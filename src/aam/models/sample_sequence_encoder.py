@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from aam.config import ComputeOptions, ModelOptions
 from aam.models.transformer import TransformerLayer, hide_padding
+from aam.options import ComputeOptions, ModelOptions
 
 
 def log_relative_abundance(counts: Tensor) -> Tensor:

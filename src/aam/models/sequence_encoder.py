@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from aam.config import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 from aam.models.asv_encoder import ASVEncoder
 from aam.models.chunks import Chunked, run_chunks
 from aam.models.pooling import AttentionPooling, MaxPooling
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
+from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 
 # UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
 _TYPICAL_DISTANCE = 0.6

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aam.config import ModelOptions
 from aam.models.sequence_encoder import SequenceEncoder
+from aam.options import ModelOptions
 
 _CATEGORICAL_WIDTH = 8
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from aam.config import AttnImplementation, ComputeOptions, ModelOptions
 from aam.models.recompute import Apply, Recomputed
+from aam.options import AttnImplementation, ComputeOptions, ModelOptions
 
 # What stands in where a kernel is not to be had: the efficient one has no CPU version, flash none of fp32 on a GPU.
 _KERNELS = {

@@ -8,10 +8,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from aam.data.targets import RegressionTarget
+from aam.scoring.plots import scatter
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule, PretrainModule, TrainModule
-from aam.training.plots import scatter
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +52,8 @@ class ValidationPlots(Callback):
             if len(points):
                 figure = scatter(points.cpu().numpy(), "UniFrac between samples", "distance between embeddings", "validation pairs")
                 trainer.logger.log_figure("val/unifrac", figure, trainer.global_step - 1)
-        if isinstance(pl_module, TrainModule) and isinstance(pl_module.target, RegressionTarget):
-            reservoir = pl_module.val_scores.reservoir
-            assert reservoir is not None
-            points = reservoir.points
+        if isinstance(pl_module, TrainModule) and pl_module.val_scores.reservoir is not None:
+            points = pl_module.val_scores.reservoir.points
             figure = scatter(points.cpu().numpy(), "true", "predicted", "validation samples")
             trainer.logger.log_figure("val/target", figure, trainer.global_step - 1)
 

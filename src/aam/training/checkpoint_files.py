@@ -54,7 +54,7 @@ def newest(folder: Path, name: str, weights: Mapping[str, Tensor]) -> Path:
                 log.warning("%s cannot be read (%s)", candidate, type(error).__name__)
         else:
             return candidate
-    raise InputError(f"{path}: no checkpoint there that can be read; start afresh with --overwrite")
+    raise InputError(f"{path}: no checkpoint there that can be read; start afresh with `overwrite`")
 
 
 def _look_into(path: Path, weights: Mapping[str, Tensor]) -> None:

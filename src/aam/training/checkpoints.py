@@ -12,14 +12,14 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from aam.data.sampler import Loader
+from aam.disk.writing import beside, disk_errors, put_in_place, remove
 from aam.errors import InputError, Stopped
-from aam.ranks import rank
-from aam.stops import Stops
-from aam.together import most, wait, world
+from aam.parallel.collectives import most, wait, world
+from aam.parallel.ranks import rank
+from aam.parallel.signals import Stops
 from aam.training.checkpoint_files import before
 from aam.training.divergence import require_finite
 from aam.training.logger import OverlayLogger
-from aam.writing import beside, disk_errors, put_in_place, remove
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Checkpoints(Checkpoint):
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         done = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
         if trainer.max_epochs is not None and done > trainer.max_epochs:
-            raise InputError(f"--resume: {done} epochs are done, and --epochs or --max-steps allow {trainer.max_epochs}; give more")
+            raise InputError(f"`resume`: {done} epochs are done, and `epochs` or `max_steps` allow {trainer.max_epochs}; give more")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         _require_own_moments(trainer)
@@ -67,7 +67,7 @@ class Checkpoints(Checkpoint):
         assert isinstance(trainer.train_dataloader, Loader)
         trainer.train_dataloader.batches.first = self.taken
         if self.taken and self.batches != trainer.num_training_batches:
-            raise InputError("--resume in the middle of an epoch needs the --epochs and --max-steps that the run had")
+            raise InputError("`resume` in the middle of an epoch needs the `epochs` and `max_steps` that the run had")
         self.batches = int(trainer.num_training_batches)
         self.saved_at = time.monotonic()
         self.stops.listen()

@@ -8,10 +8,10 @@ import lightning as L
 import torch
 
 from aam.data.sampler import Loader
+from aam.disk.writing import write_text
 from aam.errors import InputError
-from aam.ranks import rank
+from aam.parallel.ranks import rank
 from aam.training.module import LearningModule
-from aam.writing import write_text
 
 _BAD_BATCH = "bad_batch.txt"
 
@@ -33,5 +33,5 @@ def require_finite(trainer: L.Trainer, module: L.LightningModule, batch_idx: int
         ids = trainer.train_dataloader.ids
         write_text(checkpoint.parent.parent / _BAD_BATCH, "".join(f"{ids[row]}\n" for _, row in batch))
     saved = "the last checkpoint is from before" if checkpoint.exists() else "nothing was saved yet"
-    advice = "lower --lr, take --mixed-precision bf16 rather than fp16, or look at these samples"
+    advice = "lower `lr`, take `mixed_precision=bf16` rather than fp16, or look at these samples"
     raise InputError(f"{what} not finite {named}; {saved}: {advice}")

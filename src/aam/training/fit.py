@@ -17,11 +17,11 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Rich
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
-from aam.config import BestMetric, FitOptions, TrainComputeOptions
-from aam.data.splits import Split
 from aam.errors import InputError, one_line
-from aam.ranks import nodes
-from aam.together import world
+from aam.options import BestMetric, FitOptions, TrainComputeOptions
+from aam.parallel.collectives import world
+from aam.parallel.ranks import nodes
+from aam.study.splits import Split
 from aam.training.callbacks import EpochLine, ValidationPlots
 from aam.training.checkpoint_files import CheckpointFiles, newest
 from aam.training.checkpoints import Checkpoints
@@ -64,10 +64,10 @@ _MONITORS = {
 
 
 def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
-    """Logged name of --best-metric; auto is the first of those `measured` in this kind of run. InputError for one that is not."""
+    """Logged name of `best_metric`; auto is the first of those `measured` in this kind of run. InputError for one that is not."""
     chosen = measured[0] if best_metric == "auto" else best_metric
     if chosen not in measured:
-        raise InputError(f"--best-metric {chosen}: not measured in this run; choose one of {', '.join(measured)}")
+        raise InputError(f"`best_metric={chosen}`: not measured in this run; choose one of {', '.join(measured)}")
     return _MONITORS[chosen]
 
 
@@ -77,15 +77,15 @@ def check_fit(options: FitOptions, split: Split, learns_distances: bool) -> None
     if min(len(split.train), val_samples) < world():
         raise InputError(f"{len(split.train)} training and {val_samples} validation samples for {world()} devices: take fewer")
     if learns_distances and options.batch_size * world() == 1:
-        raise InputError("--batch-size 1: UniFrac is between samples; take at least 2, or --penalty 0")
+        raise InputError("`batch_size=1`: UniFrac is between samples; take at least 2, or `penalty=0`")
     if learns_distances and val_samples < 2:
-        raise InputError(f"{val_samples} validation sample has no pair for UniFrac; raise --val-fraction, or --penalty 0")
+        raise InputError(f"{val_samples} validation sample has no pair for UniFrac; raise `val_fraction`, or `penalty=0`")
 
 
 def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
     """Epochs of a run and batches in each, when the training samples make up `batches`.
 
-    --max-steps shortens all epochs evenly rather than break off the last one, which would then never be validated.
+    `max_steps` shortens all epochs evenly rather than break off the last one, which would then never be validated.
     """
     steps = math.ceil(batches / options.accumulate)
     if options.max_steps is None or options.epochs * steps <= options.max_steps:
@@ -201,9 +201,9 @@ def fit(
         if last is None or checkpoints.started or isinstance(error, InputError):
             raise
         what = f"{type(error).__name__}: {one_line(error)}"
-        raise InputError(f"{last}: damaged, or of another version of a library ({what}); start afresh with --overwrite") from error
+        raise InputError(f"{last}: damaged, or of another version of a library ({what}); start afresh with `overwrite`") from error
     if checkpoints.best_value is None:
-        raise InputError(f"{monitor} was never finite: lower --lr, or look at the target for extreme values")
+        raise InputError(f"{monitor} was never finite: lower `lr`, or look at the target for extreme values")
     best = newest(written, "best", module.state_dict())
     if sharded:
         epoch = load_whole(module, best)
@@ -213,7 +213,7 @@ def fit(
         epoch = int(checkpoint["epoch"])
     module.eval()
     if not 0 <= epoch < len(lines.history):
-        raise InputError(f"{best}: of epoch {epoch + 1}, and {len(lines.history)} were run; start afresh with --overwrite")
+        raise InputError(f"{best}: of epoch {epoch + 1}, and {len(lines.history)} were run; start afresh with `overwrite`")
     # Of the weights that are there, also where they are those of the best epoch but one.
     result = FitResult(monitor, lines.history[epoch][monitor], epoch + 1, lines.history)
     if len(result.history) < trainer.max_epochs:  # type: ignore[operator]

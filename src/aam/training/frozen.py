@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from aam.config import FitOptions
 from aam.data.sampler import EpochSampler, Key, Loader, RankBatchSampler, ResumableBatches, permuted
 from aam.models.sequence_predictor import Prediction
+from aam.options import FitOptions
 from aam.training.module import TrainModule
 from aam.training.scores import SelfSupervisedMetrics
 

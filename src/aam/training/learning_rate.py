@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from aam.errors import InputError
+from aam.scoring.plots import save
 from aam.training.module import LearningModule
-from aam.training.plots import save
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def find_learning_rate(module: LearningModule, train: DataLoader, folder: Path, 
     rates, losses = (np.array(finder.results[name]) for name in ("lr", "loss"))
     chosen = steepest(rates, losses)
     save(_plot(rates, losses, chosen), folder / "plots" / "learning_rate.png")
-    log.info("--find-lr: --lr %.2g (see plots/learning_rate.png)", chosen)
+    log.info("`find_lr`: `lr=%.2g` (see plots/learning_rate.png)", chosen)
     return chosen
 
 
@@ -60,7 +60,7 @@ def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
     rates, losses = rates[finite][_SETTLING:], losses[finite][_SETTLING:]
     end = int(losses.argmin()) + 1 if len(losses) else 0
     if end < 3:
-        raise InputError("--find-lr: the loss did not fall at any rate; give --lr")
+        raise InputError("`find_lr`: the loss did not fall at any rate; give `lr`")
     smooth = np.convolve(np.pad(losses, 2, mode="edge"), np.full(5, 0.2), mode="valid")[:end]
     return float(rates[np.gradient(smooth, np.log(rates[:end])).argmin()])
 

@@ -20,17 +20,17 @@ from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from aam.compute import asv_chunk_size, autocast, default_device
-from aam.config import FitOptions, PretrainObjectives, TrainComputeOptions
 from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
+from aam.disk.schema import parse
+from aam.disk.writing import write_text
 from aam.errors import InputError, one_line
 from aam.models import SequenceEncoder, recompute
-from aam.ranks import nodes, rank
-from aam.schema import parse
-from aam.together import wait, world
-from aam.training.objectives import self_supervised, self_supervised_losses
+from aam.options import FitOptions, PretrainObjectives, TrainComputeOptions
+from aam.parallel.collectives import wait, world
+from aam.parallel.ranks import nodes, rank
+from aam.training.objectives.label_free import self_supervised, self_supervised_losses
 from aam.training.step import Step
-from aam.writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Plan:
             planned = float(fields.pop("planned"))
             return replace(parse(cls, fields, "plan"), limit=limit, planned=planned)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: damaged ({one_line(error)}); start afresh with --overwrite") from error
+            raise InputError(f"{path}: damaged ({one_line(error)}); start afresh with `overwrite`") from error
 
     def log_peak(self) -> None:
         """Say what the run took, beside what was planned."""
@@ -243,7 +243,7 @@ def _plan(
             batch_size = by_trial(batch_size, partial(_try_step, encoder, objectives, table))
     accumulate = fit.accumulate * math.ceil(fit.batch_size / batch_size)
     if compute.auto_batch_size:
-        log.info("--auto-batch-size: --batch-size %d --accumulate %d", batch_size, accumulate)
+        log.info("`auto_batch_size`: `batch_size=%d` `accumulate=%d`", batch_size, accumulate)
     planned = bytes_in_use() + budget
     log.info("memory: %.2f GB planned, of which %.2f for a step", planned / GIGABYTE, budget / GIGABYTE)
     return Plan(batch_size, accumulate, limit.cost.chunk == chunk, limit, planned)
@@ -265,8 +265,8 @@ def require_each_fits(limit: Limit, table: TrainingTable) -> None:
     need, allowed = ((bytes_in_use() + part) / GIGABYTE for part in (limit.cost.bytes(*alone[number]), limit.budget))
     name, asvs = table.dataset.sample_ids[table.rows[number]], alone[number][0]
     raise InputError(
-        f"sample {name} with {asvs} ASVs needs about {need:.2f} GB, {allowed:.2f} are there: raise --max-memory-gb, "
-        "lower --asv-chunk-size, leave out --no-gradient-checkpointing, or set --token-limit"
+        f"sample {name} with {asvs} ASVs needs about {need:.2f} GB, {allowed:.2f} are there: raise `max_memory_gb`, "
+        "lower `asv_chunk_size`, leave out `gradient_checkpointing=False`, or set `token_limit`"
     )
 
 
@@ -287,7 +287,7 @@ def by_trial(batch_size: int, step: Callable[[int], None]) -> int:
         except torch.OutOfMemoryError:
             if batch_size <= 2:
                 raise
-            log.info("--auto-batch-size: out of memory with %d samples", batch_size)
+            log.info("`auto_batch_size`: out of memory with %d samples", batch_size)
             batch_size = math.ceil(batch_size / 2)
         torch.cuda.empty_cache()
 

@@ -9,28 +9,21 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from aam.config import FitOptions, LossType, PretrainObjectives, TrainObjectives
 from aam.data.dataset import Batch
-from aam.data.targets import ClassTarget, RegressionTarget
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.sequence_predictor import Prediction
-from aam.ranks import rank
-from aam.together import total
-from aam.training.metrics import MeanLosses, restore_running, running_state
-from aam.training.objectives import (
-    paired_loss,
-    regression_loss,
-    sample_pairs,
-    self_supervised,
-    self_supervised_losses,
-    total_loss,
-)
-from aam.training.scores import PredictionMetrics, SelfSupervisedMetrics
+from aam.options import FitOptions, PretrainObjectives, TrainObjectives
+from aam.parallel.collectives import total
+from aam.parallel.ranks import rank
+from aam.scoring.streamed import MeanLosses, restore_running, running_state, spearman
+from aam.study.targets import Target
+from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
+from aam.training.objectives.unifrac import paired_loss, sample_pairs
+from aam.training.scores import SelfSupervisedMetrics, TargetMetrics, target_metrics
 from aam.training.sharded import shard
 from aam.training.step import Step
 
@@ -107,6 +100,14 @@ class LearningModule(L.LightningModule):
                 self.log(f"{split}/{name}_{key}", value.float(), prog_bar=split == "val" and key in ("r2", "mae", "accuracy"))
         metric.reset()
 
+    def log_label_free(self, split: str, metrics: SelfSupervisedMetrics) -> None:
+        """Log the metrics of the label-free objectives, and start them afresh."""
+        for name, metric in metrics.streamed.items():
+            self.log_metrics(split, name, metric)
+        if metrics.reservoir.update_called:
+            self.log(f"{split}/unifrac_spearman", spearman(metrics.reservoir.compute()), prog_bar=split == "val")
+        metrics.reservoir.reset()
+
     def mask_generator(self, batch_idx: int) -> torch.Generator:
         """The same masks on every rank, in a resumed run, and in every validation epoch, so that its losses can be compared."""
         return torch.Generator(self.device).manual_seed(self._seed_of(batch_idx))
@@ -163,8 +164,8 @@ class PretrainModule(LearningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.log_losses()
-        self.train_metrics.log(self, "train")
-        self.val_metrics.log(self, "val")
+        self.log_label_free("train", self.train_metrics)
+        self.log_label_free("val", self.val_metrics)
         if self.distance is not None:
             self.log("val/train_eval_gap", self.train_eval_gap(self.distance))
 
@@ -193,8 +194,7 @@ class TrainModule(LearningModule):
         distance: nn.Module | None,
         objectives: TrainObjectives,
         fit: FitOptions,
-        target: RegressionTarget | ClassTarget,
-        loss_type: LossType,
+        target: Target,
         majority: Tensor,
     ) -> None:
         weights = {
@@ -204,12 +204,12 @@ class TrainModule(LearningModule):
             "count": objectives.count_penalty,
         }
         super().__init__(fit, weights)
-        self.model, self.distance, self.objectives, self.target, self.loss_type = model, distance, objectives, target, loss_type
+        self.model, self.distance, self.objectives, self.target = model, distance, objectives, target
         learned = {name: weight > 0 for name, weight in self.weights.items()}
         if not model.freeze_base:
             model.base_model.learn_only(embeddings=True, nucleotides=learned["nucleotide"], abundances=learned["count"])
         self.learns_unlabelled = learned["unifrac"] or learned["nucleotide"] or learned["count"]
-        self.train_scores, self.val_scores = PredictionMetrics(target), PredictionMetrics(target, points=True)
+        self.train_scores, self.val_scores = target_metrics(target), target_metrics(target, points=True)
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
 
     def predict_batch(self, batch: Batch, metrics: SelfSupervisedMetrics, batch_idx: int) -> tuple[Prediction, dict[str, Tensor]]:
@@ -230,22 +230,14 @@ class TrainModule(LearningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, batch_idx, "val", self.val_scores, self.val_metrics)
 
-    def _step(self, batch: Batch, batch_idx: int, split: str, scores: PredictionMetrics, metrics: SelfSupervisedMetrics) -> Tensor:
+    def _step(self, batch: Batch, batch_idx: int, split: str, scores: TargetMetrics, metrics: SelfSupervisedMetrics) -> Tensor:
         prediction, losses = self.predict_batch(batch, metrics, batch_idx)
         assert batch.target is not None
         samples = int(total(torch.tensor(len(batch.target), device=self.device)))
-        losses = {"target": total(self.target_loss(prediction.target, batch.target)) / samples, **losses}
+        losses = {"target": total(self.target.loss(prediction.target, batch.target)) / samples, **losses}
         with torch.no_grad():
             scores.update(prediction.target, batch.target)
         return self.weigh(split, losses, samples, batch_idx)
-
-    def target_loss(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """Summed loss of predictions [B, outputs] against the transformed target or class ids [B]."""
-        if isinstance(self.target, RegressionTarget):
-            return regression_loss(predicted[:, 0], true, self.loss_type)
-        weights = torch.tensor(self.target.weights, dtype=torch.float32, device=predicted.device)
-        # Weighted, to be divided by the number of samples and not by the sum of weights, so that batches add up.
-        return (F.cross_entropy(predicted.float(), true, reduction="none") * weights[true]).sum()
 
     def on_validation_epoch_end(self) -> None:
         self.log_losses()
@@ -256,4 +248,4 @@ class TrainModule(LearningModule):
             self.log_metrics(split, "target", scores.scores)
             if scores.reservoir is not None:
                 scores.reservoir.reset()
-            metrics.log(self, split)
+            self.log_label_free(split, metrics)

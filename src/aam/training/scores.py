@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from aam.data.targets import ClassTarget, RegressionTarget
-from aam.training.metrics import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir, spearman
-from aam.training.objectives import SelfSupervised
-
-if TYPE_CHECKING:
-    from aam.training.module import LearningModule
+from aam.scoring.streamed import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir
+from aam.study.targets import Kind, Target
+from aam.training.objectives.label_free import SelfSupervised
 
 
 class SelfSupervisedMetrics(nn.Module):
@@ -35,28 +30,51 @@ class SelfSupervisedMetrics(nn.Module):
         if outcome.abundances is not None:
             self.abundances.update(outcome.abundances.predicted, outcome.abundances.true)
 
-    def log(self, module: LearningModule, split: str) -> None:
-        module.log_metrics(split, "unifrac", self.pairs)
-        module.log_metrics(split, "nucleotide", self.nucleotides)
-        module.log_metrics(split, "count", self.abundances)
-        if self.reservoir.update_called:
-            module.log(f"{split}/unifrac_spearman", spearman(self.reservoir.compute()), prog_bar=split == "val")
-        self.reservoir.reset()
+    @property
+    def streamed(self) -> dict[str, Metric]:
+        """By the name that they are logged under."""
+        return {"unifrac": self.pairs, "nucleotide": self.nucleotides, "count": self.abundances}
 
 
-class PredictionMetrics(nn.Module):
-    """Streamed metrics of the target in original units, and where asked for a reservoir of `points` for plots of a regression."""
+class TargetMetrics(nn.Module):
+    """Streamed metrics of the target in original units; `reservoir`: points for plots of a number, where they are asked for."""
 
-    def __init__(self, target: RegressionTarget | ClassTarget, points: bool = False) -> None:
+    scores: Metric
+    reservoir: Reservoir | None = None
+
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        """predicted [B, outputs] and true [B]: transformed numbers, or class logits and ids."""
+        raise NotImplementedError
+
+
+class NumberMetrics(TargetMetrics):
+    """Of a number."""
+
+    def __init__(self, target: Target, points: bool) -> None:
         super().__init__()
         self.target = target
         self.reservoir = Reservoir() if points else None
-        self.scores: Metric = PairedMetrics() if isinstance(target, RegressionTarget) else ClassMetrics(len(target.classes))
+        self.scores = PairedMetrics()
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
-        """predicted [B, outputs] and true [B], transformed numbers or class logits and ids."""
-        if isinstance(self.target, RegressionTarget):
-            predicted, true = self.target.inverse(predicted[:, 0].float()), self.target.inverse(true)
-            if self.reservoir is not None:
-                self.reservoir.update(predicted, true)
+        predicted, true = self.target.decode(predicted[:, 0].float()), self.target.decode(true)
+        if self.reservoir is not None:
+            self.reservoir.update(predicted, true)
         self.scores.update(predicted.float(), true)
+
+
+class ClassesMetrics(TargetMetrics):
+    """Of classes."""
+
+    def __init__(self, target: Target, points: bool) -> None:
+        super().__init__()
+        self.scores = ClassMetrics(target.outputs)
+
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        self.scores.update(predicted.float(), true)
+
+
+def target_metrics(target: Target, points: bool = False) -> TargetMetrics:
+    """The metrics of a kind of target."""
+    kinds: dict[Kind, type[NumberMetrics] | type[ClassesMetrics]] = {"regression": NumberMetrics, "classification": ClassesMetrics}
+    return kinds[target.kind](target, points)

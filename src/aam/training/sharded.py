@@ -19,11 +19,11 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from aam.allocator import return_large_blocks
+from aam.disk.writing import flush
 from aam.models.transformer import TransformerLayer
-from aam.ranks import rank
-from aam.together import wait, world
-from aam.writing import flush
+from aam.parallel.collectives import wait, world
+from aam.parallel.heap import return_large_blocks
+from aam.parallel.ranks import rank
 
 
 def shard(module: nn.Module, steps: tuple[str, ...], mesh: DeviceMesh) -> None:

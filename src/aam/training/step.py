@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aam.data.dataset import Batch
-from aam.ranks import rank
-from aam.together import gather_rows, total, world
+from aam.parallel.collectives import gather_rows, total, world
+from aam.parallel.ranks import rank
 
 
 @dataclass(frozen=True)
@@ -75,3 +75,7 @@ class Step:
     def share_of(self, rows: Tensor) -> Tensor:
         """Every so many, such that ranks have all between them."""
         return rows[rank() :: len(self.sizes)] if self.shared else rows
+
+    def mean(self, part: Tensor, number: int) -> Tensor:
+        """The mean over all ranks, from a sum over `number` values of this one; 0 for none."""
+        return self.total(part) / self.total(torch.tensor(number, device=part.device)).clamp(min=1)

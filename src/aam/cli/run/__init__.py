@@ -1,0 +1,1 @@
+"""What a run is to the command line: its folder, lock, log, inputs and results."""

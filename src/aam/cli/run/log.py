@@ -1,0 +1,73 @@
+"""Messages of a run: plain lines on standard error, and the same with times in the run's ``aam.log``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from aam.parallel.ranks import by_first, rank
+
+LOGGER = logging.getLogger("aam")
+
+
+class _Plain(logging.Formatter):
+    """The message alone; the level only where it matters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
+
+
+def set_up_logging() -> None:
+    """Send the package's messages to standard error, and end what an earlier call in this process set up.
+
+    The first rank speaks for all.
+    """
+    for handler in list(LOGGER.handlers):
+        LOGGER.removeHandler(handler)
+        handler.close()
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain())
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO if rank() == 0 else logging.ERROR)
+
+
+class _File(logging.FileHandler):
+    """A file that is said to be full once, as an error, and not with a traceback for each line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        error = sys.exc_info()[1]
+        LOGGER.removeHandler(self)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, self.baseFilename) from error
+        super().handleError(record)
+
+
+def log_in_files(line: str) -> None:
+    """Write what the terminal is told otherwise to the logs of this process's runs."""
+    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, line, (), None)
+    for handler in _files():
+        # The disk that is full may be what there is to tell.
+        with suppress(OSError):
+            handler.handle(record)
+
+
+def end_file_logs() -> None:
+    """Close the files of this process's runs."""
+    for handler in _files():
+        LOGGER.removeHandler(handler)
+        handler.close()
+
+
+def _files() -> list[_File]:
+    return [handler for handler in LOGGER.handlers if isinstance(handler, _File)]
+
+
+@by_first
+def log_to_file(path: Path) -> None:
+    """Write the package's messages to a file as well, after what it already holds."""
+    handler = _File(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOGGER.addHandler(handler)

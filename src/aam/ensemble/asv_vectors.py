@@ -1,0 +1,61 @@
+"""A fixed vector for each ASV from the words of its sequence: no training, and near for sequences that are nearly equal.
+
+The words are all runs of six nucleotides; square roots of their counts are projected on the directions in which the ASVs of the
+training samples differ most (latent semantic analysis; Deerwester et al. 1990), each scaled to unit variance, so that the few
+letters by which close strains differ weigh as much as what parts phyla.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.extmath import randomized_svd
+
+from aam.data.sequences import Nucleotide
+
+_LETTERS = 6
+N_WORDS = 4**_LETTERS
+# Directions with less than this share of the strongest one's variance are rounding errors.
+_NEGLIGIBLE = 1e-8
+
+
+def count_words(tokens: np.ndarray) -> sparse.csr_array:
+    """Tokens uint8 [M, 1 + L] -> square roots of the counts of each word, CSR float32 [M, 4^6]; none across other letters."""
+    letters = tokens[:, 1:].astype(np.int64) - Nucleotide.A
+    if letters.shape[1] < _LETTERS:
+        return sparse.csr_array((len(tokens), N_WORDS), dtype=np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(letters, _LETTERS, axis=1)
+    whole = ((windows >= 0) & (windows < 4)).all(axis=2)
+    word = windows @ 4 ** np.arange(_LETTERS)
+    asv = np.broadcast_to(np.arange(len(tokens))[:, None], whole.shape)
+    counts = sparse.csr_array((np.ones(whole.sum(), np.float32), (asv[whole], word[whole])), (len(tokens), N_WORDS))
+    counts.sum_duplicates()
+    return counts.sqrt()
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceWords:
+    """A fitted projection. directions: float32 [4^6, W]; shift: float32 [W]."""
+
+    directions: np.ndarray
+    shift: np.ndarray
+
+    @classmethod
+    def fit(cls, tokens: np.ndarray, width: int) -> SequenceWords:
+        """Fit to the ASVs of the training samples, tokens uint8 [M, 1 + L]; `width`: the maximum number of directions."""
+        counts = count_words(tokens)
+        width = max(1, min(width, len(tokens) - 1))
+        _, strengths, rows = randomized_svd(counts, width, random_state=0)
+        kept = strengths**2 > _NEGLIGIBLE * max(strengths[0] ** 2, 1e-30)
+        directions = rows[kept].T.astype(np.float32)
+        projected = counts @ directions
+        spread = projected.std(axis=0)
+        differ = spread > np.sqrt(_NEGLIGIBLE) * max(spread.max(initial=0.0), 1e-30)
+        scaled = directions[:, differ] / spread[differ]
+        return cls(scaled, (projected[:, differ] / spread[differ]).mean(axis=0))
+
+    def vectors(self, tokens: np.ndarray) -> np.ndarray:
+        """Tokens uint8 [M, 1 + L] -> float32 [M, W]; over the ASVs fitted to, of mean 0 and variance 1."""
+        return np.asarray(count_words(tokens) @ self.directions - self.shift, dtype=np.float32)

@@ -1,0 +1,49 @@
+"""Prediction intervals of an evaluation: how wide they are, and how often they hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aam.evaluation.compare import Outcome
+from aam.scoring.intervals import COVERAGE, scores_of, threshold
+
+
+def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) -> list[float]:
+    """For each fold the threshold from the tested samples of the other folds of its repeat (cross-conformal; Vovk 2015).
+
+    Infinite where there is no other.
+    """
+    predictions = outcome.predictions[model]
+    scores = [scores_of(outcome.truth[fold.test], said) for fold, said in zip(outcome.folds, predictions, strict=True)]
+    found = []
+    for fold in outcome.folds:
+        others = [number for number, other in enumerate(outcome.folds) if other.repeat == fold.repeat and other is not fold]
+        if not others:
+            found.append(float("inf"))
+            continue
+        rows = np.concatenate([outcome.folds[number].test for number in others])
+        found.append(threshold(np.concatenate([scores[number] for number in others]), outcome.unit[rows], coverage))
+    return found
+
+
+def covered(outcome: Outcome, model: str, coverage: float = COVERAGE) -> tuple[float, float]:
+    """How often the truth was in the interval or set, and the mean width: in the target's unit, or in classes.
+
+    Means over the tested samples of each group, then over groups: what a sample of a new group may expect. Infinitely wide where
+    too few groups were known.
+    """
+    inside, width, unit = [], [], []
+    limits = fold_thresholds(outcome, model, coverage)
+    for fold, said, limit in zip(outcome.folds, outcome.predictions[model], limits, strict=True):
+        within = scores_of(outcome.truth[fold.test], said) <= limit
+        if outcome.classes:
+            within |= said.argmax(axis=1) == outcome.truth[fold.test]
+        inside.append(within)
+        counted = np.full(len(said), 2 * limit)
+        if outcome.classes and np.isfinite(limit):
+            counted = (1 - said <= limit).sum(axis=1).clip(min=1)
+        width.append(counted)
+        unit.append(outcome.unit[fold.test])
+    _, group, members = np.unique(np.concatenate(unit), return_inverse=True, return_counts=True)
+    share = 1 / (members[group] * len(members))
+    return float(np.concatenate(inside) @ share), float(np.concatenate(width) @ share)

@@ -1,0 +1,1 @@
+"""What fits a model to a problem: transformer, ensemble, baselines."""

@@ -1,0 +1,279 @@
+"""The models that people in the field use: trivial ones, linear models, trees, nearest neighbours.
+
+They are fitted and chosen inside the training samples, and are there to be compared with: they are not saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss, mean_absolute_error
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from aam.errors import InputError
+from aam.options import ModelOptions
+from aam.saved.fitted import Fitted
+from aam.saved.info import ModelInfo, TargetInfo
+from aam.study.folds import INNER_FOLDS, inner_folds
+from aam.study.problem import Problem
+from aam.study.study import Study
+from aam.study.targets import Kind, Target
+
+# An ASV in fewer of the training samples than this share, or than two of them, is left out.
+_PREVALENCE = 0.01
+_TREES, _TREES_TO_CHOOSE = 300, 100
+_BOOSTS = 200
+_DOUBT = 0.02
+_NEIGHBOURS = (3, 5, 10, 20)
+_PENALTIES = tuple(10.0**power for power in range(-3, 4))
+
+# Predicts some rows of a study.
+Predict = Callable[[Study, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class FittedBaseline(Fitted):
+    """A fitted baseline."""
+
+    info: ModelInfo
+    said: Predict
+
+    def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        return self.said(study, study.rows if rows is None else rows)
+
+    def save(self, folder: str | Path) -> None:
+        raise InputError(
+            "a baseline is there to be compared with, and is not saved: a model of scikit-learn would be saved as code"
+        )
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A learner by what it fits to the samples `rows` of a problem; jobs: threads."""
+
+    fitting: Callable[[Problem, np.ndarray, Baseline], Predict]
+    seed: int = 0
+    jobs: int = 1
+
+    def fit(self, problem: Problem, rows: np.ndarray) -> FittedBaseline:
+        """Fit to the samples `rows`."""
+        posed = problem.fitted_to(rows)
+        info = ModelInfo(ModelOptions(), problem.study.reads, target=TargetInfo(posed.column, posed.target))
+        return FittedBaseline(info, self.fitting(posed, rows, self))
+
+
+class Prevalent(TransformerMixin, BaseEstimator):
+    """Keep the ASVs that enough of the training samples have: sparse [n, M] -> dense float32 [n, kept]."""
+
+    def fit(self, x: sparse.csr_array, y: object = None) -> Prevalent:
+        present = np.bincount(x.indices, minlength=x.shape[1])
+        self.kept_ = np.flatnonzero(present >= min(present.max(), max(2.0, _PREVALENCE * x.shape[0])))
+        return self
+
+    def transform(self, x: sparse.csr_array) -> np.ndarray:
+        return x[:, self.kept_].toarray().astype(np.float32)
+
+
+def centred_log_ratio(shares: np.ndarray) -> np.ndarray:
+    """CLR (Aitchison 1982) of shares [n, M], where 0 counts as half of the sample's smallest share."""
+    smallest = np.where(shares > 0, shares, np.inf).min(axis=1, keepdims=True)
+    logs = np.log(np.where(shares > 0, shares, np.where(np.isfinite(smallest), smallest, 1.0) / 2))
+    return logs - logs.mean(axis=1, keepdims=True)
+
+
+_PRESENCE = (Prevalent(), FunctionTransformer(np.sign))
+_CLR = (Prevalent(), FunctionTransformer(centred_log_ratio), StandardScaler(with_std=False))
+_HELLINGER = (Prevalent(), FunctionTransformer(np.sqrt))
+_CANDIDATES = Callable[[Kind, Baseline], list[Any]]
+
+
+def _linear(features: tuple[Any, ...]) -> _CANDIDATES:
+    def candidates(kind: Kind, settings: Baseline) -> list[Any]:
+        make: dict[Kind, Callable[[float], Any]] = {
+            "regression": lambda penalty: Ridge(alpha=penalty * 100),
+            "classification": lambda penalty: LogisticRegression(C=1 / penalty, max_iter=1000, class_weight="balanced"),
+        }
+        return [_pipeline(features, make[kind](penalty)) for penalty in _PENALTIES]
+
+    return candidates
+
+
+def _pipeline(features: tuple[Any, ...], model: Any) -> Pipeline:
+    return make_pipeline(*(clone(step) for step in features), model)
+
+
+_TREE_MODELS: dict[tuple[str, Kind], Any] = {
+    ("forest", "regression"): RandomForestRegressor,
+    ("forest", "classification"): RandomForestClassifier,
+    ("extra", "regression"): ExtraTreesRegressor,
+    ("extra", "classification"): ExtraTreesClassifier,
+}
+# Classes count alike; a number is judged by its absolute error, as models are compared.
+_BALANCED: dict[Kind, dict[str, Any]] = {"regression": {}, "classification": {"class_weight": "balanced"}}
+
+
+def _forests(name: str, features: tuple[Any, ...], number: Callable[[], int]) -> _CANDIDATES:
+    """`max_features` the square root or a third of the features."""
+
+    def candidates(kind: Kind, settings: Baseline) -> list[Any]:
+        about = {"n_estimators": number(), "random_state": settings.seed, "n_jobs": settings.jobs, **_BALANCED[kind]}
+        return [_pipeline(features, _TREE_MODELS[name, kind](max_features=most, **about)) for most in ("sqrt", 1 / 3)]
+
+    return candidates
+
+
+def _boosting(kind: Kind, settings: Baseline) -> list[Any]:
+    about: dict[str, Any] = {"max_iter": _BOOSTS, "learning_rate": 0.06, "random_state": settings.seed, "early_stopping": False}
+    models: dict[Kind, Callable[[], Any]] = {
+        "regression": lambda: HistGradientBoostingRegressor(loss="absolute_error", **about),
+        "classification": lambda: HistGradientBoostingClassifier(class_weight="balanced", **about),
+    }
+    return [_pipeline((Prevalent(),), models[kind]())]
+
+
+def _numbers(model: Any, target: Target, x: Any) -> np.ndarray:
+    return np.asarray(model.predict(x), dtype=np.float64)
+
+
+def _probabilities(model: Any, target: Target, x: Any) -> np.ndarray:
+    """Of all classes, those that the model did not see being 0."""
+    probabilities = np.zeros((x.shape[0], target.outputs))
+    probabilities[:, model.classes_] = model.predict_proba(x)
+    # In single precision they do not quite add up.
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def predict_with(model: Any, target: Target, x: Any) -> np.ndarray:
+    """What a fitted scikit-learn model says of x: numbers, or class probabilities."""
+    return (_numbers if target.kind == "regression" else _probabilities)(model, target, x)
+
+
+def loss_of(target: Target, true: np.ndarray, predicted: np.ndarray) -> float:
+    """What models are chosen by inside a training part: mean absolute error, or the log loss of balanced classes."""
+    if target.kind == "regression":
+        return float(mean_absolute_error(true, predicted))
+    members = np.bincount(true, minlength=target.outputs).clip(min=1)
+    # A probability of exactly 0, as of a few neighbours, would outweigh everything else.
+    doubted = (1 - _DOUBT) * predicted + _DOUBT / target.outputs
+    return float(log_loss(true, doubted, labels=range(target.outputs), sample_weight=1 / members[true]))
+
+
+def choose(candidates: list[Any], problem: Problem, rows: np.ndarray, seed: int) -> int:
+    """Number of the candidate with the least loss on inner folds of the samples `rows`."""
+    if len(candidates) == 1:
+        return 0
+    losses, x = np.zeros(len(candidates)), problem.study.shares
+    for learn, judge in inner_folds(rows, INNER_FOLDS, seed, groups=problem.groups, labels=problem.labels):
+        learned, judged = rows[learn], rows[judge]
+        for number, candidate in enumerate(candidates):
+            model = clone(candidate).fit(x[learned], problem.truth[learned])
+            predicted = predict_with(model, problem.target, x[judged])
+            losses[number] += loss_of(problem.target, problem.truth[judged], predicted) * len(judged)
+    return int(losses.argmin())
+
+
+def tuned(make: _CANDIDATES, finally_: _CANDIDATES | None = None) -> Callable[[Problem, np.ndarray, Baseline], Predict]:
+    """The best of some candidates, by inner folds; what is fitted then comes from `finally_` where that is given: larger models."""
+
+    def fitting(problem: Problem, rows: np.ndarray, settings: Baseline) -> Predict:
+        target = problem.target
+        chosen = choose(make(target.kind, settings), problem, rows, settings.seed)
+        model = (finally_ or make)(target.kind, settings)[chosen].fit(problem.study.shares[rows], problem.truth[rows])
+        return lambda study, asked: predict_with(model, target, study.shares[asked])
+
+    return fitting
+
+
+def trees(name: str, features: tuple[Any, ...]) -> Callable[[Problem, np.ndarray, Baseline], Predict]:
+    """Random forest or extra trees."""
+    return tuned(_forests(name, features, lambda: _TREES_TO_CHOOSE), _forests(name, features, lambda: _TREES))
+
+
+def trivial(problem: Problem, rows: np.ndarray, settings: Baseline) -> Predict:
+    """The training samples' median, or their shares of the classes."""
+    return lambda study, asked: problem.target.trivial(problem.truth[rows], len(asked))
+
+
+def by_confounder(problem: Problem, rows: np.ndarray, settings: Baseline) -> Predict:
+    """The trivial prediction within the confounder's level of each sample; over all where training lacks the level."""
+    levels = problem.confounder
+
+    def predict(study: Study, asked: np.ndarray) -> np.ndarray:
+        if levels is None or study is not problem.study:
+            raise InputError("the confounder is known of the samples of this study only")
+        predicted = problem.target.trivial(problem.truth[rows], len(asked))
+        for level in set(levels[asked]):
+            here, there = rows[levels[rows] == level], levels[asked] == level
+            if len(here):
+                predicted[there] = problem.target.trivial(problem.truth[here], int(there.sum()))
+        return predicted
+
+    return predict
+
+
+def nearest_neighbours(problem: Problem, rows: np.ndarray, settings: Baseline) -> Predict:
+    """k nearest samples by UniFrac, k by inner folds."""
+    kinds: dict[Kind, Any] = {"regression": KNeighborsRegressor, "classification": KNeighborsClassifier}
+    target, distances = problem.target, problem.study.distances
+
+    def predict(k: int, learned: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        model = kinds[target.kind](n_neighbors=min(k, len(learned)), metric="precomputed", weights="distance")
+        model.fit(distances[np.ix_(learned, learned)], problem.truth[learned])
+        return predict_with(model, target, distances[np.ix_(asked, learned)])
+
+    losses = dict.fromkeys(_NEIGHBOURS, 0.0)
+    for learn, judge in inner_folds(rows, INNER_FOLDS, settings.seed, groups=problem.groups, labels=problem.labels):
+        for k in _NEIGHBOURS:
+            predicted = predict(k, rows[learn], rows[judge])
+            losses[k] += loss_of(target, problem.truth[rows[judge]], predicted) * len(judge)
+    chosen = min(losses, key=lambda k: losses[k])
+
+    def said(study: Study, asked: np.ndarray) -> np.ndarray:
+        if study is not problem.study:
+            raise InputError("distances are known between the samples of this study only")
+        return predict(chosen, rows, asked)
+
+    return said
+
+
+_LINEAR: dict[Kind, str] = {"regression": "ridge", "classification": "logistic regression"}
+
+
+def baselines_of(problem: Problem, seed: int, jobs: int) -> Mapping[str, Baseline]:
+    """By the name that tables and plots have; in the order in which they are shown, trivial ones first."""
+    linear, constant = _LINEAR[problem.target.kind], problem.target.trivial_name
+    found = {constant: trivial}
+    if problem.confounder is not None:
+        found[f"{constant} of each level"] = by_confounder
+    found |= {
+        f"{linear}, presence": tuned(_linear(_PRESENCE)),
+        f"{linear}, CLR": tuned(_linear(_CLR)),
+        "random forest": trees("forest", (Prevalent(),)),
+        "extra trees": trees("extra", _HELLINGER),
+        "gradient boosting": tuned(_boosting),
+    }
+    if problem.study.distance is not None:
+        found["nearest neighbours, UniFrac"] = nearest_neighbours
+    return {name: Baseline(fitting, seed, jobs) for name, fitting in found.items()}
+
+
+def is_trivial(name: str) -> bool:
+    """Whether a baseline of this name reads no microbes."""
+    return name.startswith(("median", "class shares"))

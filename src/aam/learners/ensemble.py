@@ -1,0 +1,77 @@
+"""The ensemble: set networks, kernel models and trees, cross-fitted on whole groups and averaged."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from aam.ensemble.ensemble import FittedMembers, fit_members
+from aam.ensemble.members import MEMBERS
+from aam.ensemble.novelty import Novelty
+from aam.ensemble.weights import loss
+from aam.options import EnsembleOptions
+from aam.saved.ensemble import FittedEnsemble
+from aam.saved.info import ModelInfo, TargetInfo
+from aam.scoring.intervals import scores_of, thresholds
+from aam.study.problem import Problem
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EnsembleLearner:
+    """Fits an ensemble; jobs: processes at a time; show: a progress bar."""
+
+    options: EnsembleOptions = field(default_factory=EnsembleOptions)
+    seed: int = 0
+    jobs: int | None = None
+    show: bool = False
+
+    def fit(self, problem: Problem, rows: np.ndarray) -> FittedEnsemble:
+        """Fit to the samples `rows`, as the study rarefies them. No epoch is chosen, so no sample is set aside for that."""
+        study = problem.study.drawn(self.seed)
+        posed = problem if study is problem.study else problem.on(study)
+        posed = posed.fitted_to(rows)
+        jobs = self.jobs or torch.get_num_threads()
+        members = fit_members(posed, rows, self.options, self.seed, jobs, show=self.show)
+        ensemble, judged = members.combine(MEMBERS)
+        log.info("weights: %s", ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble.weights.items()))
+        decoded = posed.target.decode(judged)
+        intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
+        if "90" not in intervals:
+            log.warning("no 90 %% prediction intervals: they need 9 or more groups to train on")
+        target = TargetInfo(posed.column, posed.target, intervals=intervals)
+        info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
+        table = members.training.table
+        novelty = None if study.sequences is None else Novelty.fit(table, rows, posed.groups_of(rows))
+        fitted = FittedEnsemble(ensemble, novelty, info, members)
+        fitted.remember(problem.study, table)
+        return fitted
+
+
+def cross_fitted(fitted: FittedEnsemble) -> np.ndarray:
+    """What members say of the training samples that they did not see, in original units [n] or as probabilities [n, K]."""
+    members = _fresh(fitted)
+    return members.training.problem.target.decode(members.combine(MEMBERS)[1])
+
+
+def member_losses(fitted: FittedEnsemble) -> dict[str, float]:
+    """Loss of each member on training samples that it did not see: absolute error in training units, or log loss."""
+    members = _fresh(fitted)
+    truth = members.training.problem.learned[members.rows]
+    return {name: loss(truth, said) for name, said in members.fitted.judged.items()}
+
+
+def ensemble_loss(fitted: FittedEnsemble) -> float:
+    """The same of their mean."""
+    members = _fresh(fitted)
+    return loss(members.training.problem.learned[members.rows], members.combine(MEMBERS)[1])
+
+
+def _fresh(fitted: FittedEnsemble) -> FittedMembers:
+    if fitted.members is None:
+        raise ValueError("a saved ensemble does not keep what its members said in cross-fitting")
+    return fitted.members

@@ -1,0 +1,137 @@
+"""Pretraining: an encoder fitted without labels."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from aam.compute import describe
+from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
+from aam.data.sequences import Nucleotide
+from aam.data.stream import shuffled, used_columns
+from aam.distances.unifrac import UniFrac
+from aam.errors import InputError
+from aam.learners.workspace import Workspace, working_in
+from aam.models import SequenceEncoder
+from aam.models.summary import summarise
+from aam.options import BestMetric, FitOptions, ModelOptions, PretrainObjectives, TrainComputeOptions
+from aam.saved.info import ModelInfo
+from aam.saved.transformer import FittedEncoder
+from aam.study.splits import Split, split_samples
+from aam.study.study import Study
+from aam.training.fit import FitResult, check_fit, fit, monitor_of
+from aam.training.memory import TrainingTable, plan_memory
+from aam.training.module import PretrainModule
+
+log = logging.getLogger(__name__)
+
+# What may choose the best epoch; the first is the default.
+DISTANCE_METRICS: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
+_FIRST_DRAWS = 32
+
+
+@dataclass(frozen=True)
+class PretrainingLearner:
+    """Fits an encoder to a study: UniFrac between samples, masked nucleotides, masked abundances.
+
+    val_fraction: share of the samples that choose the epoch, where they are not named; workspace: where checkpoints are kept, or a
+    folder below `scratch` that is gone afterwards.
+    """
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    objectives: PretrainObjectives = field(default_factory=PretrainObjectives)
+    options: FitOptions = field(default_factory=FitOptions)
+    compute: TrainComputeOptions = field(default_factory=TrainComputeOptions)
+    val_fraction: float = 0.1
+    workspace: Workspace | None = None
+    scratch: Path | None = None
+
+    @property
+    def monitor(self) -> str:
+        """What chooses the best epoch. InputError for what is not measured."""
+        return monitor_of(self.options.best_metric, DISTANCE_METRICS if self.objectives.learns_distances else ("loss",))
+
+    def fit(
+        self, study: Study, rows: np.ndarray, validation: np.ndarray | None = None, groups: np.ndarray | None = None
+    ) -> tuple[FittedEncoder, FitResult]:
+        """Fit a fresh encoder to the samples `rows`; those of them in `validation` choose the epoch (drawn where not given, groups [N]
+        staying whole).
+        """
+        objectives, compute, monitor = self.objectives, self.compute, self.monitor
+        distance = distance_for(study, objectives)
+        split = split_off(rows, validation, self.val_fraction, self.options.seed, groups)
+        check_fit(self.options, split, objectives.learns_distances)
+        with working_in(self.workspace, self.scratch) as place:
+            L.seed_everything(self.options.seed, verbose=False)
+            encoder = SequenceEncoder(self.model, study.reads.max_bp, compute)
+            dataset = SampleDataset(study.table, study.reads, self.options.seed)
+            probe = first_draws(dataset, study, split.train)
+            encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
+            training = TrainingTable(dataset, split.train, study.asv_tokens)
+            plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
+            options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
+            log.info("%s\n%s", summarise(encoder), describe(compute, encoder.asv_encoder.gradient_checkpointing))
+            collate, made = Collate(study.asv_tokens), {"fits": plan.limit, "workers": compute.num_workers}
+            train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made)
+            # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
+            val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))
+            val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, **made)
+            commonest = commonest_letters(study, split.train)
+            module = PretrainModule(encoder, distance, objectives, options, commonest, probe)
+            result = fit(module, (train, val), compute, place.folder, monitor, place.resume)
+            plan.log_peak()
+        learned_from = study.ids(np.concatenate([split.train, split.val]))
+        info = ModelInfo(self.model, study.reads, metric_name(study, objectives), None, learned_from, seed=self.options.seed)
+        return FittedEncoder(encoder=encoder, info=info), result
+
+
+def distance_for(study: Study, objectives: PretrainObjectives) -> torch.nn.Module | None:
+    """The study's distance, where it is learned. InputError where it is missing."""
+    if not objectives.learns_distances:
+        return None
+    if study.distance is None:
+        raise InputError("UniFrac is learned from a tree: give `tree`, or `penalty=0`")
+    return study.distance
+
+
+def metric_name(study: Study, objectives: PretrainObjectives) -> str | None:
+    """What distances between embeddings are, None when they were not learned."""
+    if not objectives.learns_distances:
+        return None
+    return study.distance.comparison.metric if isinstance(study.distance, UniFrac) else "precomputed"
+
+
+def split_off(
+    rows: np.ndarray,
+    validation: np.ndarray | None,
+    fraction: float,
+    seed: int,
+    groups: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+) -> Split:
+    """The samples `rows` in those that weights learn from and those that choose the epoch: `validation`, or a share of them drawn
+    with groups [N] whole and classes (labels [N]) spread evenly.
+    """
+    if validation is not None:
+        return Split(np.setdiff1d(rows, validation), validation, rows[:0])
+    own = [None if part is None else part[rows] for part in (groups, labels)]
+    split = split_samples(len(rows), fraction, 0.0, seed, groups=own[0], labels=own[1])
+    return Split(rows[split.train], rows[split.val], rows[:0])
+
+
+def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch:
+    """Some of the samples `rows` as one batch: what a fresh model is scaled to, and what its train-eval gap is measured on."""
+    return Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]])
+
+
+def commonest_letters(study: Study, rows: np.ndarray) -> Tensor:
+    """Commonest letter 0-3 at each position among the ASVs of the samples `rows`, int64 [1 + L]."""
+    tokens = study.asv_tokens[used_columns(study.table.counts, rows)]
+    letters = range(Nucleotide.A, Nucleotide.T + 1)
+    return torch.from_numpy(np.stack([(tokens == letter).sum(axis=0) for letter in letters]).argmax(axis=0))

@@ -1,0 +1,216 @@
+"""The transformer, trained for a target: from scratch, from a pretrained encoder, or as a head on a frozen one."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from aam.compute import default_device, describe
+from aam.data.dataset import Collate, SampleDataset, make_loader
+from aam.disk.cache import Cache
+from aam.errors import InputError
+from aam.learners.pretraining import commonest_letters, distance_for, first_draws, split_off
+from aam.learners.workspace import Workspace, working_in
+from aam.models import SequenceEncoder, SequencePredictor
+from aam.models.inference import TableSamples, embed_samples
+from aam.models.summary import summarise
+from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives
+from aam.saved.info import ModelInfo, TargetInfo
+from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
+from aam.scoring.intervals import scores_of, thresholds
+from aam.study.problem import Problem
+from aam.study.splits import Split
+from aam.study.study import Study
+from aam.training.fit import FitResult, check_fit, fit, monitor_of
+from aam.training.frozen import HeadModule, make_embedded_loader
+from aam.training.memory import Plan, TrainingTable, plan_memory
+from aam.training.module import TrainModule
+
+log = logging.getLogger(__name__)
+
+
+class EncoderSource(Protocol):
+    """Gives the encoder that a fit starts from."""
+
+    def encoder_for(self, problem: Problem, rows: np.ndarray) -> FittedEncoder:
+        """The encoder for training samples; it is not changed."""
+
+
+@dataclass(frozen=True)
+class GivenEncoder:
+    """One that is there already."""
+
+    fitted: FittedEncoder
+
+    def encoder_for(self, problem: Problem, rows: np.ndarray) -> FittedEncoder:
+        """This one."""
+        return self.fitted
+
+
+@dataclass(frozen=True)
+class TransformerLearner:
+    """Fits a transformer to a target.
+
+    start: gives the encoder to start from, None for a fresh one; freeze_base: only the head learns; validation: samples that choose
+    the epoch, else a share `val_fraction` of the samples is drawn; cache: of embeddings of a frozen base; workspace: where checkpoints
+    are kept, or a folder below `scratch` that is gone afterwards.
+    """
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    objectives: TrainObjectives = field(default_factory=TrainObjectives)
+    options: TrainFitOptions = field(default_factory=TrainFitOptions)
+    compute: TrainComputeOptions = field(default_factory=TrainComputeOptions)
+    start: EncoderSource | None = None
+    freeze_base: bool = False
+    val_fraction: float = 0.1
+    validation: np.ndarray | None = None
+    cache: Cache = field(default_factory=lambda: Cache(None))
+    workspace: Workspace | None = None
+    scratch: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.freeze_base and self.start is None:
+            raise InputError("`freeze_base` needs `pretrained_encoder`: an encoder worth keeping")
+        if self.freeze_base and not self.objectives.learns_nothing:
+            raise InputError(
+                "`penalty`, `nuc_penalty` and `count_penalty` must be 0 with `freeze_base`: a frozen encoder learns nothing"
+            )
+
+    def fit(self, problem: Problem, rows: np.ndarray) -> FittedTransformer:
+        """Fit to the samples `rows`, of which a part chooses the epoch."""
+        return self.fit_with_history(problem, rows)[0]
+
+    def check(self, problem: Problem, rows: np.ndarray) -> str:
+        """InputError for what cannot work, before anything is computed; what chooses the best epoch."""
+        if self.freeze_base and problem.study.reads.rarefy_each_epoch:
+            raise InputError("`rarefy_each_epoch` with `freeze_base`: a frozen encoder runs once, on one draw; leave one out")
+        check_fit(self.options, self._split(problem, rows), self.objectives.learns_distances)
+        return monitor_of(self.options.best_metric, problem.target.best_metrics)
+
+    def _split(self, problem: Problem, rows: np.ndarray) -> Split:
+        return split_off(rows, self.validation, self.val_fraction, self.options.seed, problem.groups, problem.labels)
+
+    def fit_with_history(self, problem: Problem, rows: np.ndarray) -> tuple[FittedTransformer, FitResult]:
+        """The same, with the metrics of every epoch."""
+        monitor, split = self.check(problem, rows), self._split(problem, rows)
+        posed = problem.fitted_to(split.train)
+        start = None if self.start is None else self.start.encoder_for(problem, rows)
+        with working_in(self.workspace, self.scratch) as place:
+            L.seed_everything(self.options.seed, verbose=False)
+            dataset = SampleDataset(posed.study.table, posed.study.reads, self.options.seed)
+            encoder, model_options = self._encoder(posed.study, dataset, split, start)
+            info = TargetInfo(posed.column, posed.target, posed.categoricals)
+            model = build_predictor(encoder, model_options, info, self.freeze_base)
+            parts = (
+                self._frozen(posed, model, dataset, split) if self.freeze_base else self._whole(posed, model, dataset, split, place)
+            )
+            log.info("%s\n%s", summarise(model), describe(self.compute, encoder.asv_encoder.gradient_checkpointing))
+            result = fit(parts.module, parts.loaders, self.compute, place.folder, monitor, place.resume)
+            parts.plan.log_peak()
+        before = () if start is None else start.info.learned_from
+        learned_from = tuple(dict.fromkeys([*before, *posed.study.ids(np.concatenate([split.train, split.val]))]))
+        metric = None if start is None else start.info.unifrac_metric
+        about = ModelInfo(model_options, posed.study.reads, metric, info, learned_from, seed=self.options.seed)
+        embedded = None if parts.frozen is None else (problem.study, parts.frozen)
+        return FittedTransformer(encoder=encoder, info=about, predictor=model, embedded=embedded), result
+
+    def _encoder(
+        self, study: Study, dataset: SampleDataset, split: Split, start: FittedEncoder | None
+    ) -> tuple[SequenceEncoder, ModelOptions]:
+        """The encoder to train, and the model's options: its shape is that of the encoder that it starts from."""
+        if start is not None:
+            return copy.deepcopy(start.encoder), replace(start.info.options, dropout=self.model.dropout)
+        encoder = SequenceEncoder(self.model, study.reads.max_bp, self.compute)
+        first = first_draws(dataset, study, split.train)
+        encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
+        return encoder, self.model
+
+    def _whole(self, posed: Problem, model: SequencePredictor, dataset: SampleDataset, split: Split, place: Workspace) -> _Parts:
+        """What is fitted where encoder and head learn."""
+        study, compute = posed.study, self.compute
+        training = TrainingTable(dataset, split.train, study.asv_tokens)
+        plan = plan_memory(model.base_model, self.objectives, self.options, compute, training, place.folder / "memory.json")
+        options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
+        collate = Collate(study.asv_tokens, posed.learned, posed.codes)
+        made = {"fits": plan.limit, "workers": compute.num_workers}
+        loaders = (
+            make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
+            make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, **made),
+        )
+        about = (posed.target, commonest_letters(study, split.train))
+        module = TrainModule(model, distance_for(study, self.objectives), self.objectives, options, *about)
+        return _Parts(module, loaders, plan, None)
+
+    def _frozen(self, posed: Problem, model: SequencePredictor, dataset: SampleDataset, split: Split) -> _Parts:
+        """What is fitted where the head learns alone: the base runs once, here."""
+        study, options = posed.study, self.options
+        if self.compute.max_memory_gb or self.compute.auto_batch_size or self.compute.gradient_checkpointing:
+            log.warning("a frozen base takes little memory: the options that bound it are not used with `freeze_base`")
+        frozen = embed_frozen(model.base_model, study, dataset, self.cache)
+        inputs = (frozen, posed.learned, posed.codes)
+        loaders = (
+            make_embedded_loader(inputs, study.table.sample_ids, split.train, options, shuffle=True),
+            make_embedded_loader(inputs, study.table.sample_ids, split.val, options, shuffle=False),
+        )
+        plan = Plan(options.batch_size, options.accumulate, gradient_checkpointing=False)
+        about = (posed.target, commonest_letters(study, split.train))
+        return _Parts(HeadModule(model, None, self.objectives, options, *about), loaders, plan, frozen)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What a fit takes: the module, its training and validation batches, and how they were planned.
+
+    frozen: embeddings float32 [N, D] of a frozen base, else None.
+    """
+
+    module: TrainModule
+    loaders: tuple[DataLoader, DataLoader]
+    plan: Plan
+    frozen: np.ndarray | None
+
+
+def embed_frozen(base: SequenceEncoder, study: Study, dataset: SampleDataset, cache: Cache) -> np.ndarray:
+    """Embeddings float32 [N, D] of all samples of a study by a base that stays as it is: computed once for all epochs, the score and
+    later runs.
+    """
+    reads, counts = dataset.reads, study.table.counts
+    # Without a draw the seed decides nothing.
+    seed = dataset.seed if reads.draws else None
+    about = (
+        base.asv_encoder.options,
+        base.compute.mixed_precision,
+        reads,
+        seed,
+        dataset.sample_keys,
+        torch.__version__,
+        default_device().type,
+    )
+    weights = base.state_dict()
+    parts = [repr(about), repr(list(weights)), *(tensor.cpu().numpy() for tensor in weights.values())]
+    parts += [study.counts.indptr, counts.indices, counts.data, study.asv_tokens]
+
+    def embed() -> dict[str, np.ndarray]:
+        samples = TableSamples(dataset, study.asv_tokens, study.rows)
+        # A loader draws a random number: with and without the cache the run goes on from the same state.
+        with torch.random.fork_rng(devices=[]):
+            return {"embeddings": embed_samples(base.to(default_device()), samples, 64)}
+
+    return cache.arrays("embeddings of the frozen base", parts, embed)["embeddings"]
+
+
+def calibrated(fitted: FittedTransformer, problem: Problem, rows: np.ndarray) -> FittedTransformer:
+    """The same with prediction intervals from its errors on samples `rows` that it did not learn from."""
+    found = thresholds(scores_of(problem.truth[rows], fitted.predict(problem.study, rows)), problem.units(rows))
+    if "90" not in found:
+        log.warning("no 90 %% prediction intervals: they need 9 or more held-out groups (`test_fraction`)")
+    target = replace(fitted.target, intervals=found)
+    return replace(fitted, info=replace(fitted.info, target=target))

@@ -1,0 +1,36 @@
+"""Where a transformer is fitted: a run's folder, or one that is gone afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder for checkpoints, curves and the memory plan; resume: go on from the last checkpoint in it."""
+
+    folder: Path
+    resume: bool = False
+
+
+@contextmanager
+def working_in(given: Workspace | None, beside: Path | None = None) -> Iterator[Workspace]:
+    """The given workspace; or one (below the folder `beside`, where that is given) that is gone afterwards, in which a fit says nothing
+    but warnings.
+    """
+    if given is not None:
+        yield given
+        return
+    logger = logging.getLogger("aam")
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        with TemporaryDirectory(prefix="checkpoints-", dir=beside) as folder:
+            yield Workspace(Path(folder))
+    finally:
+        logger.setLevel(level)

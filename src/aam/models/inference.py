@@ -1,0 +1,90 @@
+"""Use a model on a whole table: each distinct ASV is encoded once, for all samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aam.compute import asv_chunk_size, autocast
+from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
+from aam.data.stream import asvs_per_sample, stretches, used_columns
+from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
+from aam.parallel.collectives import share, total
+from aam.progress import track
+
+# Chunks of ASVs between two steps of the progress bar.
+_CHUNKS = 16
+
+
+@torch.inference_mode()
+def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
+    """Tokens uint8 [M, 1 + L] -> ASV vectors float32 [M, D], on the encoder's device. Ranks encode a part each and have all."""
+    device = encoder.token_embedding.weight.device
+    lengths = np.count_nonzero(asv_tokens, axis=1)
+    # By length, so that few positions are padding.
+    order = share(np.argsort(lengths, kind="stable"))
+    vectors = torch.zeros(len(asv_tokens), encoder.options.embedding_dim, device=device)
+    # As many as the threads share out among them.
+    size = _CHUNKS * asv_chunk_size(encoder.compute, device)
+    steps = range(0, len(order), size)
+    for start in track(steps, "Encoding ASVs", len(steps)):
+        rows = order[start : start + size]
+        tokens = torch.from_numpy(asv_tokens[rows, : lengths[rows[-1]]]).to(device)
+        with autocast(device, encoder.compute.mixed_precision):
+            vectors[torch.from_numpy(rows).to(device)] = encoder(tokens).float()
+    return total(vectors)
+
+
+@dataclass(frozen=True)
+class TableSamples:
+    """Samples to run a model on: the rows of a dataset, with the table's tokens uint8 [M, 1 + L] and categoricals int64 [N, C]."""
+
+    dataset: SampleDataset
+    asv_tokens: np.ndarray
+    rows: np.ndarray
+    categoricals: np.ndarray | None = None
+
+    def batches(self, batch_size: int) -> Iterator[Batch]:
+        collate = Collate(self.asv_tokens, categoricals=self.categoricals)
+        loader = make_loader(self.dataset, collate, self.rows, batch_size, shuffle=False)
+        yield from track(loader, "Encoding samples", len(loader))
+
+
+@torch.inference_mode()
+def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: int) -> np.ndarray:
+    """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded. Of ranks each embeds a part."""
+    device = encoder.richness.weight.device
+    used = used_columns(samples.dataset.counts, samples.rows)
+    vectors = torch.zeros(len(samples.asv_tokens), encoder.richness.out_features, device=device)
+    vectors[torch.from_numpy(used).long().to(device)] = embed_asvs(encoder.asv_encoder, samples.asv_tokens[used])
+    place = np.zeros(samples.dataset.counts.shape[0], dtype=np.int64)
+    place[samples.rows] = np.arange(len(samples.rows))
+    embedded = torch.zeros(len(samples.rows), vectors.shape[1], device=device)
+    # By size, so that little is padding.
+    counts = samples.dataset.counts
+    order = np.lexsort((asvs_per_sample(counts)[samples.rows], stretches(counts)[samples.rows]))
+    for batch in replace(samples, rows=samples.rows[order]).batches(batch_size):
+        moved = batch.to(device)
+        with autocast(device, encoder.compute.mixed_precision):
+            embedding = encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts)
+        embedded[torch.from_numpy(place[batch.sample_index.numpy()]).to(device)] = embedding.float()
+    return total(embedded).cpu().numpy()
+
+
+@torch.inference_mode()
+def predict_samples(model: SequencePredictor, samples: TableSamples, batch_size: int) -> np.ndarray:
+    """Head outputs float32 [rows, outputs]: transformed numbers, or class logits."""
+    categoricals = None if samples.categoricals is None else samples.categoricals[samples.rows]
+    return predict_embedded(model, embed_samples(model.base_model, samples, batch_size), categoricals)
+
+
+@torch.inference_mode()
+def predict_embedded(model: SequencePredictor, embeddings: np.ndarray, categoricals: np.ndarray | None) -> np.ndarray:
+    """Head outputs float32 [rows, outputs] of sample embeddings float32 [rows, D] and categoricals int64 [rows, C]."""
+    device = model.base_model.richness.weight.device
+    codes = None if categoricals is None else torch.from_numpy(categoricals).to(device)
+    return model.head(torch.from_numpy(embeddings).to(device), codes).cpu().numpy()

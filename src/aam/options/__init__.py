@@ -1,0 +1,86 @@
+"""Every option once: name, type, default, help and check, as plain frozen dataclasses.
+
+The command line, its help, ``config.yaml``, estimators and model folders derive from them, so nothing heavy is imported here.
+Fields carry their help as the string below them. Messages name options between backticks, as `name` or `name=value`: they are
+arguments in Python, and the command line spells them as flags.
+"""
+
+from __future__ import annotations
+
+from aam.options.checks import check, check_counts, check_seed
+from aam.options.data import (
+    AsvSampling,
+    GroupOptions,
+    LossType,
+    PretrainSampleOptions,
+    ReadOptions,
+    SampleOptions,
+    TableOptions,
+    TargetOptions,
+    TransformName,
+    TreeOptions,
+    UniFracMetric,
+)
+from aam.options.ensemble import EnsembleOptions
+from aam.options.evaluation import ContestOptions, FoldOptions, FoldPretrainOptions
+from aam.options.fit import (
+    BestMetric,
+    CacheOptions,
+    EvaluateFitOptions,
+    FitOptions,
+    MaskStrategy,
+    PretrainObjectives,
+    TrainFitOptions,
+    TrainObjectives,
+)
+from aam.options.models import (
+    DEFAULT_COMPUTE,
+    AttnImplementation,
+    ComputeOptions,
+    EncoderOptions,
+    ModelOptions,
+    PositionEncoding,
+    Precision,
+    Strategy,
+    TrainComputeOptions,
+    TrainedModelOptions,
+)
+
+__all__ = [
+    "DEFAULT_COMPUTE",
+    "AsvSampling",
+    "AttnImplementation",
+    "BestMetric",
+    "CacheOptions",
+    "ComputeOptions",
+    "ContestOptions",
+    "EncoderOptions",
+    "EnsembleOptions",
+    "EvaluateFitOptions",
+    "FitOptions",
+    "FoldOptions",
+    "FoldPretrainOptions",
+    "GroupOptions",
+    "LossType",
+    "MaskStrategy",
+    "ModelOptions",
+    "PositionEncoding",
+    "Precision",
+    "PretrainObjectives",
+    "PretrainSampleOptions",
+    "ReadOptions",
+    "SampleOptions",
+    "Strategy",
+    "TableOptions",
+    "TargetOptions",
+    "TrainComputeOptions",
+    "TrainFitOptions",
+    "TrainObjectives",
+    "TrainedModelOptions",
+    "TransformName",
+    "TreeOptions",
+    "UniFracMetric",
+    "check",
+    "check_counts",
+    "check_seed",
+]

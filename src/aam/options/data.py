@@ -1,0 +1,132 @@
+"""What is read: tables, trees, metadata, and which samples are kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from aam.errors import InputError
+from aam.options.checks import check, check_counts
+
+UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"]
+AsvSampling = Literal["abundant", "random"]
+TransformName = Literal["none", "minmax", "zscore", "log-zscore"]
+LossType = Literal["mse", "mae", "huber"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    table: Path
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV."""
+    more_tables: tuple[Path, ...] = ()
+    """Further tables to merge with `table` (same feature ID = same ASV)."""
+    stream: bool = False
+    """Leave the counts on disk and read samples as they are needed, for tables larger than memory. Needs BIOM 2.1."""
+    rep_seqs: Path | None = None
+    """Representative sequences of the ASVs (FASTA or .qza), for a table whose feature IDs are hashes or names."""
+    ignore_missing: bool = False
+    """Leave out samples that cannot be used (no metadata, no target, too few reads) instead of stopping."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """What the model sees of a sample. Kept in the model folder, so that predict does as train did."""
+
+    max_bp: int = 150
+    """Number of nucleotides of each ASV to read. Longer sequences are cut, with a warning."""
+    sampling_depth: int | None = None
+    """Rarefy every sample to this many reads. Default: all reads."""
+    rarefy_each_epoch: bool = False
+    """Rarefy anew in every epoch (augmentation) instead of once."""
+    token_limit: int | None = None
+    """Maximum number of ASVs per sample that the model sees. Default: all of them."""
+    asv_sampling: AsvSampling = "abundant"
+    """Which ASVs `token_limit` keeps: the most abundant, or a random draw weighted by abundance."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "max_bp", "sampling_depth", "token_limit")
+        check(self.max_bp <= 100_000, "max_bp", self.max_bp, "at most 100000")
+        if self.rarefy_each_epoch and self.sampling_depth is None:
+            raise InputError("`rarefy_each_epoch` needs `sampling_depth`: how many reads to draw")
+
+    @property
+    def draws(self) -> bool:
+        """Whether a sample is rarefied or cut."""
+        return self.sampling_depth is not None or self.token_limit is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreeOptions:
+    tree: Path | None = None
+    """Phylogeny of the ASVs (newick or .qza). Default: built from the sequences and kept in the output folder."""
+    unifrac_matrix: Path | None = None
+    """Precomputed distances (HDF5, .npy or LSMat TSV) to use instead of UniFrac computed from a tree."""
+    unifrac_metric: UniFracMetric = "unweighted"
+    """UniFrac variant."""
+    alpha: float = 0.5
+    """Exponent of generalized UniFrac: 0 weighs branches alike, 1 by abundance."""
+
+    def __post_init__(self) -> None:
+        check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
+        if self.tree and self.unifrac_matrix:
+            raise InputError("`tree` and `unifrac_matrix` are both given: choose one source of distances")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupOptions:
+    """Which samples, and which of them stay together."""
+
+    metadata: Path | None = None
+    """Sample metadata, TSV as QIIME 2 reads it."""
+    where: str | None = None
+    """Keep the samples for which this SQLite condition on the metadata holds, as --p-where in QIIME 2: "[mom_child]='C'"."""
+    group_column: str | None = None
+    """Metadata column whose groups (subject, study) stay on one side of every split."""
+    val_fraction: float = 0.1
+    """Share of the training samples set aside as validation samples, which choose the best epoch."""
+
+    def __post_init__(self) -> None:
+        check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
+        for option in ("where", "group_column"):
+            if getattr(self, option) is not None and self.metadata is None:
+                raise InputError(f"`{option}` needs `metadata`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(GroupOptions):
+    """How samples are kept apart in one run."""
+
+    test_fraction: float = 0.2
+    """Share of the samples set aside as test samples, for the final score."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(0.0 <= self.test_fraction < 1.0, "test_fraction", self.test_fraction, "0 or more and below 1")
+        total = round(self.val_fraction + self.test_fraction, 3)
+        if total >= 1.0:
+            raise InputError(f"`val_fraction` and `test_fraction` add up to {total:g}: must be below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSampleOptions(SampleOptions):
+    test_fraction: float = 0.0
+    """Share of the samples set aside as test samples, for the final score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    metadata_column: str
+    """Metadata column to predict."""
+    classifier: bool = False
+    """Predict classes; without it a number is predicted."""
+    categorical_columns: tuple[str, ...] = ()
+    """Metadata columns given to the model beside the microbes (sex, site); predict needs them too."""
+    target_transform: TransformName = "zscore"
+    """Scale of the target during training, fitted to the training samples. Scores are in original units."""
+    loss_type: LossType = "mae"
+    """Loss of a number. Classes use cross-entropy with balanced class weights."""
+
+    def __post_init__(self) -> None:
+        if self.metadata_column in self.categorical_columns:
+            raise InputError(f"`categorical_columns={self.metadata_column}`: this is the column to predict; leave it out")

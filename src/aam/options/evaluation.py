@@ -1,0 +1,60 @@
+"""What an evaluation does: its folds, and the models that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aam.errors import InputError
+from aam.options.checks import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldOptions:
+    folds: int = 5
+    """Number of folds; groups are never split between folds, and each fold is predicted by models trained on the others."""
+    repeats: int = 1
+    """Number of times to repeat the cross-validation with other folds."""
+    leave_one_group_out: bool = False
+    """Hold out each group of `group_column` in turn, instead of `folds`."""
+    test_table: Path | None = None
+    """Another table (study, cohort) to test on, instead of folds; the models are trained on `table`."""
+    test_rep_seqs: Path | None = None
+    """Representative sequences of `test_table`, where its feature IDs are hashes or names."""
+    test_metadata: Path | None = None
+    """Metadata of `test_table`. Default: `metadata`."""
+    confounder_column: str | None = None
+    """Metadata column that may explain the target by itself (study, site): the medians of its levels become a baseline."""
+
+    def __post_init__(self) -> None:
+        check(self.folds >= 2, "folds", self.folds, "at least 2")
+        check(self.repeats >= 1, "repeats", self.repeats, "at least 1")
+        if self.test_table and (self.leave_one_group_out or self.repeats > 1):
+            raise InputError("`test_table` is tested once: leave out `leave_one_group_out` and `repeats`")
+        if self.test_table is None and (self.test_rep_seqs or self.test_metadata):
+            raise InputError("`test_rep_seqs` and `test_metadata` belong to `test_table`, which is missing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContestOptions:
+    only_baselines: bool = False
+    """Leave out AAM: what the usual models reach, in minutes."""
+    transformers: bool = False
+    """Also evaluate transformers: from scratch, pretrained within each fold, and with a frozen base. Much slower."""
+
+    def __post_init__(self) -> None:
+        if self.only_baselines and self.transformers:
+            raise InputError("`only_baselines` and `transformers` are both given: choose one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldPretrainOptions:
+    """How the transformers of an evaluation are pretrained."""
+
+    pretrain_epochs: int = 4
+    """Maximum number of epochs of pretraining, on the training samples of each fold."""
+    transductive: bool = False
+    """Pretrain once on all samples, held-out ones included, without their labels: faster, for a table that will not grow."""
+
+    def __post_init__(self) -> None:
+        check(self.pretrain_epochs >= 1, "pretrain_epochs", self.pretrain_epochs, "at least 1")

@@ -1,0 +1,118 @@
+"""How a transformer is trained: objectives, optimiser, and what is kept between runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from aam.options.checks import check, check_counts, check_seed
+
+MaskStrategy = Literal["random", "span", "hybrid"]
+BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "rmse", "r2", "accuracy", "auc"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainObjectives:
+    penalty: float = 1.0
+    """Weight of the UniFrac loss."""
+    nuc_penalty: float = 0.1
+    """Weight of the masked-nucleotide loss."""
+    count_penalty: float = 0.0
+    """Weight of the masked-abundance loss."""
+    nuc_mask_ratio: float = 0.15
+    """Share of an ASV's nucleotides that are masked and predicted."""
+    nuc_mask_strategy: MaskStrategy = "random"
+    """Mask single nucleotides, spans of 3-5, or half of each."""
+
+    def __post_init__(self) -> None:
+        for option in ("penalty", "nuc_penalty", "count_penalty"):
+            check(getattr(self, option) >= 0, option, getattr(self, option), "0 or more")
+        check(0.0 < self.nuc_mask_ratio < 1.0, "nuc_mask_ratio", self.nuc_mask_ratio, "between 0 and 1")
+
+    @property
+    def learns_distances(self) -> bool:
+        return self.penalty > 0
+
+    @property
+    def learns_nothing(self) -> bool:
+        """Whether no label-free objective has a weight."""
+        return self.penalty == self.nuc_penalty == self.count_penalty == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainObjectives(PretrainObjectives):
+    penalty: float = 0.0
+    """Weight of the UniFrac loss beside the target (above 0 needs a tree or a distance matrix)."""
+    nuc_penalty: float = 0.0
+    """Weight of the masked-nucleotide loss."""
+    target_penalty: float = 1.0
+    """Weight of the target's loss."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self.target_penalty > 0, "target_penalty", self.target_penalty, "above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    batch_size: int = 32
+    """Batch size: samples per step on each device."""
+    epochs: int = 50
+    """Maximum number of epochs."""
+    max_steps: int | None = None
+    """Maximum number of optimiser steps. Epochs are shortened evenly, so that the last one is whole."""
+    lr: float = 2e-3
+    """Peak learning rate (AdamW)."""
+    find_lr: bool = False
+    """Run a learning-rate range test first, plot it, and train at the rate where the loss falls fastest instead of `lr`."""
+    weight_decay: float = 0.01
+    """Weight decay of the weights of linear layers; embeddings, biases and norms have none."""
+    warmup_fraction: float = 0.05
+    """Share of the run during which the learning rate rises. It then falls as a cosine."""
+    gradient_clip: float = 1.0
+    """Maximum norm of a step's gradient."""
+    accumulate: int = 1
+    """Batches to accumulate for one optimiser step."""
+    patience: int = 10
+    """Stop after this many epochs without a better `best_metric`."""
+    best_metric: BestMetric = "auto"
+    """Validation metric that chooses the best epoch. auto: unifrac_mse or loss in pretrain; mae, or loss of classes, in train."""
+    checkpoint_minutes: float = 10.0
+    """Minutes between checkpoints within an epoch. There is also one after every epoch and when a signal stops the run."""
+    seed: int = 0
+    """Random seed: same seed, same result."""
+    deterministic: bool = False
+    """Refuse operations that may differ from run to run on a GPU."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "batch_size", "epochs", "accumulate", "patience", "max_steps")
+        for option in ("lr", "gradient_clip", "checkpoint_minutes"):
+            check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
+        check(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        check(0.0 <= self.warmup_fraction <= 1.0, "warmup_fraction", self.warmup_fraction, "between 0 and 1")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFitOptions(FitOptions):
+    # At pretraining's rate the target's gradients can collapse all embeddings into one.
+    lr: float = 5e-4
+    """Peak learning rate (AdamW)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateFitOptions(TrainFitOptions):
+    # Every fold fits several models: these defaults are of a first answer, not of the last one.
+    epochs: int = 8
+    """Maximum number of epochs in each fold."""
+    lr: float = 1e-3
+    """Peak learning rate (AdamW)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions:
+    cache: bool = True
+    """Keep the built tree and the embeddings of a frozen base for later runs on the same data."""
+    cache_dir: Path | None = None
+    """Folder for the cache, up to 5 GB. Default: $XDG_CACHE_HOME/aam, or ~/.cache/aam."""

@@ -1,0 +1,1 @@
+"""Model folders, and the fitted models that come out of them."""

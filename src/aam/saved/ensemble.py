@@ -1,0 +1,192 @@
+"""A fitted ensemble, and its model folder: arrays, JSON and a list of sequences. Nothing is executed when it is loaded."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from scipy import sparse
+
+from aam.data.sequences import tokenize
+from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
+from aam.ensemble.catalogue import Catalogue, SeenTable
+from aam.ensemble.ensemble import Ensemble, FittedMembers
+from aam.ensemble.members import KINDS, WITHOUT_TREES, Arrays, Member
+from aam.ensemble.novelty import Novelty
+from aam.ensemble.weights import Calibration
+from aam.errors import one_line, path_of
+from aam.options import ModelOptions
+from aam.saved.fitted import Fitted
+from aam.saved.folder import WEIGHTS, ModelFolder, write_folder
+from aam.saved.info import ModelInfo, parse_info
+from aam.study.study import Study
+
+log = logging.getLogger(__name__)
+
+_KEYS = "asvs.txt"
+# Of an array without columns, as vectors are where all ASVs are alike.
+_LONGEST = 2**16
+# Known ASVs in a made-up sample.
+_TRIED = 3
+_MAX_FITS = 100
+_BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(eq=False)
+class FittedEnsemble(Fitted):
+    """An ensemble and what is known about it; novelties: None for features without sequences.
+
+    members: what it was combined from, while it is fresh.
+    """
+
+    ensemble: Ensemble
+    novelties: Novelty | None
+    info: ModelInfo
+    members: FittedMembers | None = None
+    _seen: dict[int, tuple[Study, SeenTable]] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "members": None, "_seen": {}}
+
+    def see(self, study: Study) -> SeenTable:
+        """A study as the members see it; that of the last one is kept."""
+        if id(study) not in self._seen:
+            self.remember(study, self.ensemble.catalogue.see(study.read_as(self.info.reads).drawn(self.info.seed)))
+        return self._seen[id(study)][1]
+
+    def remember(self, study: Study, seen: SeenTable) -> None:
+        """Keep what was seen of a study already."""
+        self._seen.clear()
+        self._seen[id(study)] = study, seen
+
+    def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        table = self.see(study)
+        return self.target.target.decode(self.ensemble.predict(table, study.rows if rows is None else rows))
+
+    def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
+        if self.novelties is None:
+            return None
+        found = self.novelties.distances(self.see(study))
+        return found if rows is None else found[rows]
+
+    def without_trees(self) -> FittedEnsemble:
+        """The same of set networks and kernel models alone; of a fresh one."""
+        if self.members is None:
+            raise ValueError("the members of a saved ensemble cannot be weighed anew")
+        ensemble, _ = self.members.combine(WITHOUT_TREES)
+        return replace(self, ensemble=ensemble, _seen=self._seen)
+
+    def save(self, folder: str | Path) -> None:
+        catalogue = self.ensemble.catalogue
+        arrays: Arrays = {f"words.{name}": value for name, value in vars(catalogue.words).items()}
+        if self.novelties is not None:
+            arrays |= {f"familiar.{name}": np.asarray(value) for name, value in vars(self.novelties).items()}
+        for name, fitted in self.ensemble.members.items():
+            for number, member in enumerate(fitted):
+                arrays |= {f"{name}.{number}.{part}": value for part, value in member.arrays().items()}
+        about = {
+            "members": {name: len(fitted) for name, fitted in self.ensemble.members.items()},
+            "weights": dict(self.ensemble.weights),
+            "calibrations": {name: asdict(calibration) for name, calibration in self.ensemble.calibrations.items()},
+            "overall": None if self.ensemble.overall is None else asdict(self.ensemble.overall),
+            "known_asvs": len(catalogue.keys),
+            "by_id": catalogue.by_id,
+        }
+        tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
+        more = {_KEYS: "".join(f"{key}\n" for key in catalogue.keys)}
+        write_folder(path_of("folder", folder), tensors, self.info, ensemble=about, more=more)
+
+
+def read_ensemble(folder: ModelFolder) -> FittedEnsemble:
+    """Read an ensemble. InputError for a folder that is no complete model."""
+    try:
+        arrays = load_file(folder.path / WEIGHTS)
+        # What takes no bytes could be of any length.
+        _require(all(array.size or max(array.shape) <= _LONGEST for array in arrays.values()), "an array of nothing")
+        _require(all(np.isfinite(array).all() for array in arrays.values()), "an array is not finite")
+        info = parse_info(folder.config, folder.samples())
+        if info.target is None:
+            raise ValueError("config.json names no target")
+        outputs = info.target.target.outputs
+        ensemble = _build(arrays, tuple(folder.lines(_KEYS)), folder.config["ensemble"], info.options, outputs)
+        fitted = FittedEnsemble(ensemble, _novelty(arrays, ensemble.catalogue), info)
+        with np.errstate(all="ignore"):
+            _try(fitted, outputs)
+    except _BROKEN as error:
+        raise folder.incomplete(f"{type(error).__name__}: {one_line(error)}") from error
+    return fitted
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise ValueError(what)
+
+
+def _novelty(arrays: Arrays, catalogue: Catalogue) -> Novelty | None:
+    if catalogue.by_id:
+        return None
+    _require(arrays["familiar.vectors"].shape[1:] == catalogue.words.shift.shape, "the vectors of known ASVs")
+    return Novelty(arrays["familiar.vectors"], float(arrays["familiar.limit"]))
+
+
+def _build(arrays: Arrays, keys: tuple[str, ...], about: dict[str, Any], options: ModelOptions, outputs: int) -> Ensemble:
+    """The ensemble, after a look at what could hang or take all memory later. ValueError where something does not fit."""
+    _require(len(keys) == about["known_asvs"], f"{len(keys)} lines in {_KEYS}, not {about['known_asvs']}")
+    words = SequenceWords(**_under(arrays, "words."))
+    _require(words.directions.shape == (N_WORDS, len(words.shift)), "words")
+    weights = {name: float(weight) for name, weight in about["weights"].items()}
+    _require(min(weights.values()) >= 0 and abs(sum(weights.values()) - 1) < 1e-6, "weights do not add up to 1")
+    _require(weights.keys() == about["members"].keys() <= KINDS.keys(), "weights are not those of the members")
+    members: dict[Any, list[Member]] = {}
+    for name, number in about["members"].items():
+        _require(isinstance(number, int) and 1 <= number <= _MAX_FITS, f"{number} of {name}")
+        members[name] = [KINDS[name].of(_under(arrays, f"{name}.{place}."), options) for place in range(number)]
+        for member in members[name]:
+            member.require_fit(len(words.shift), len(keys), outputs)
+    calibrations = {name: _calibration(found) for name, found in about["calibrations"].items()}
+    _require(not calibrations or calibrations.keys() == members.keys(), "calibrations are not those of the members")
+    overall = None if about["overall"] is None else _calibration(about["overall"])
+    # Version 0.1.0 knew ASVs by their sequences only.
+    by_id = about.get("by_id", False)
+    _require(isinstance(by_id, bool), "by_id")
+    return Ensemble(Catalogue(words, keys, by_id), members, weights, calibrations, overall)
+
+
+def _try(fitted: FittedEnsemble, outputs: int) -> None:
+    """Whatever error comes of predicting two made-up samples, of ASVs that are known and of one that is not."""
+    catalogue = fitted.ensemble.catalogue
+    identity = np.arange(min(len(catalogue.keys), _TRIED) + 1)
+    tokens = tokenize(["ACGTTGCA"] * len(identity), [str(number) for number in identity], 8)
+    counts = sparse.csr_array(np.tile(1 + identity, (2, 1)))
+    table = SeenTable(counts, tokens, catalogue.words.vectors(tokens), identity, len(catalogue.keys))
+    rows = np.arange(2)
+    every = [member.predict(table, rows) for members in fitted.ensemble.members.values() for member in members]
+    for said in (*every, fitted.ensemble.predict(table, rows)):
+        _require(said.shape == ((2,) if outputs == 1 else (2, outputs)) and bool(np.isfinite(said).all()), "what a member says")
+    if fitted.novelties is not None:
+        _require(bool(np.isfinite(fitted.novelties.distances(table)).all()), "the vectors of known ASVs")
+
+
+def _calibration(found: dict[str, Any]) -> Calibration:
+    return Calibration(float(found["power"]), tuple(float(bias) for bias in found["biases"]))
+
+
+def _under(arrays: Arrays, prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,65 @@
+"""What every fitted model can do, whatever fitted it, fresh or loaded."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+
+from aam.errors import InputError
+from aam.saved.info import ModelInfo, TargetInfo
+from aam.scoring.intervals import COVERAGE, PERCENTS
+from aam.study.study import Study
+
+
+class Fitted(ABC):
+    """A fitted model: it predicts, gives prediction intervals and novelty, embeds where it can, and saves itself.
+
+    info: everything known about it but its weights.
+    """
+
+    info: ModelInfo
+
+    @property
+    def target(self) -> TargetInfo:
+        """What it predicts. InputError for an encoder."""
+        if self.info.target is None:
+            raise InputError("an encoder, which predicts nothing: train on it (`pretrained_encoder`), or use embed")
+        return self.info.target
+
+    @abstractmethod
+    def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        """Numbers in original units [n], or class probabilities [n, K], of the samples `rows` of a study (default: all of them)."""
+
+    def limit(self, coverage: float = COVERAGE) -> float:
+        """Score that a sample of a new group stays below with probability `coverage`: an absolute error in the target's unit, or 1 -
+        the probability of the true class (see `aam.scoring.intervals`).
+
+        InputError where too few groups were held out to know it, and for a coverage that is not from 0.5 to 0.99.
+        """
+        percent = math.ceil(100 * coverage - 1e-9)
+        if percent not in PERCENTS:
+            raise InputError(f"`coverage={coverage}`: must be from 0.5 to 0.99")
+        if str(percent) not in self.target.intervals:
+            raise InputError(f"prediction intervals of {percent} % are not known: too few groups were held out to calibrate them")
+        return self.target.intervals[str(percent)]
+
+    def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
+        """How far the ASVs of each sample are from those of the training samples [n]: above 1 the sample is out of distribution. None
+        for a model that does not know.
+        """
+        return None
+
+    def embed(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        """Sample embeddings float32 [n, D]. InputError for a model that has none."""
+        raise InputError("an ensemble has no embeddings: use a transformer (recipe transformer) or an encoder (pretrain)")
+
+    def embed_asvs(self, study: Study) -> np.ndarray:
+        """ASV embeddings float32 [M, D]. InputError for a model that has none."""
+        return self.embed(study)
+
+    @abstractmethod
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder, which `aam.load` and ``aam predict`` read. InputError for a model that cannot be saved."""

@@ -1,0 +1,136 @@
+"""The model folder: config.json + model.safetensors + README.md + samples.txt. It alone is enough to predict on a new table.
+
+Nothing in it is executed when it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from aam import __version__
+from aam.disk.json_files import json_text
+from aam.disk.writing import whole
+from aam.errors import InputError
+from aam.parallel.ranks import by_first
+from aam.saved.info import ModelInfo, TargetInfo
+
+FORMAT_VERSION = 1
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model folder whose config.json was read; argument: how the one who named it calls it, for messages."""
+
+    path: Path
+    config: dict[str, Any]
+    argument: str
+
+    def samples(self) -> list[str]:
+        """IDs of the samples that the model has seen."""
+        return self.lines("samples.txt")
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a text file in it."""
+        return (self.path / name).read_text(encoding="utf-8").splitlines()
+
+    def incomplete(self, what: str) -> InputError:
+        """The error for one that is no complete model."""
+        return InputError(f"`{self.argument}={self.path}`: not a complete model folder of AAM ({what})")
+
+
+def open_folder(folder: Path, argument: str = "folder") -> ModelFolder:
+    """The model folder, or the one in a run's output folder. InputError where there is none, or one of another format."""
+    if (folder / "model" / "config.json").is_file():
+        folder = folder / "model"
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(
+            f"`{argument}={folder}`: no model here, config.json is missing; give the output folder of pretrain or train"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"`{argument}={path}`: not JSON ({error})") from error
+    found = config.get("format_version") if isinstance(config, dict) else None
+    if type(found) is not int or found != FORMAT_VERSION:
+        raise InputError(
+            f"`{argument}={folder}`: format version {found}, this AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
+        )
+    return ModelFolder(folder, config, argument)
+
+
+@by_first
+def write_folder(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    info: ModelInfo,
+    ensemble: Mapping[str, Any] | None = None,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """Write weights and what is known about them; `ensemble`: what makes members of the weights; `more`: text files by name."""
+    texts = {
+        "config.json": json_text(
+            {"format_version": FORMAT_VERSION, "aam_version": __version__, **info.config(), "ensemble": ensemble}
+        ),
+        "samples.txt": "".join(f"{sample_id}\n" for sample_id in info.learned_from),
+        "README.md": _model_card(info, ensemble),
+        **(more or {}),
+    }
+    with whole(folder) as new:
+        new.mkdir()
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new / WEIGHTS)
+        for name, text in texts.items():
+            (new / name).write_text(text, encoding="utf-8")
+
+
+def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
+    reads = info.reads
+    depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
+    if info.target is None:
+        learned = {None: "with no distances", "precomputed": "whose distances are those of a given matrix"}
+        purpose = f"Sample embeddings {learned.get(info.unifrac_metric, f'whose distances are {info.unifrac_metric} UniFrac')}."
+        command, method = "aam embed --model . --table TABLE --output embeddings.tsv", "embed"
+    else:
+        purpose = f"Predicts `{info.target.metadata_column}`."
+        command, method = "aam predict --model . --table TABLE --output predictions.tsv", "predict"
+    scores = "".join(f"| {name} | {_shown(value)} |\n" for name, value in info.scores.items() if not isinstance(value, dict))
+    return f"""# An AAM model
+
+{purpose}
+
+- Trained on {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
+- {_shape(info, ensemble)}
+{_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`,
+  or in Python: `aam.load(".").{method}(aam.read_study("TABLE"))`.
+
+| held-out score | value |
+|---|---|
+{scores}"""
+
+
+def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
+    if ensemble is not None:
+        members = ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble["weights"].items())
+        return f"An ensemble: the weighted mean of {members}."
+    options = info.options
+    return f"A transformer: width {options.embedding_dim}, {options.attention_heads} heads, {options.attention_layers} layers at each level."
+
+
+def _promise(target: TargetInfo | None) -> str:
+    if target is None:
+        return ""
+    if "90" not in target.intervals:
+        return "- Prediction intervals are not known: there were too few held-out groups to calibrate them.\n"
+    return f"- 90 % prediction {target.target.interval_text(target.intervals['90'])}, for samples of new groups.\n"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

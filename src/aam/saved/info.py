@@ -1,0 +1,82 @@
+"""What is known about a fitted model but its weights: the schema of `config.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_args
+
+from aam.disk.schema import fits, parse
+from aam.options import ModelOptions, ReadOptions, UniFracMetric
+from aam.study.categoricals import Categoricals
+from aam.study.targets import KINDS, Target
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """What a model predicts and takes beside the microbes.
+
+    intervals: by coverage in percent, how wrong (`scoring.intervals.scores_of`) a prediction of a sample of a new group is at most that
+    often; empty where it is not known.
+    """
+
+    metadata_column: str
+    target: Target
+    categoricals: Categoricals = field(default_factory=lambda: Categoricals({}))
+    intervals: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Everything about a model but its weights.
+
+    unifrac_metric: what distances between embeddings are, "precomputed" for those of a matrix, or None; target: None for an encoder;
+    learned_from: the ids of every sample that the weights or the choice of the best epoch have seen, pretraining included; scores:
+    of held-out samples, for the model card; seed: of rarefaction, so that predictions are repeated.
+    """
+
+    options: ModelOptions
+    reads: ReadOptions
+    unifrac_metric: str | None = None
+    target: TargetInfo | None = None
+    learned_from: tuple[str, ...] = ()
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def config(self) -> dict[str, Any]:
+        """As config.json holds it."""
+        config = asdict(self)
+        config.pop("learned_from")
+        if self.target is not None:
+            config["target"]["kind"] = self.target.target.kind
+        return config
+
+
+def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
+    """What config.json and samples.txt say. KeyError and ValueError for what is missing or of another type."""
+    target, seed = config["target"], config.get("seed", 0)
+    metrics = get_args(UniFracMetric)
+    if not (config["unifrac_metric"] in (None, "precomputed", *metrics) and isinstance(config["scores"], dict)):
+        raise ValueError(f"unifrac_metric is {config['unifrac_metric']!r}, or scores are no object")
+    if not (fits(seed, int) and 0 <= seed < 2**32):
+        raise ValueError(f"seed is {str(seed)[:100]!r}")
+    return ModelInfo(
+        options=parse(ModelOptions, config["options"], "options"),
+        reads=parse(ReadOptions, config["reads"], "reads"),
+        unifrac_metric=config["unifrac_metric"],
+        target=None if target is None else _parse_target(target),
+        learned_from=tuple(learned_from),
+        scores=config["scores"],
+        seed=seed,
+    )
+
+
+def _parse_target(config: dict[str, Any]) -> TargetInfo:
+    # Version 0.1.0 kept one interval, that of 90 %.
+    found = config["intervals"] if "intervals" in config else {"90": config["interval"]}
+    column = config["metadata_column"]
+    if not isinstance(column, str) or not fits(found, dict[str, float | None]):
+        raise ValueError(f"metadata_column is {column!r}, intervals are {found!r:.100}")
+    intervals = {percent: float(value) for percent, value in found.items() if value is not None}
+    categoricals = parse(Categoricals, config["categoricals"], "categoricals")
+    return TargetInfo(column, parse(KINDS[config["kind"]], config["target"], "target"), categoricals, intervals)

@@ -1,0 +1,62 @@
+"""Load any model: one way in, whatever is in the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from aam.errors import InputError, path_of
+from aam.options import DEFAULT_COMPUTE, ComputeOptions
+from aam.saved.fitted import Fitted
+from aam.saved.folder import open_folder
+from aam.saved.transformer import FittedEncoder, read_transformer
+
+
+def load(
+    folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64, argument: str = "folder"
+) -> Fitted:
+    """Load a fitted model: a transformer, an ensemble, or an encoder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A model folder, or the output folder of a run, which has one.
+    compute : ComputeOptions
+        How a transformer is run; changes memory and speed only.
+    batch_size : int
+        Samples that a transformer takes at a time; changes memory and speed only.
+    argument : str
+        What the caller calls the folder, for messages.
+
+    Returns
+    -------
+    Fitted
+        It predicts, gives prediction intervals and novelty, embeds where it can, and saves itself.
+
+    Raises
+    ------
+    InputError
+        For a folder that is no complete model. Nothing in a folder is executed.
+
+    Examples
+    --------
+    >>> import aam
+    >>> model = aam.load("ecam-day")  # doctest: +SKIP
+    >>> model.predict(aam.read_study("new_table.biom"))  # doctest: +SKIP
+
+    """
+    found = open_folder(path_of(argument, folder), argument)
+    if found.config.get("ensemble") is None:
+        return read_transformer(found, compute, batch_size)
+    # scikit-learn and Lightning, which a transformer does not need to predict.
+    from aam.saved.ensemble import read_ensemble
+
+    return read_ensemble(found)
+
+
+def load_encoder(folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, argument: str = "folder") -> FittedEncoder:
+    """Load an encoder, or the one in a transformer. InputError for an ensemble, which has none."""
+    fitted = load(folder, compute=compute, argument=argument)
+    if not isinstance(fitted, FittedEncoder):
+        raise InputError(f"`{argument}={folder}`: an ensemble, which has no encoder; give the output folder of pretrain")
+    return cast("FittedEncoder", fitted)

@@ -1,0 +1,140 @@
+"""Fitted transformers: an encoder, and one with a head that predicts a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from aam.compute import default_device
+from aam.data.dataset import SampleDataset
+from aam.errors import InputError, path_of
+from aam.models import SequenceEncoder, SequencePredictor
+from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded
+from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
+from aam.saved.fitted import Fitted
+from aam.saved.folder import WEIGHTS, ModelFolder, write_folder
+from aam.saved.info import ModelInfo, TargetInfo, parse_info
+from aam.study.study import Study
+
+# At least, of the weights of a transformer.
+_TENSORS_PER_LAYER = 8
+
+
+def build_predictor(
+    encoder: SequenceEncoder, options: ModelOptions, target: TargetInfo, freeze_base: bool = False
+) -> SequencePredictor:
+    """A predictor on top of `encoder`, with a fresh head for the target."""
+    return SequencePredictor(encoder, options, target.target.outputs, target.categoricals.sizes, freeze_base)
+
+
+@dataclass(eq=False, kw_only=True)
+class FittedEncoder(Fitted):
+    """An encoder that was pretrained without labels; batch_size: samples at a time, for memory and speed."""
+
+    encoder: SequenceEncoder
+    info: ModelInfo
+    batch_size: int = 64
+
+    @property
+    def model(self) -> SequenceEncoder | SequencePredictor:
+        """The network whose weights are saved."""
+        return self.encoder
+
+    def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        raise InputError("an encoder, which predicts nothing: train on it (`pretrained_encoder`), or use embed")
+
+    def embed(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        study = study.read_as(self.info.reads)
+        dataset = SampleDataset(study.table, self.info.reads, self.info.seed)
+        samples = TableSamples(dataset, study.asv_tokens, study.rows if rows is None else rows)
+        return embed_samples(self.encoder.to(default_device()), samples, self.batch_size)
+
+    def embed_asvs(self, study: Study) -> np.ndarray:
+        # ASVs are embedded whatever the depth of the samples they are in.
+        study = study.read_as(replace(self.info.reads, sampling_depth=None, rarefy_each_epoch=False))
+        return embed_asvs(self.encoder.to(default_device()).asv_encoder, study.asv_tokens).cpu().numpy()
+
+    def save(self, folder: str | Path) -> None:
+        write_folder(path_of("folder", folder), self.model.state_dict(), self.info)
+
+
+@dataclass(eq=False, kw_only=True)
+class FittedTransformer(FittedEncoder):
+    """A transformer that predicts a target.
+
+    embedded: a study and the embeddings of its samples float32 [N, D], which a frozen base has given already.
+    """
+
+    predictor: SequencePredictor
+    embedded: tuple[Study, np.ndarray] | None = None
+
+    @property
+    def model(self) -> SequencePredictor:
+        return self.predictor
+
+    def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        self.predictor.to(default_device())
+        rows = study.rows if rows is None else rows
+        known = self.embedded is not None and self.embedded[0] is study
+        embeddings = self.embedded[1][rows] if known and self.embedded else self.embed(study, rows)
+        return self.target.target.decode_outputs(predict_embedded(self.predictor, embeddings, self._codes(study, rows)))
+
+    def _codes(self, study: Study, rows: np.ndarray) -> np.ndarray | None:
+        """Codes of the metadata columns that the model takes, int64 [n, C]."""
+        categoricals = self.target.categoricals
+        if not categoricals.vocabularies:
+            return None
+        if study.metadata is None:
+            columns = ", ".join(categoricals.vocabularies)
+            raise InputError(f"`metadata` is missing: this model was trained with the columns {columns}")
+        return categoricals.encode(study.metadata)[rows]
+
+
+def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> FittedEncoder:
+    """Read an encoder or a transformer on the CPU, in inference mode.
+
+    InputError for a folder that is not complete, or whose weights do not fit its config.
+    """
+    try:
+        info = parse_info(folder.config, folder.samples())
+        weights = load_file(folder.path / WEIGHTS)
+        _require_fit(info, weights)
+    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
+        raise folder.incomplete(f"{type(error).__name__}: {error}") from error
+    encoder, predictor = _build(info, compute)
+    (predictor or encoder).load_state_dict(weights)
+    (predictor or encoder).eval()
+    if predictor is None:
+        return FittedEncoder(encoder=encoder, info=info, batch_size=batch_size)
+    return FittedTransformer(encoder=encoder, info=info, batch_size=batch_size, predictor=predictor)
+
+
+def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[SequenceEncoder, SequencePredictor | None]:
+    encoder = SequenceEncoder(info.options, info.reads.max_bp, compute)
+    return encoder, build_predictor(encoder, info.options, info.target) if info.target else None
+
+
+def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:
+    """ValueError for weights that are not those of the model in config.json, before memory is taken for one."""
+    misfit = f"{WEIGHTS} does not fit config.json"
+    if info.options.attention_layers * _TENSORS_PER_LAYER > len(weights):
+        raise ValueError(misfit)
+    if not all(value.numel() for value in weights.values()):
+        raise ValueError("a weight is empty")
+    try:
+        with torch.device("meta"):
+            encoder, predictor = _build(info, DEFAULT_COMPUTE)
+    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(misfit) from error
+    wanted = {name: (value.shape, value.dtype) for name, value in (predictor or encoder).state_dict().items()}
+    if wanted != {name: (value.shape, value.dtype) for name, value in weights.items()}:
+        raise ValueError(misfit)
+    if not all(bool(value.isfinite().all()) for value in weights.values()):
+        raise ValueError("a weight is not finite")

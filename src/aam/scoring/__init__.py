@@ -1,0 +1,1 @@
+"""Scores of predictions, conformal intervals, and their plots."""

@@ -1,0 +1,184 @@
+"""Streaming metrics: memory does not grow with the number of samples. Built on torchmetrics, which reduces them over ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from aam.parallel.collectives import total
+from aam.parallel.ranks import rank
+
+# Points kept for plots and rank correlations.
+RESERVOIR_SIZE = 1_000
+
+
+class Reservoir(Metric):
+    """A uniform random sample of (predicted, true) points: those with the highest of random keys, so parts can be merged."""
+
+    full_state_update = False
+    keys: Tensor
+    points: Tensor
+
+    def __init__(self, size: int = RESERVOIR_SIZE, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+        self.add_state("keys", torch.zeros(0), dist_reduce_fx="cat")
+        self.add_state("points", torch.zeros(0, 2), dist_reduce_fx="cat")
+
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        # By the number of the update: the same keys in every epoch, and so in a resumed run.
+        generator = torch.Generator().manual_seed(self.update_count)
+        keys = torch.rand(len(true), generator=generator).to(self.keys.device)
+        keys = torch.cat([self.keys, keys])
+        points = torch.cat([self.points, torch.stack([predicted.float(), true.float()], dim=1)])
+        kept = keys.topk(min(self.size, len(keys))).indices
+        self.keys, self.points = keys[kept], points[kept]
+
+    def compute(self) -> Tensor:
+        """The kept (predicted, true) points, [<= size, 2]."""
+        return self.points
+
+
+class MeanLosses(Metric):
+    """Means over samples of the losses `names` of batches, and of their weighted total; of all ranks' samples already."""
+
+    full_state_update = False
+    sums: Tensor
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(sync_on_compute=False)
+        self.names = list(names)
+        self.add_state("sums", torch.zeros(2 + len(self.names), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, losses: Mapping[str, Tensor], weighted: Tensor, samples: int) -> None:
+        values = torch.stack([torch.ones_like(weighted), weighted, *(losses[name] for name in self.names)])
+        self.sums = self.sums + samples * values.double()
+
+    def compute(self) -> dict[str, Tensor]:
+        means = self.sums[1:] / self.sums[0]
+        return dict(zip(("loss", *(f"{name}_loss" for name in self.names)), means, strict=True))
+
+
+def running_state(module: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """What the metrics of a module have seen of an epoch that is not over; of ranks that see different samples, added up."""
+    state = {}
+    for name, metric in module.named_modules():
+        if isinstance(metric, Metric) and metric.update_called:
+            states = {key: torch.as_tensor(value) for key, value in metric.metric_state.items()}
+            whole = {key: total(value) if metric.sync_on_compute else value for key, value in states.items()}
+            state[name] = {"updates": torch.tensor(metric.update_count), **whole}
+    return state
+
+
+def restore_running(module: nn.Module, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Go on from what `running_state` gave, the first rank with what ranks had together."""
+    for name, values in state.items():
+        metric = module.get_submodule(name)
+        assert isinstance(metric, Metric)
+        metric._update_count = int(values["updates"])
+        if rank() == 0 or not metric.sync_on_compute:
+            for key in values.keys() - {"updates"}:
+                setattr(metric, key, values[key].to(metric.device))
+
+
+class PairedMetrics(Metric):
+    """Errors of predictions [P] against their truth [P], from running sums in float64."""
+
+    full_state_update = False
+    sums: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("sums", torch.zeros(5, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, true: Tensor) -> None:
+        predicted, true = predicted.double(), true.double()
+        error = predicted - true
+        ones = torch.ones_like(true)
+        self.sums = self.sums + torch.stack([ones, true, true.square(), error.abs(), error.square()]).sum(dim=1)
+
+    def compute(self) -> dict[str, Tensor]:
+        """mse, mae, rmse, r2, stress (Kruskal's stress-1) and mean_mse: the mse of always predicting the mean of the truth."""
+        count, total, squares, absolute, squared = self.sums
+        variance = (squares - total.square() / count).clamp(min=0)
+        return {
+            "mse": squared / count,
+            "mae": absolute / count,
+            "rmse": (squared / count).sqrt(),
+            "r2": 1 - squared / variance,
+            "stress": (squared / squares).sqrt(),
+            "mean_mse": variance / count,
+        }
+
+
+def spearman(points: Tensor) -> Tensor:
+    """Rank correlation of (predicted, true) points [P, 2]; NaN for fewer than 3."""
+    if len(points) < 3:
+        return torch.tensor(torch.nan)
+    from scipy.stats import spearmanr
+
+    columns = points.double().cpu().numpy()
+    if (columns == columns[0]).all(axis=0).any():
+        return torch.tensor(torch.nan)
+    return torch.tensor(float(spearmanr(columns[:, 0], columns[:, 1]).statistic))
+
+
+class NucleotideMetrics(Metric):
+    """Accuracy at masked positions, and the accuracy of always naming the position's commonest letter.
+
+    majority: int64 [1 + L], the commonest letter 0-3 of each position among the table's ASVs.
+    """
+
+    full_state_update = False
+    sums: Tensor
+    majority: Tensor
+
+    def __init__(self, majority: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("majority", majority, persistent=False)
+        self.add_state("sums", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, letters: Tensor, positions: Tensor) -> None:
+        right = logits.argmax(dim=1) == letters
+        common = self.majority[positions] == letters
+        values = torch.stack([torch.ones_like(right), right, common]).double()
+        self.sums = self.sums + values.sum(dim=1)
+
+    def compute(self) -> dict[str, Tensor]:
+        count, right, common = self.sums
+        return {"accuracy": right / count, "majority_accuracy": common / count}
+
+
+class ClassMetrics(Metric):
+    """Accuracy, balanced accuracy and AUC (one against the rest, macro) of class logits [B, K] against ids [B]."""
+
+    full_state_update = False
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
+
+        self.parts = nn.ModuleDict(
+            {
+                "accuracy": MulticlassAccuracy(classes, average="micro"),
+                "balanced_accuracy": MulticlassAccuracy(classes, average="macro"),
+                # Binned, so that memory does not grow with the samples.
+                "auc": MulticlassAUROC(classes, thresholds=200),
+            }
+        )
+
+    def update(self, logits: Tensor, true: Tensor) -> None:
+        for part in self.parts.values():
+            part.update(logits.softmax(dim=1), true)  # type: ignore[operator]
+
+    def compute(self) -> dict[str, Tensor]:
+        return {name: part.compute() for name, part in self.parts.items()}  # type: ignore[operator]
+
+    def reset(self) -> None:
+        super().reset()
+        for part in self.parts.values():
+            part.reset()  # type: ignore[operator]

@@ -1,0 +1,1 @@
+"""A study: samples, their ASVs and metadata; what to predict in it, and which samples are kept apart."""

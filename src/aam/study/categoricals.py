@@ -1,0 +1,55 @@
+"""Metadata columns that a transformer is given beside the microbes, as codes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from aam.data.metadata import text_values
+from aam.errors import InputError, first_few
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Categoricals:
+    """Metadata columns given to the model: per column the values of the training samples, sorted. Value k has code k + 1."""
+
+    vocabularies: dict[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        vocabularies = {column: tuple(values) for column, values in self.vocabularies.items()}
+        object.__setattr__(self, "vocabularies", vocabularies)
+
+    @classmethod
+    def fit(cls, frame: pd.DataFrame, columns: Sequence[str]) -> Categoricals:
+        """Fit to the training samples' rows of the metadata. InputError for an unknown column."""
+        _require(frame, columns)
+        return cls({column: tuple(sorted(set(text_values(frame[column])) - {None})) for column in columns})
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Codes of each column, the 0 of unseen and missing values included."""
+        return tuple(1 + len(values) for values in self.vocabularies.values())
+
+    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+        """Rows of the metadata -> int64 [N, C] codes; 0 = missing, or unseen in training. InputError for an absent column."""
+        _require(frame, tuple(self.vocabularies))
+        codes = np.zeros((len(frame), len(self.vocabularies)), dtype=np.int64)
+        for position, (column, values) in enumerate(self.vocabularies.items()):
+            code = {value: 1 + index for index, value in enumerate(values)}
+            texts = text_values(frame[column])
+            if unseen := sorted({text for text in texts if text is not None and text not in code}):
+                log.warning("column %s has values that training did not have, read as missing: %s", column, first_few(unseen))
+            codes[:, position] = [code.get(text, 0) for text in texts]
+        return codes
+
+
+def _require(frame: pd.DataFrame, needed: Sequence[str]) -> None:
+    if absent := [column for column in needed if column not in frame.columns]:
+        columns = ", ".join(frame.columns)
+        raise InputError(f"`categorical_columns`: the metadata has no column {first_few(absent)}; columns: {columns}")

@@ -1,0 +1,99 @@
+"""A problem: a study and what to predict in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from aam.data.metadata import categorical_column, numeric_column
+from aam.errors import InputError
+from aam.options import TargetOptions
+from aam.study.categoricals import Categoricals
+from aam.study.study import Study
+from aam.study.targets import ClassTarget, RegressionTarget, Target
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A study of N samples and what to predict in it.
+
+    column: what is predicted, by name; truth: float64 numbers in original units, or int64 class ids [N]; target: how truth becomes
+    what models learn, fitted to training samples once `fitted_to` has named them; groups: labels [N] of samples that stay together,
+    or None; confounder: labels [N] of what may explain the target by itself, or None; categoricals: metadata given to the model.
+    """
+
+    study: Study
+    column: str
+    truth: np.ndarray
+    target: Target
+    groups: np.ndarray | None = None
+    confounder: np.ndarray | None = None
+    categoricals: Categoricals = field(default_factory=lambda: Categoricals({}))
+
+    def __len__(self) -> int:
+        """Samples."""
+        return len(self.truth)
+
+    @cached_property
+    def learned(self) -> np.ndarray:
+        """What models learn [N]: float32 training units, or int64 class ids."""
+        return self.target.learned(self.truth)
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes; None for a number."""
+        return len(self.target.classes) or None
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Names of the classes [N], None for a number: what splits and folds spread evenly."""
+        return self.target.labels(self.truth)
+
+    @cached_property
+    def codes(self) -> np.ndarray | None:
+        """Codes of the categorical columns, int64 [N, C]; None for no columns."""
+        if not self.categoricals.vocabularies or self.study.metadata is None:
+            return None
+        return self.categoricals.encode(self.study.metadata)
+
+    def groups_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """Groups of some rows."""
+        return None if self.groups is None else self.groups[rows]
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """What counts once: the groups of some rows, or the samples themselves."""
+        return rows if self.groups is None else self.groups[rows]
+
+    def on(self, study: Study) -> Problem:
+        """The same of another view of the study: the same samples in the same order."""
+        return replace(self, study=study)
+
+    def fitted_to(self, rows: np.ndarray) -> Problem:
+        """The same with target and categoricals fitted to the training samples `rows`. InputError for nothing to learn."""
+        categoricals = self.categoricals
+        if categoricals.vocabularies and self.study.metadata is not None:
+            categoricals = Categoricals.fit(self.study.metadata.iloc[rows], tuple(categoricals.vocabularies))
+        return replace(self, target=self.target.fit(self.truth[rows]), categoricals=categoricals)
+
+
+def pose(study: Study, options: TargetOptions, group_column: str | None = None, confounder_column: str | None = None) -> Problem:
+    """Read what is to be predicted from the metadata of a study. InputError for missing values, and where all are the same."""
+    if study.metadata is None:
+        raise InputError(f"`metadata` is missing: the table that holds the column {options.metadata_column}")
+    column, ids = options.metadata_column, study.table.sample_ids
+    target: Target
+    if options.classifier:
+        labels = categorical_column(study.metadata, column, ids)
+        target = ClassTarget.of(labels)
+        truth = target.index(labels)
+    else:
+        truth = numeric_column(study.metadata, column, ids)
+        target = RegressionTarget(options.target_transform, loss_type=options.loss_type)
+        if np.ptp(truth) == 0:
+            raise InputError(f"`metadata_column={column}`: is {truth[0]:g} in all samples: there is nothing to predict")
+    # Of training samples only, once they are known: see `Problem.fitted_to`.
+    categoricals = Categoricals(dict.fromkeys(options.categorical_columns, ()))
+    groups, confounder = study.labels(group_column), study.labels(confounder_column)
+    return Problem(study, column, truth, target, groups, confounder, categoricals)

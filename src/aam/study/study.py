@@ -1,0 +1,119 @@
+"""A study: the samples of a table, the sequences of its ASVs, metadata, and distances between samples."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from torch import nn
+
+from aam.data.dataset import SampleDataset
+from aam.data.metadata import categorical_column
+from aam.data.sequences import tokenize
+from aam.data.stream import StreamedCounts
+from aam.data.table import FeatureTable, drop_shallow
+from aam.distances.matrix import unifrac_matrix
+from aam.distances.precomputed import PrecomputedDistances
+from aam.distances.unifrac import UniFrac
+from aam.errors import InputError
+from aam.options import ReadOptions, SampleOptions
+from aam.study.splits import Split, split_samples
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """N samples with M ASVs, as models see them.
+
+    table: reads of each ASV in each sample; sequences: of the ASVs, or None for features without; asv_tokens: uint8 [M, 1 + L] of the
+    sequences, cut to `reads.max_bp`; metadata: rows in the order of the samples, or None; reads: what a model sees of a sample;
+    distance: a batch distance (UniFrac on a tree, or a matrix), where one was read.
+    """
+
+    table: FeatureTable
+    sequences: tuple[str, ...] | None
+    asv_tokens: np.ndarray
+    metadata: pd.DataFrame | None = None
+    reads: ReadOptions = ReadOptions()
+    distance: nn.Module | None = None
+
+    def __len__(self) -> int:
+        """Samples."""
+        return len(self.table.sample_ids)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of all samples, int64 [N]."""
+        return np.arange(len(self))
+
+    @property
+    def counts(self) -> sparse.csr_array:
+        """Reads, CSR [N, M], of a table in memory. InputError for one on disk."""
+        if isinstance(self.table.counts, StreamedCounts):
+            raise InputError("`stream`: this model needs the table in memory; leave it out, or split the table")
+        return self.table.counts
+
+    @cached_property
+    def shares(self) -> sparse.csr_array:
+        """Reads of each ASV over all reads of its sample, CSR float64 [N, M]."""
+        depths = np.asarray(self.counts.sum(axis=1)).ravel()
+        return sparse.csr_array(sparse.diags_array(1 / depths) @ self.counts)
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """Distances of all pairs of samples [N, N]: UniFrac, or the matrix that was given."""
+        if isinstance(self.distance, PrecomputedDistances):
+            return self.distance.matrix.numpy()
+        unifrac = cast("UniFrac", self.distance)
+        return unifrac_matrix(self.counts, unifrac.phylogeny, unifrac.comparison.metric, unifrac.comparison.alpha)
+
+    def ids(self, rows: np.ndarray) -> tuple[str, ...]:
+        """Sample IDs of some rows."""
+        return tuple(self.table.sample_ids[row] for row in rows)
+
+    def labels(self, column: str | None) -> np.ndarray | None:
+        """Values [N] of a metadata column as text; None for no column."""
+        if column is None:
+            return None
+        if self.metadata is None:
+            raise InputError(f"column {column}: the study has no metadata")
+        return categorical_column(self.metadata, column, self.table.sample_ids)
+
+    def split(self, options: SampleOptions, seed: int, labels: np.ndarray | None = None) -> Split:
+        """Training, validation and test samples: groups stay whole where a group column is named, classes (`labels` [N]) are spread
+        evenly.
+        """
+        groups = self.labels(options.group_column)
+        split = split_samples(len(self), options.val_fraction, options.test_fraction, seed, groups=groups, labels=labels)
+        kept_apart = f", {len(set(groups))} groups of {options.group_column} kept whole" if groups is not None else ""
+        log.info(
+            "split: %d training, %d validation, %d test samples%s", len(split.train), len(split.val), len(split.test), kept_apart
+        )
+        return split
+
+    def drawn(self, seed: int) -> Study:
+        """The study with the reads that a model sees, where samples are rarefied or cut: all models see the same."""
+        if not self.reads.draws:
+            return self
+        dataset = SampleDataset(self.table, self.reads, seed)
+        draws = [dataset[0, row] for row in range(len(self))]
+        ends = np.cumsum([0, *(len(draw.columns) for draw in draws)])
+        columns, counts = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("columns", "counts"))
+        matrix = sparse.csr_array((counts, columns, ends), shape=self.table.counts.shape)
+        return replace(self, table=FeatureTable(matrix, self.table.sample_ids, self.table.feature_ids))
+
+    def read_as(self, reads: ReadOptions) -> Study:
+        """The same samples as a model reads them that was fitted with `reads`. InputError for samples with too few reads."""
+        if reads == self.reads:
+            return self
+        tokens = self.asv_tokens
+        if reads.max_bp != self.reads.max_bp and self.sequences is not None:
+            tokens = tokenize(self.sequences, self.table.feature_ids, reads.max_bp)
+        table = self.table if reads.sampling_depth is None else drop_shallow(self.table, reads.sampling_depth, ignore_missing=False)
+        return replace(self, table=table, asv_tokens=tokens, reads=reads)
