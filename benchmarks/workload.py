@@ -317,7 +317,7 @@ def unifrac_step(work: Workload) -> Step:
 
 def _reference(work: Workload, backward: bool) -> Step:
     """One sample by the slow model of the tests: padded to `pad_to` ASVs, each occurrence encoded."""
-    from tests.reference import encode_sample
+    from tests.support.reference import encode_sample
 
     table, encoder = work.subject.study.table, work.encoder()
     sizes = np.diff(table.counts.indptr)

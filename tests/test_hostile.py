@@ -1,7 +1,6 @@
 """Model folders and checkpoints from anywhere: nothing in them is executed, and what does not fit is one line."""
 
 import json
-import os
 import pickle
 import re
 
@@ -16,26 +15,32 @@ from aam.data.simulate import simulate, write_simulation
 from aam.errors import InputError
 from aam.models import SequenceEncoder
 from aam.options import ModelOptions, ReadOptions
-from aam.saved.folder import ModelInfo, TargetInfo, build_predictor, load_model, save_model
-from aam.study.targets import Categoricals, RegressionTarget
+from aam.saved.info import ModelInfo, TargetInfo
+from aam.saved.load import load
+from aam.saved.transformer import FittedTransformer, build_predictor
+from aam.study.categoricals import Categoricals
+from aam.study.targets import RegressionTarget
+from tests.support.hostile import Command
 
 OPTIONS = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    target = TargetInfo("age", RegressionTarget("zscore", 40.0, 10.0), Categoricals({"sex": ("f", "m")}), 3.0)
-    model = build_predictor(SequenceEncoder(OPTIONS, 30), OPTIONS, target)
-    save_model(tmp_path / "model", model, ModelInfo(OPTIONS, ReadOptions(max_bp=30), None, target, ("s1",), {"mae": 3.0}))
+    target = TargetInfo("age", RegressionTarget("zscore", 40.0, 10.0), Categoricals({"sex": ("f", "m")}), {"90": 3.0})
+    info = ModelInfo(OPTIONS, ReadOptions(max_bp=30), None, target, ("s1",), {"mae": 3.0}, seed=7)
+    encoder = SequenceEncoder(OPTIONS, 30)
+    predictor = build_predictor(encoder, OPTIONS, target)
+    FittedTransformer(encoder=encoder, info=info, predictor=predictor).save(tmp_path / "model")
     return tmp_path / "model"
 
 
 def test_a_model_folder_is_read_as_it_was_written(folder):
-    info = load_model(folder).info
+    info = load(folder).info
     assert info.options == OPTIONS
     assert info.target.target == RegressionTarget("zscore", 40.0, 10.0)
     assert info.target.categoricals == Categoricals({"sex": ("f", "m")})
-    assert (info.target.interval, info.learned_from, info.scores) == (3.0, ("s1",), {"mae": 3.0})
+    assert (info.target.intervals, info.learned_from, info.scores, info.seed) == ({"90": 3.0}, ("s1",), {"mae": 3.0}, 7)
 
 
 CHANGES = {
@@ -54,10 +59,12 @@ CHANGES = {
     "target": ["x", {}, []],
     "target.kind": ["x", None, "classification", []],
     "target.metadata_column": [None, 3],
-    "target.interval": ["x", [], float("nan")],
+    "seed": [None, "x", 1.5, -1, 2**32],
+    "target.intervals": [None, "x", [], 3.0, {"90": float("nan")}, {"90": "x"}],
     "target.target": [None, {"transform": "zscore"}, {"transform": "x", "shift": 0.0, "scale": 1.0}],
     "target.target.scale": [0.0, -1.0, 10**400],
     "target.target.shift": ["x", None, float("inf")],
+    "target.target.loss_type": ["x", None],
     "target.categoricals": [None, {}, {"vocabularies": {"sex": ["f"]}}, {"vocabularies": {"sex": "fm"}}, {"vocabularies": [1]}],
 }
 
@@ -73,7 +80,7 @@ def test_a_config_that_is_not_one_is_one_line(folder, place, value):
     inner[name] = value
     path.write_text(json.dumps(config))
     with pytest.raises(InputError, match=re.escape(str(folder))) as caught:
-        load_model(folder)
+        load(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -81,7 +88,7 @@ def test_a_config_that_is_not_one_is_one_line(folder, place, value):
 def test_a_config_that_is_no_config_is_one_line(folder, text):
     (folder / "config.json").write_text(text)
     with pytest.raises(InputError, match=re.escape(str(folder))):
-        load_model(folder)
+        load(folder)
 
 
 def weights_of(folder):
@@ -103,23 +110,13 @@ def test_weights_that_do_not_fit_are_one_line(folder):
     for content in changed:
         save_file(content, path)
         with pytest.raises(InputError, match="not a complete model folder"):
-            load_model(folder)
+            load(folder)
     save_file(weights, path)
     whole = path.read_bytes()
     for content in (b"", whole[:100], whole[:-1], (2**60).to_bytes(8, "little") + whole[8:], b"\x00" * 100):
         path.write_bytes(content)
         with pytest.raises(InputError, match="not a complete model folder"):
-            load_model(folder)
-
-
-class Command:
-    """What a pickle may make of itself: a call of anything."""
-
-    def __init__(self, command):
-        self.command = command
-
-    def __reduce__(self):
-        return os.system, (self.command,)
+            load(folder)
 
 
 def test_a_pickle_that_would_run_a_command_does_not(folder, tmp_path):
@@ -132,7 +129,7 @@ def test_a_pickle_that_would_run_a_command_does_not(folder, tmp_path):
         before = (folder / name).read_bytes()
         (folder / name).write_bytes(content)
         with pytest.raises(InputError):
-            load_model(folder)
+            load(folder)
         (folder / name).write_bytes(before)
     assert not made.exists()
 

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from aam.cli import main
-from tests.release import FOLDER
+from tests.support.released import RELEASED
 
-KEPT = [(version.name, name) for version in sorted(FOLDER.iterdir()) for name in ("encoder", "number", "classes", "ensemble")]
+KEPT = [(version.name, name) for version in sorted(RELEASED.iterdir()) for name in ("encoder", "number", "classes", "ensemble")]
 
 
 @pytest.mark.parametrize(("version", "name"), KEPT)
 def test_models_of_released_versions(tmp_path, version, name):
-    folder = FOLDER / version
+    folder = RELEASED / version
     output = tmp_path / f"{name}.tsv"
     data = ["--model", folder / name, "--table", folder / "table.biom", "--output", output]
     command = ["embed", *data] if name == "encoder" else ["predict", *data, "--metadata", folder / "metadata.tsv"]

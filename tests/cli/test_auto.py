@@ -13,7 +13,7 @@ from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
 from aam.ensemble import members, network
 from aam.saved.ensemble import load_ensemble
-from tests.cli.test_runs import SMALL, aam
+from tests.support.commands import SMALL, aam
 
 
 @pytest.fixture(scope="module", autouse=True)

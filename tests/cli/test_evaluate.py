@@ -21,7 +21,7 @@ from aam.learners import baselines
 from aam.options import GroupOptions, ModelOptions, OutputOptions, TableOptions, TargetOptions, TrainFitOptions, TreeOptions
 from aam.study.folds import make_folds
 from aam.study.study import Study, join, read_distances_of, read_study
-from tests.cli.test_runs import SMALL, aam
+from tests.support.commands import SMALL, aam
 
 VOID = {"meta", "br", "link"}
 

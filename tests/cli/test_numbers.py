@@ -11,7 +11,7 @@ import torch
 from biom import Table
 from scipy import sparse
 
-from tests.cli.test_runs import aam
+from tests.support.commands import aam
 
 SMALL = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--batch-size", 8, "--no-cache"]
 

@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
-from tests.cli.test_runs import aam
+from tests.support.commands import aam
 
 SHAPE = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--lr", 0.003, "--dropout", 0, "--no-cache"]
 SCRIPT = Path(__file__).with_name("ranks_script.py")

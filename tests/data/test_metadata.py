@@ -120,7 +120,7 @@ def test_where_is_sqlite_on_typed_columns(metadata, where, kept):
     ("where", "message"),
     [
         ("[sight]='gut'", "no such column: sight; columns: #SampleID, age, body, site, study"),
-        ("site = ", "--where site = : near .*syntax error"),
+        ("site = ", "`where=site = `: near .*syntax error"),
         ("site='gut'; DROP TABLE metadata", "only execute one statement"),
         ("age > 100", "holds for none of the 4 samples of the metadata; columns: #SampleID, age"),
         # Compared as a number this id would match: ids are text.
@@ -149,7 +149,7 @@ def test_reconciliation_counts_and_orders(metadata, caplog):
     assert result.usable == ("10317.000003639", "2538.1001130")
     assert result.report() in caplog.text
     assert result.report() == (
-        "samples: 3 in table and metadata, 1 only in the table, 0 only in the metadata, 1 without target, 1 left out by --where; "
+        "samples: 3 in table and metadata, 1 only in the table, 0 only in the metadata, 1 without target, 1 left out by `where`; "
         "2 usable"
     )
 
@@ -161,8 +161,8 @@ def test_samples_left_out_by_where_or_only_in_metadata_are_not_missing(metadata)
 
 
 BAD_MATCHES = {
-    "not in metadata": (("s.2", "x", "y"), "site", None, "^2 samples of the table are not in the metadata: x, y; .*--ignore"),
-    "no target": (("s.2", "2538.1001130"), "age", None, "^1 of 2 samples have no value in column age: s.2; .*--ignore-missing"),
+    "not in metadata": (("s.2", "x", "y"), "site", None, "^2 samples of the table are not in the metadata: x, y; .*`ignore_missing`"),
+    "no target": (("s.2", "2538.1001130"), "age", None, "^1 of 2 samples have no value in column age: s.2; .*`ignore_missing`"),
     "no overlap": (("x", "y"), "age", None, "^no sample of .* metadata: the table has x, y; the metadata 2538.1001130, s.2"),
     "mangled": (("2538.100113", "s.2"), None, None, r"saved as numbers.*2538\.100113 of the table looks like 2538\.1001130"),
     "all mangled": (("10317.000003639000",), None, None, "^no sample .*saved as numbers"),
@@ -192,13 +192,13 @@ def test_columns_follow_the_ids_asked_for(metadata):
 @pytest.mark.parametrize("value", ["many", "inf", "nan", "5 years", "2026-11-23", "23.11.2026"])
 def test_first_value_that_is_no_number_is_named(value):
     frame = pd.DataFrame({"age": ["5", value, "x"]}, index=["a", "b", "c"])
-    with pytest.raises(InputError, match=f"column age: '{value}' of sample b is not a finite number; .*--classifier"):
+    with pytest.raises(InputError, match=f"column age: '{value}' of sample b is not a finite number; .*`classifier`"):
         numeric_column(frame, "age", ("a", "b", "c"))
 
 
 def test_columns_refuse_missing_values_and_unknown_samples(metadata):
     for read in (numeric_column, categorical_column):
-        with pytest.raises(InputError, match=r'1 samples have no value in column age: s\.2; .*--where "\[age\] IS NOT NULL"'):
+        with pytest.raises(InputError, match=r'1 samples have no value in column age: s\.2; .*`where` "\[age\] IS NOT NULL"'):
             read(metadata, "age", ("2538.1001130", "s.2"))
         with pytest.raises(InputError, match="1 samples are not in the metadata: x"):
             read(metadata, "age", ("x",))

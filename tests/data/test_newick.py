@@ -12,7 +12,7 @@ from aam.data.newick import newick, nodes_of, parse_newick, read_nodes, write_tr
 from aam.data.phylogeny import Phylogeny
 from aam.data.simulate import simulate
 from aam.errors import InputError
-from tests.reference import read_tree
+from tests.support.reference import read_tree
 
 
 def test_trees_deeper_than_the_stack(tmp_path):

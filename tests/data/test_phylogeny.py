@@ -11,7 +11,7 @@ from aam.data.phylogeny import Phylogeny, _root_at_midpoint, build_tree
 from aam.data.simulate import simulate
 from aam.data.table import read_table
 from aam.errors import InputError
-from tests.reference import read_tree
+from tests.support.reference import read_tree
 
 
 def newick(text):
@@ -127,7 +127,7 @@ def test_few_equal_and_ambiguous_sequences(sequences):
 
 def test_without_the_tree_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyfamsa", None)
-    with pytest.raises(InputError, match=r"pip install 'attention-all-microbes\[tree\]' or give --tree"):
+    with pytest.raises(InputError, match=r"pip install 'attention-all-microbes\[tree\]' or give `tree`"):
         build_tree([A, B], ["a", "b"])
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.sampler import EpochSampler, PackedBatchSampler, Packing, permuted
 from aam.options import ReadOptions
-from tests.data.test_dataset import table_of, tokens_of
+from tests.support.tables import table_of, tokens_of
 
 
 @settings(deadline=None)

@@ -10,7 +10,7 @@ from scipy import sparse
 from aam.data.sequences import AMBIGUOUS, Nucleotide, read_sequences, tokenize
 from aam.data.table import FeatureTable, read_table
 from aam.errors import InputError
-from tests.data.test_table import qza_bytes
+from tests.support.formats import qza_bytes
 
 
 def table_of(*feature_ids):
@@ -53,7 +53,7 @@ def test_md5_ids_are_checked_as_written_and_in_upper_case(tmp_path):
 
 @pytest.mark.parametrize("feature_id", [md5("ACGT"), "ASV_1", "AC-GT", "AC.GT", "", "ACGT ", "ACG\u017f"])
 def test_ids_that_are_no_sequences_ask_for_rep_seqs(feature_id):
-    with pytest.raises(InputError, match=f"feature {feature_id}: .*--rep-seqs"):
+    with pytest.raises(InputError, match=f"feature {feature_id}: .*`rep_seqs`"):
         read_sequences(table_of("ACGT", feature_id))
 
 
@@ -105,9 +105,9 @@ def test_tokens_spell_the_sequences(sequences, max_bp):
     ("sequences", "warnings"),
     [
         (("ACG", "AC", "TT"), []),
-        (("ACGT", "ACC", "TT"), ["1 of 3 ASVs are longer than --max-bp 3 and were cut; none became equal to another"]),
-        (("ACGT", "ACGG", "TT"), ["2 of 3 ASVs are longer than --max-bp 3 and were cut; 2 became equal to another: a, b"]),
-        (("ACGT", "ACGT", "TT"), ["2 of 3 ASVs are longer than --max-bp 3 and were cut; none became equal to another"]),
+        (("ACGT", "ACC", "TT"), ["1 of 3 ASVs are longer than `max_bp=3` and were cut; none became equal to another"]),
+        (("ACGT", "ACGG", "TT"), ["2 of 3 ASVs are longer than `max_bp=3` and were cut; 2 became equal to another: a, b"]),
+        (("ACGT", "ACGT", "TT"), ["2 of 3 ASVs are longer than `max_bp=3` and were cut; none became equal to another"]),
     ],
 )
 def test_one_warning_says_how_many_were_cut_and_merged(caplog, sequences, warnings):

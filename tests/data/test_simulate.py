@@ -9,7 +9,7 @@ from aam.data.metadata import read_metadata
 from aam.data.phylogeny import Phylogeny
 from aam.data.simulate import CLADES, simulate, write_simulation
 from aam.data.table import read_table
-from tests.reference import read_tree
+from tests.support.reference import read_tree
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from aam.data.newick import nodes_of, read_nodes
 from aam.data.simulate_large import simulate_to_disk
 from aam.data.stream import open_tables
 from aam.data.table import read_table
-from tests.reference import read_tree
+from tests.support.reference import read_tree
 
 
 def test_the_files_are_read_by_others(tmp_path):

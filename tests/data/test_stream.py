@@ -157,7 +157,7 @@ def test_broken_tables_are_refused(folders, tmp_path, change, fault):
 
 def test_what_cannot_be_streamed(folders, tmp_path):
     (tmp_path / "table.tsv").write_text("#OTU ID\tS1\nACGT\t3\n")
-    with pytest.raises(InputError, match=r"table.tsv: --stream needs BIOM 2.1"):
+    with pytest.raises(InputError, match=r"table.tsv: `stream` needs BIOM 2.1"):
         open_tables([tmp_path / "table.tsv"])
     with pytest.raises(InputError, match="duplicate sample ids: S00000"):
         open_tables([folders[0] / "table.biom"] * 2)

@@ -15,60 +15,13 @@ from scipy import sparse
 
 from aam.data.table import FeatureTable, drop_shallow, rarefy, read_table
 from aam.errors import InputError
-
-# Features x samples, as BIOM has it: AAAT has no reads at all.
-VALUES = np.array([[3, 0, 1], [0, 2, 0], [0, 0, 0], [7, 5, 0]], dtype=float)
-FEATURES = ["AAAA", "AAAC", "AAAT", "AAAG"]
-SAMPLES = ["2538.1001130", "s.2", "10317.000003639"]
-
-
-def biom_table(values=VALUES, features=FEATURES, samples=SAMPLES):
-    return biom.Table(sparse.csr_matrix(values), features, samples)
-
-
-def hdf5_bytes(table):
-    content = io.BytesIO()
-    with h5py.File(content, "w") as handle:
-        table.to_hdf5(handle, "test")
-    return content.getvalue()
-
-
-def qza_bytes(content, semantic_type="FeatureTable[Frequency]", member="feature-table.biom"):
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("4b1c/metadata.yaml", f"uuid: 4b1c\ntype: {semantic_type}\nformat: x\n")
-        zipped.writestr(f"4b1c/data/{member}", content)
-        zipped.writestr("4b1c/provenance/metadata.yaml", "type: Other\n")
-    return archive.getvalue()
-
-
-def json_document(**changes):
-    return {**json.loads(biom_table().to_json("test")), **changes}
-
-
-def tsv_text(values=VALUES, features=FEATURES, samples=SAMPLES):
-    rows = ["\t".join([name, *map(str, row)]) for name, row in zip(features, values, strict=True)]
-    return "\n".join(["# Constructed from biom file", "\t".join(["#OTU ID", *samples]), *rows]) + "\n"
+from tests.support.formats import FEATURES, FORMATS, SAMPLES, VALUES, biom_table, hdf5_bytes, json_document, qza_bytes, tsv_text
 
 
 def write(tmp_path, content):
     path = tmp_path / "no_extension"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
-
-
-FORMATS = {
-    "hdf5": hdf5_bytes(biom_table()),
-    "json": json.dumps(json_document()),
-    "json dense, indented": "\n" + json.dumps(json_document(matrix_type="dense", data=VALUES.tolist()), indent=2),
-    "qza": qza_bytes(hdf5_bytes(biom_table())),
-    "tsv of biom": biom_table().to_tsv() + "\n",
-    "tsv": tsv_text(),
-    "tsv windows, BOM, no comment": "\ufeff" + tsv_text().partition("\n")[2].replace("\n", "\r\n"),
-    "tsv with taxonomy": tsv_text(
-        np.hstack([VALUES.astype(object), np.full((4, 1), "k__Bacteria; p__x")]), samples=[*SAMPLES, "taxonomy"]
-    ),
-}
 
 
 @pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS.keys())
@@ -227,7 +180,7 @@ BAD = {
     "truncated qza": (FORMATS["qza"][:-60], "not a QIIME 2 artifact, or a broken one"),
     "other zip": (qza_bytes(b"", member="x").replace(b"metadata.yaml", b"metadata.yamx"), "not a QIIME 2 artifact"),
     "other artifact": (qza_bytes(b"", "Phylogeny[Rooted]"), r"artifact of type Phylogeny\[Rooted\], where FeatureTable"),
-    "no reads": (tsv_text(VALUES * [1, 0, 1]), r"1 of 3 samples have no reads: s\.2; .*--ignore-missing"),
+    "no reads": (tsv_text(VALUES * [1, 0, 1]), r"1 of 3 samples have no reads: s\.2; .*`ignore_missing`"),
 }
 
 
@@ -266,7 +219,7 @@ def test_select_samples_keeps_the_order_asked_for(tmp_path):
 def test_drop_shallow(tmp_path, caplog):
     table = read_table(write(tmp_path, tsv_text()))
     assert drop_shallow(table, 1, ignore_missing=False) is table
-    with pytest.raises(InputError, match=r"2 of 3 samples have fewer reads than --sampling-depth 8: s\.2, 10317"):
+    with pytest.raises(InputError, match=r"2 of 3 samples have fewer reads than `sampling_depth=8`: s\.2, 10317"):
         drop_shallow(table, 8, ignore_missing=False)
     assert drop_shallow(table, 7, ignore_missing=True).sample_ids == (SAMPLES[0], "s.2")
     assert "1 of 3 samples have fewer reads" in caplog.text
@@ -297,7 +250,7 @@ def test_rarefied_abundances_have_the_hypergeometric_mean_and_variance():
     np.testing.assert_allclose(draws.var(axis=0), 20 * share * (1 - share) * 80 / 99, rtol=0.12)
 
 
-@pytest.mark.parametrize(("reads", "message"), [(4, "row 1 .* 4 reads, fewer than --sampling-depth 5"), (10**9, "fewer than 1e9")])
+@pytest.mark.parametrize(("reads", "message"), [(4, "row 1 .* 4 reads, fewer than `sampling_depth=5`"), (10**9, "fewer than 1e9")])
 def test_rarefy_refuses_rows_it_cannot_draw_from(reads, message):
     counts = FeatureTable(sparse.csr_array(np.array([[5, 1], [reads, 0]])), ("a", "b"), ("x", "y")).counts
     with pytest.raises(InputError, match=message):

@@ -13,7 +13,7 @@ from aam.distances import matrix
 from aam.distances.matrix import require_reads_on_tree, unifrac_matrix
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
-from tests.reference import read_tree
+from tests.support.reference import read_tree
 
 METRICS = ("unweighted", "weighted_normalized", "weighted_unnormalized", "generalized")
 SKBIO = {

@@ -7,7 +7,7 @@ from aam.data.sequences import Nucleotide
 from aam.models.masking import mask_abundances
 from aam.models.pooling import AttentionPooling
 from aam.training.objectives.unifrac import sample_pairs
-from tests.models.test_equality import make_batch, make_encoder
+from tests.support.encoders import make_batch, make_encoder
 
 
 def close(a, b):

@@ -13,7 +13,6 @@ from aam.models import SequenceEncoder, SequencePredictor
 from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainObjectives
 from aam.study.targets import ClassTarget, RegressionTarget
 from aam.training.frozen import HeadModule
-from aam.training.module import TrainModule
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
 from aam.training.step import Step
 
@@ -51,21 +50,17 @@ def descend(parameters, loss_of, steps, lr=3e-3):
 
 
 def test_eight_samples_are_learned_by_heart_as_numbers_and_as_classes(community):
-    values = np.arange(24.0) % 8 * 10
+    values, ids = np.arange(24.0) % 8 * 10, np.arange(24) % 2
     targets = {
-        "number": (RegressionTarget.fit(values, "zscore"), values),
-        "class": (ClassTarget.fit(["a", "b"] * 12), np.array(["a", "b"] * 12, dtype=object)),
+        "number": (RegressionTarget("zscore", loss_type="mse").fit(values), values),
+        "class": (ClassTarget(("a", "b")).fit(ids), ids),
     }
     for name, (target, truth) in targets.items():
-        regression = isinstance(target, RegressionTarget)
-        learned = target.forward(truth).astype(np.float32) if regression else target.encode(truth)
-        batch = make_batch(community, learned)
-        model = SequencePredictor(make_encoder(batch), OPTIONS, outputs=1 if regression else 2)
-        majority = torch.zeros(batch.asv_tokens.shape[1], dtype=torch.int64)
-        module = TrainModule(model, None, TrainObjectives(), FitOptions(), target, "mse", majority)
+        batch = make_batch(community, target.learned(truth))
+        model = SequencePredictor(make_encoder(batch), OPTIONS, target.outputs)
 
-        def loss(module=module, batch=batch, model=model):
-            return module.target_loss(model(batch.asv_tokens, batch.asv_index, batch.counts).target, batch.target)
+        def loss(target=target, batch=batch, model=model):
+            return target.loss(model(batch.asv_tokens, batch.asv_index, batch.counts).target, batch.target)
 
         losses = np.array(descend(model.parameters(), loss, steps=400)) / 8
         assert losses[0] > 0.3, name
@@ -123,11 +118,11 @@ def test_golden_losses(community):
 
 
 def test_a_frozen_base_gets_no_gradients_and_stays_in_inference_mode(community):
-    target = RegressionTarget.fit(np.arange(24.0), "zscore")
-    batch = make_batch(community, target.forward(np.arange(24.0)).astype(np.float32))
+    target = RegressionTarget("zscore").fit(np.arange(24.0))
+    batch = make_batch(community, target.learned(np.arange(24.0)))
     model = SequencePredictor(make_encoder(batch), OPTIONS, outputs=1, freeze_base=True)
     majority = torch.zeros(batch.asv_tokens.shape[1], dtype=torch.int64)
-    module = HeadModule(model, None, TrainObjectives(), FitOptions(), target, "mae", majority).train()
+    module = HeadModule(model, None, TrainObjectives(), FitOptions(), target, majority).train()
     assert model.head.training
     assert not model.base_model.training
     model(batch.asv_tokens, batch.asv_index, batch.counts).target.sum().backward()

@@ -3,6 +3,7 @@ import pytest
 
 from aam.errors import InputError
 from aam.training.learning_rate import steepest
+from aam.training.module import warmup_cosine
 
 
 def curve(falls_at):
@@ -23,5 +24,17 @@ def test_losses_that_are_not_finite_are_left_out():
 
 def test_a_loss_that_never_falls_is_an_error():
     rates = np.geomspace(1e-6, 0.3, 100)
-    with pytest.raises(InputError, match="give --lr"):
+    with pytest.raises(InputError, match="give `lr`"):
         steepest(rates, rates)
+
+
+def test_warm_up_and_cosine():
+    rates = [warmup_cosine(step, 100, 10) for step in range(101)]
+    assert rates[0] == pytest.approx(1 / 11)
+    assert np.argmax(rates) == 10
+    assert rates[10] == pytest.approx(1)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+    assert (np.diff(rates[10:]) < 0).all()
+    assert warmup_cosine(0, 1, 0) == 1
+    assert warmup_cosine(5, 3, 3) == 0

@@ -113,7 +113,7 @@ def test_checkpointing_goes_on_where_the_limit_needs_it_and_not_where_it_is_refu
 def test_a_sample_that_does_not_fit_alone_is_named(table):
     largest = max(asvs for asvs, _, _ in table.sizes_alone())
     require_each_fits(Limit(COST, 11.0 * largest), table)
-    with pytest.raises(InputError, match=rf"sample \S+ with {largest} ASVs needs about .* GB, .* --token-limit"):
+    with pytest.raises(InputError, match=rf"sample \S+ with {largest} ASVs needs about .* GB, .* `token_limit`"):
         require_each_fits(Limit(COST, 11.0 * largest - 1), table)
 
 

@@ -8,8 +8,8 @@ from aam.options import PretrainObjectives
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
 from aam.training.objectives.unifrac import paired_loss, sample_pairs
 from aam.training.step import Step
-from tests.data.test_dataset import table_of, tokens_of
-from tests.models.test_equality import make_encoder
+from tests.support.encoders import make_encoder
+from tests.support.tables import table_of, tokens_of
 
 
 class ConstantDistance(nn.Module):
@@ -81,10 +81,8 @@ def test_weights_multiply_their_part():
     assert total_loss(losses, {"unifrac": 0.5, "nucleotide": 10.0, "count": 99.0}) == 31
 
 
-def test_losses():
-    predicted, true = torch.tensor([1.0, 5.0]), torch.tensor([2.0, 2.0])
-    assert regression_loss(predicted, true, "mse") == 10
-    assert regression_loss(predicted, true, "mae") == 4
-    assert regression_loss(predicted, true, "huber") == pytest.approx(0.5 + 2.5)
+def test_the_loss_of_pairs_is_their_mean_square():
     pairs = sample_pairs(torch.zeros(1, 2), torch.zeros(1, 1))
     assert paired_loss(pairs) == 0
+    pairs = sample_pairs(torch.tensor([[0.0], [3.0], [5.0]]), torch.ones(3, 3))
+    assert paired_loss(pairs) == pytest.approx((4 + 16 + 1) / 3)

@@ -9,7 +9,7 @@ from torch import nn
 from aam.errors import InputError
 from aam.training.checkpoint_files import newest
 from aam.training.sharded import load_whole, release
-from tests.test_hostile import Command
+from tests.support.hostile import Command
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from aam.cli.config_file import read_config
 from aam.cli.ending import end_of
 from aam.cli.help import ShortHelp
 from aam.cli.launch import run_ranks
+from aam.cli.recipes import shown_by_help
 from aam.cli.run.locks import unlock
 from aam.cli.run.log import end_file_logs, set_up_logging
 from aam.cli.usage import clean
@@ -22,23 +23,26 @@ from aam.parallel.signals import stopping_at_once
 COMMANDS = {
     "demo": "Simulate a community with a known truth, then pretrain, train and predict on it.",
     "unifrac": "Compute the UniFrac distances between all samples of a table.",
-    "pretrain": "Learn from a table without labels: UniFrac between samples, masked nucleotides.",
-    "train": "Learn to predict a metadata column.",
+    "pretrain": "Pretrain an encoder without labels: UniFrac between samples, masked nucleotides.",
+    "train": "Train a model that predicts a metadata column.",
     "predict": "Predict the samples of a table with a trained model.",
-    "evaluate": "Say how well a column can be predicted, by AAM and by the usual models, on the same folds.",
-    "doctor": "Say what AAM finds on this machine, and whether it works.",
+    "evaluate": "Evaluate how well a metadata column can be predicted, by AAM and by the usual models, in cross-validation.",
+    "doctor": "Report what AAM finds on this machine, and whether it works.",
     "embed": "Write the embeddings of the samples or ASVs of a table.",
 }
 
 
-def build_app() -> App:
-    """Register every command by name; none of them is imported yet."""
+def build_app(argv: Sequence[str] = ()) -> App:
+    """Register every command by name; none of them is imported yet. The help shows what `argv` asks for."""
+    shown = shown_by_help(argv)
     app = App(
         name="aam",
         help="AAM (Attention All Microbes): learn from amplicon sequencing tables.",
         version=__version__,
+        help_flags=("--help", "-h", "--help-all"),
         help_format="plaintext",
-        help_formatter=ShortHelp(),
+        help_formatter=ShortHelp(shown),
+        help_epilogue=None if shown is None else "--help-all shows every option.",
         default_parameter=Parameter(negative_iterable=(), consume_multiple=True),
         config=read_config,
         print_error=False,
@@ -67,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     """Run one command, here or on several ranks; their exit code."""
     try:
-        build_app()(argv)
+        build_app(argv)(argv)
     except NeedsRanks as request:
         return run_ranks(request.number, argv)
     return 0

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts.config import Dict
 
+from aam.cli.recipes import refuse_unused
+from aam.cli.spelling import flag
 from aam.cli.usage import at_home
 from aam.disk.writing import write_text
 from aam.errors import InputError, one_line
 
 if TYPE_CHECKING:
-    from cyclopts import App
+    from cyclopts import App, Token
     from cyclopts.argument import ArgumentCollection
 
 # They say what to do with the folder and where options come from, not what the run is.
@@ -38,13 +40,33 @@ MAY_CHANGE = (
 
 
 def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take the options that the command line does not give from the file named by --config, if any."""
-    given = [token.value for argument in arguments if argument.name == "--config" for token in argument.tokens]
-    if not given:
-        return
-    path = Path(given[-1])
-    options = {name: at_home(value) if isinstance(value, str) else [*map(at_home, value)] for name, value in _load(path).items()}
-    Dict(options, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+    """Take the options that the command line does not give from the file named by --config, if any, and refuse those that the run
+    would not use.
+    """
+    if given := _given(arguments).get("config"):
+        path = Path(given[-1])
+        options = {
+            name: at_home(value) if isinstance(value, str) else [*map(at_home, value)] for name, value in _load(path).items()
+        }
+        Dict(options, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
+    if commands:
+        refuse_unused(commands[0], _given(arguments))
+
+
+def _given(arguments: ArgumentCollection) -> dict[str, list[str]]:
+    """The words that each option was given, by name; of a flag that is off, `no`."""
+    found: dict[str, list[str]] = {}
+    for argument in arguments:
+        words = [_word(token) for token in argument.tokens]
+        if words:
+            found[argument.name.removeprefix("--").replace("-", "_")] = words
+    return found
+
+
+def _word(token: Token) -> str:
+    if (token.keyword or "").startswith("--no-") or token.implicit_value is False:
+        return "no"
+    return token.value
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -53,9 +75,9 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         options = _parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"--config {path}: cannot be read as YAML: {one_line(error)}") from error
+        raise InputError(f"`config={path}`: cannot be read as YAML: {one_line(error)}") from error
     if not isinstance(options, dict) or not all(_is_option(*pair) for pair in options.items()):
-        raise InputError(f"--config {path}: must hold one 'option: value' a line")
+        raise InputError(f"`config={path}`: must hold one 'option: value' a line")
     return options
 
 
@@ -92,7 +114,7 @@ def refuse_change(path: Path, options: object) -> None:
     if forbidden := sorted(changed.difference(MAY_CHANGE, inputs_of(options))):
         name = forbidden[0]
         difference = f"it was {recorded.get(name, 'not given')}, now it is {now.get(name, 'not given')}"
-        raise InputError(f"--resume with another --{name.replace('_', '-')}: {difference}; start afresh in another --output-dir")
+        raise InputError(f"`resume` with another {flag(name)}: {difference}; start afresh in another `output_dir`")
 
 
 def inputs_of(options: object) -> dict[str, tuple[Path, ...]]:
@@ -102,11 +124,12 @@ def inputs_of(options: object) -> dict[str, tuple[Path, ...]]:
 
 
 def _flat(options: Any) -> Iterator[tuple[str, Any]]:
-    """Name and value of each option, in the order of the dataclasses; None is left out, as if not given."""
+    """Name and value of each option that the run uses, in the order of the dataclasses; None is left out, as if not given."""
+    unused = getattr(options, "unused", frozenset())
     for field in fields(options):
         value = getattr(options, field.name)
         if is_dataclass(value):
-            yield from _flat(value)
+            yield from ((name, part) for name, part in _flat(value) if name not in unused)
         elif value is not None and field.name not in NOT_RECORDED:
             yield field.name, value
 

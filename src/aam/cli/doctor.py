@@ -43,7 +43,7 @@ def doctor(config: DoctorConfig = DoctorConfig()) -> None:
         sys.stdout.flush()
     if not config.self_test:
         return
-    from aam.cli.self_test import CHECKS, run_check
+    from aam.evaluation.self_test import CHECKS, run_check
 
     failed = 0
     for check in CHECKS:

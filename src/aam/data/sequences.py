@@ -54,7 +54,7 @@ def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[s
     """
     if rep_seqs is None:
         advice = "its id is not a sequence; pass the sequences with `rep_seqs` (FASTA or .qza)"
-        return tuple(_fold(name, name, advice) for name in table.feature_ids)
+        return tuple(fold(name, name, advice) for name in table.feature_ids)
     written = _read_fasta(rep_seqs)
     if missing := [name for name in table.feature_ids if name not in written]:
         count = f"{len(missing)} of {len(table.feature_ids)} features"
@@ -64,7 +64,7 @@ def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[s
             raise InputError(
                 f"{rep_seqs}: feature {name} looks like an MD5 but is not that of its sequence; are these the table's sequences?"
             )
-    return tuple(_fold(name, written[name], f"correct its sequence in {rep_seqs}") for name in table.feature_ids)
+    return tuple(fold(name, written[name], f"correct its sequence in {rep_seqs}") for name in table.feature_ids)
 
 
 def _is_md5(name: str, sequence: str) -> bool:
@@ -72,7 +72,8 @@ def _is_md5(name: str, sequence: str) -> bool:
     return name.lower() in (hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in candidates)
 
 
-def _fold(name: str, sequence: str, advice: str) -> str:
+def fold(name: str, sequence: str, advice: str) -> str:
+    """A sequence as it is kept: upper case, U read as T. InputError, which names the feature, for other letters."""
     if not sequence:
         raise InputError(f"feature {name}: empty sequence; {advice}")
     if wrong := NOT_NUCLEOTIDE.search(sequence):

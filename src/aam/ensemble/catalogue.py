@@ -42,7 +42,9 @@ class SeenTable:
         """Of the known ASVs, the share of all reads of the sample, CSR float64 [N, known]."""
         columns = np.flatnonzero(self.identity)
         depths = np.asarray(self.counts.sum(axis=1)).ravel()
-        shares = sparse.coo_array(sparse.diags_array(1 / depths) @ self.counts[:, columns])
+        # A sample of features without sequences may lack all of them.
+        part = np.divide(1.0, depths, out=np.zeros(len(depths)), where=depths > 0)
+        shares = sparse.coo_array(sparse.diags_array(part) @ self.counts[:, columns])
         there = self.identity[columns][shares.coords[1]] - 1
         # Two ids of one sequence are one ASV.
         return sparse.csr_array((shares.data, (shares.coords[0], there)), (self.counts.shape[0], self.known))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +16,6 @@ from aam.ensemble.weights import Calibration, choose_weights, mean_of
 from aam.errors import InputError
 from aam.options import EnsembleOptions
 from aam.study.problem import Problem
-
-log = logging.getLogger(__name__)
 
 # Samples predicted at a time.
 _AT_ONCE = 4096
@@ -89,7 +87,9 @@ def fit_members(
     if problem.study.sequences is None:
         left_out = [name for name in names if name not in NEED_NO_SEQUENCE]
         names = tuple(name for name in names if name in NEED_NO_SEQUENCE)
-        log.warning("the features have no sequences: left out are the members that read them (%s)", ", ".join(left_out))
+        warnings.warn(
+            f"the features have no sequences: left out are the members that read them ({', '.join(left_out)})", stacklevel=2
+        )
     catalogue = Catalogue.fit(problem.study, rows, options)
     if not catalogue.keys and problem.study.sequences is None:
         raise InputError(f"no feature is in {options.known_asv_samples} training samples or more: nothing can be learned of them")

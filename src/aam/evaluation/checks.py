@@ -1,4 +1,4 @@
-"""What makes a score worth less than it looks: each finding one sentence that says what to do."""
+"""What makes a score worth less than it looks: each finding is a sentence for the report that says what to do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pandas as pd
 
 from aam.data.metadata import text_values
 from aam.errors import first_few
-from aam.learners.baselines import Task
+from aam.scoring.measures import Measure
 from aam.study.folds import Fold
+from aam.study.problem import Problem
 
 # Cosine of square roots of shares (Bhattacharyya coefficient) from which two samples are as good as one.
 _NEAR_DUPLICATE = 0.97
@@ -22,21 +23,22 @@ _GROUP_NAMES = re.compile(
 )
 
 
-def near_duplicates(task: Task, folds: Sequence[Fold]) -> str | None:
-    """Tested samples that have a near copy among the training samples of the same fold."""
-    roots = task.shares.sqrt()
-    found = tested = 0
+def near_duplicates(problem: Problem, folds: Sequence[Fold]) -> str | None:
+    """Held-out samples that have a near copy among the training samples of the same fold."""
+    roots = problem.study.shares.sqrt()
+    found = held_out = 0
     for fold in folds:
         if fold.repeat == 0:
             alike = (roots[fold.test] @ roots[fold.train].T).max(axis=1).toarray().ravel()
             found += int((alike >= _NEAR_DUPLICATE).sum())
-            tested += len(fold.test)
-    if found < max(2, 0.01 * tested):
+            held_out += len(fold.test)
+    if found < max(2, 0.01 * held_out):
         return None
-    advice = "Keep them together with `group_column`" if task.groups is None else "Name groups that hold both"
+    advice = "Name a group column that keeps such samples" if problem.groups is None else "Choose groups that keep such samples"
     return (
-        f"{found} of {tested} tested samples have a near copy among the samples learned from: repeats, or neighbours of one "
-        f"subject? {advice}, or the score says how well a sample is recognised, not predicted."
+        f"{found} of {held_out} held-out samples have a near copy among the training samples, such as a repeat or the next sample "
+        f"of the same subject. {advice} in one fold; otherwise the scores say how well a model recognises samples, not how well it "
+        "predicts new ones."
     )
 
 
@@ -53,64 +55,64 @@ def ungrouped_columns(metadata: pd.DataFrame, target: str) -> str | None:
     if not looks:
         return None
     return (
-        f"No `group_column` was named, and samples share values of {', '.join(looks[:4])}: if these are subjects or studies, "
-        "the same one is learned from and tested, and the score is too good."
+        f"No group column was named, and samples share values of {', '.join(looks[:4])}. If these are subjects or studies, models "
+        "are trained on some samples of a subject and tested on others, and the scores are too good."
     )
 
 
-def small_classes(task: Task, classes: Sequence[str]) -> str | None:
+def small_classes(problem: Problem) -> str | None:
     """Classes of few samples or few groups."""
-    if task.classes is None:
-        return None
     few = []
-    for number, name in enumerate(classes):
-        members = task.truth == number
-        groups = len(set(task.groups[members])) if task.groups is not None else None
+    for number, name in enumerate(problem.target.classes):
+        members = problem.truth == number
+        groups = len(set(problem.groups[members])) if problem.groups is not None else None
         if members.sum() < _FEW_IN_CLASS or (groups is not None and groups < _FEW_GROUPS):
             few.append(f"{name} ({int(members.sum())} samples{f' of {groups} groups' if groups is not None else ''})")
-    return f"Too few to learn or score well: {', '.join(few)}." if few else None
+    return f"Classes with too few samples to learn or score well: {', '.join(few)}." if few else None
 
 
-def few_groups(task: Task, folds: Sequence[Fold]) -> str | None:
-    """Tested groups so few that the interval says little."""
-    if task.groups is None:
+def few_groups(problem: Problem, folds: Sequence[Fold]) -> str | None:
+    """Held-out groups so few that the interval says little."""
+    if problem.groups is None:
         return None
-    number = len({group for fold in folds for group in task.groups[fold.test]})
+    number = len({group for fold in folds for group in problem.groups[fold.test]})
     if number >= 3 * _FEW_GROUPS:
         return None
-    return f"{number} groups are tested only: folds differ much, and the intervals are rough or unknown."
+    return f"Only {number} groups were held out: scores differ much between folds, and intervals are rough or unknown."
 
 
-def explained_by_confounder(column: str, metric: str, best: float, confounded: float, trivial: float) -> str | None:
+def explained_by_confounder(column: str, measure: Measure, best: float, confounded: float, trivial: float) -> str | None:
     """Whether knowing the confounder alone is nearly as good as the best model, by the scores of both and of the trivial one."""
-    sign = 1 if metric == "mae" else -1
+    sign = -1 if measure.higher_is_better else 1
     helps = sign * (trivial - confounded) > 0.05 * abs(trivial)
     if not helps or sign * (confounded - best) > 0.02 * best:
         return None
     return (
-        f"{column} alone explains the target as well as the best model ({metric} {confounded:.3g} against {best:.3g}): "
-        f"what is learned may be {column}. Test across it with `group_column={column}`."
+        f"{column} alone explains the target as well as the best model ({measure.label} {confounded:.3g} against {best:.3g}): the "
+        f"models may recognise {column} and nothing else. Make {column} the group column to see whether they predict across it."
     )
 
 
-def other_asvs(task: Task, folds: Sequence[Fold]) -> str | None:
-    """Reads of the tested samples on ASVs that no sample learned from has."""
-    share = min(
-        float(task.shares[fold.test][:, np.unique(task.counts[fold.train].indices)].sum() / len(fold.test)) for fold in folds
-    )
+def other_asvs(problem: Problem, folds: Sequence[Fold]) -> str | None:
+    """Reads of the held-out samples on ASVs that no training sample has."""
+    shares, counts = problem.study.shares, problem.study.counts
+    share = min(float(shares[fold.test][:, np.unique(counts[fold.train].indices)].sum() / len(fold.test)) for fold in folds)
     if share >= _SHARED_READS:
         return None
     return (
-        f"Only {100 * share:.0f} % of the reads of tested samples are on ASVs that the samples learned from have: models of ASV "
-        "identities cannot work here. Were they cut to other lengths or regions?"
+        f"Only {100 * share:.0f} % of the reads of held-out samples are of ASVs that the training samples have: models that know "
+        "ASVs by their identity cannot work here. Check whether the sequences were cut to other lengths or regions."
     )
 
 
-def shared_groups(task: Task, folds: Sequence[Fold]) -> str | None:
-    """Groups that are learned from and tested in one fold, which only a table that was given for testing can do."""
-    if task.groups is None:
+def shared_groups(problem: Problem, folds: Sequence[Fold]) -> str | None:
+    """Groups with training and held-out samples in one fold, which only a table that was given for testing can have."""
+    if problem.groups is None:
         return None
-    shared = {str(group) for fold in folds for group in set(task.groups[fold.train]) & set(task.groups[fold.test])}
+    shared = {str(group) for fold in folds for group in set(problem.groups[fold.train]) & set(problem.groups[fold.test])}
     if not shared:
         return None
-    return f"{len(shared)} groups are in both tables ({first_few(sorted(shared))}): they are recognised, not predicted."
+    return (
+        f"{len(shared)} groups are in both tables ({first_few(sorted(shared))}): models may recognise them, and the scores are not "
+        "those of new groups."
+    )

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from aam.scoring.scores import class_scores, regression_scores
+from aam.scoring.measures import Measure
 from aam.study.folds import Fold
+from aam.study.problem import Problem
 
 _RESAMPLES = 2000
 # With fewer groups than this an interval would say nothing.
@@ -20,21 +21,40 @@ _FEWEST_UNITS = 5
 class Outcome:
     """What is known after an evaluation.
 
-    truth: numbers [N], or class ids below len(classes); unit: group of each sample as an id from 0, or its own number, int64 [N];
-    group_names: by that id, or empty; predictions: by model, what it said of `fold.test` of each fold, in the order of `folds`.
+    predictions: by model, in the order of `folds`, of the held-out samples `fold.test` of each fold: numbers [n], or class
+    probabilities [n, K].
     """
 
-    truth: np.ndarray
-    classes: tuple[str, ...]
-    unit: np.ndarray
-    group_names: Sequence[str]
+    problem: Problem
     folds: Sequence[Fold]
     predictions: Mapping[str, Sequence[np.ndarray]]
 
     @property
-    def metric(self) -> str:
+    def truth(self) -> np.ndarray:
+        """Numbers, or class ids [N]."""
+        return self.problem.truth
+
+    @property
+    def measure(self) -> Measure:
         """What models are compared by."""
-        return "auc" if self.classes else "mae"
+        return self.problem.target.measure
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """Group of each sample as an id from 0, or its own number where samples have no groups, int64 [N]."""
+        if self.problem.groups is None:
+            return np.arange(len(self.problem))
+        return np.unique(self.problem.groups, return_inverse=True)[1]
+
+    @cached_property
+    def group_names(self) -> list[str]:
+        """Names of the groups by that id; empty where samples have none."""
+        return [] if self.problem.groups is None else [str(name) for name in np.unique(self.problem.groups)]
+
+    @property
+    def grouped(self) -> bool:
+        """Whether some samples share a group."""
+        return 0 < len(self.group_names) < len(self.unit)
 
     @property
     def repeats(self) -> int:
@@ -45,21 +65,20 @@ class Outcome:
         """Numbers of the folds that are scored together: each alone, or all of a repeat where a fold lacks a class, which has no
         AUC.
         """
-        folds = range(len(self.folds))
-        if not self.classes or all(len(set(self.truth[fold.test])) == len(self.classes) for fold in self.folds):
+        folds, classes = range(len(self.folds)), len(self.problem.target.classes)
+        if all(len(set(self.truth[fold.test])) >= classes for fold in self.folds):
             return [[number] for number in folds]
         return [[number for number in folds if self.folds[number].repeat == repeat] for repeat in range(self.repeats)]
 
     def said(self, model: str, block: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows tested in the folds of a block, and what the model said of them."""
+        """Rows held out in the folds of a block, and what the model predicted for them."""
         rows = np.concatenate([self.folds[number].test for number in block])
         return rows, np.concatenate([self.predictions[model][number] for number in block])
 
 
 def block_scores(outcome: Outcome, model: str) -> list[dict[str, float]]:
     """All scores of a model on each block."""
-    score = class_scores if outcome.classes else regression_scores
-    found = []
+    score, found = outcome.problem.target.scores, []
     for block in outcome.blocks:
         rows, said = outcome.said(model, block)
         found.append(score(outcome.truth[rows], said, outcome.truth[outcome.folds[block[0]].train]))
@@ -67,7 +86,7 @@ def block_scores(outcome: Outcome, model: str) -> list[dict[str, float]]:
 
 
 def repeat_means(outcome: Outcome, values: Sequence[float]) -> np.ndarray:
-    """Mean over the blocks of each repeat [R], each counting as many times as it has tested samples."""
+    """Mean over the blocks of each repeat [R], each counting as many times as it has held-out samples."""
     repeat = np.array([outcome.folds[block[0]].repeat for block in outcome.blocks])
     sizes = np.array([sum(len(outcome.folds[number].test) for number in block) for block in outcome.blocks])
     return np.array([np.average(np.array(values)[repeat == k], weights=sizes[repeat == k]) for k in range(outcome.repeats)])
@@ -99,18 +118,22 @@ def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -
         return (above * lower).sum(axis=1) / (above.sum(axis=1) * below.sum(axis=1))
 
 
+# By the key of a measure.
+_WEIGHTED = {"mae": weighted_mae, "auc": weighted_auc}
+
+
 def resampled_scores(outcome: Outcome, model: str, seed: int = 0) -> np.ndarray:
-    """The metric by which models are compared, of samples whose groups are drawn again and again [W].
+    """The measure by which models are compared, of samples whose groups are resampled [W].
 
     Blocks count by the samples that were drawn of them. The same draws for every model: differences are paired. NaN for fewer than
     5 groups.
     """
-    tested = np.unique(np.concatenate([outcome.unit[fold.test] for fold in outcome.folds]))
-    if len(tested) < _FEWEST_UNITS:
+    units = np.unique(np.concatenate([outcome.unit[fold.test] for fold in outcome.folds]))
+    if len(units) < _FEWEST_UNITS:
         return np.full(_RESAMPLES, np.nan)
     drawn = np.zeros((_RESAMPLES, int(outcome.unit.max()) + 1))
-    drawn[:, tested] = np.random.default_rng(seed).multinomial(len(tested), np.full(len(tested), 1 / len(tested)), size=_RESAMPLES)
-    score = weighted_auc if outcome.classes else weighted_mae
+    drawn[:, units] = np.random.default_rng(seed).multinomial(len(units), np.full(len(units), 1 / len(units)), size=_RESAMPLES)
+    score = _WEIGHTED[outcome.measure.key]
     scores, sizes = [], []
     for block in outcome.blocks:
         rows, said = outcome.said(model, block)
@@ -126,8 +149,7 @@ def resampled_scores(outcome: Outcome, model: str, seed: int = 0) -> np.ndarray:
 @dataclass(frozen=True)
 class Summary:
     """One model: mean over repeats of each score, their standard deviation over repeats (NaN for one), the 95 % interval of the
-    metric, and the gain over the best simple model with its interval: the share of the error that is taken away, or for AUC the
-    difference.
+    measure, and the gain over the best simple model with its interval (see `Measure.gain`).
     """
 
     model: str
@@ -141,27 +163,17 @@ class Summary:
 
 
 def best_of(outcome: Outcome, models: Sequence[str]) -> str:
-    """The model with the best mean of the metric."""
-    sign = -1 if outcome.classes else 1
-    return min(models, key=lambda model: sign * mean_score(outcome, model))
+    """The model with the best mean of the measure."""
+    return outcome.measure.best({model: mean_score(outcome, model) for model in models})
 
 
 def mean_score(outcome: Outcome, model: str) -> float:
-    """Mean over folds, then over repeats, of the metric by which models are compared."""
-    return float(repeat_means(outcome, [scores[outcome.metric] for scores in block_scores(outcome, model)]).mean())
-
-
-def gain(outcome: Outcome, score: np.ndarray | float, reference: np.ndarray | float) -> np.ndarray:
-    """How much better a score is than a reference: share of the error taken away, or difference of AUC."""
-    if outcome.classes:
-        return np.asarray(score) - reference
-    # A reference without error cannot be bettered.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 1 - np.asarray(score) / reference
+    """Mean over folds, then over repeats, of the measure by which models are compared."""
+    return float(repeat_means(outcome, [scores[outcome.measure.key] for scores in block_scores(outcome, model)]).mean())
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
-    """What 95 % of the values are between; NaN where there are none."""
+    """The 95 % interval of the values; NaN where there are none."""
     known = values[np.isfinite(values)]
     return (float(np.percentile(known, 2.5)), float(np.percentile(known, 97.5))) if len(known) else (float("nan"), float("nan"))
 
@@ -179,7 +191,7 @@ def summarise(outcome: Outcome, simple: Sequence[str]) -> list[Summary]:
         deviations = {name: float(values.std(ddof=1)) if len(values) > 1 else float("nan") for name, values in repeats.items()}
         reference = second if model == best else best
         low, high = _interval(resampled[model])
-        gain_low, gain_high = _interval(gain(outcome, resampled[model], resampled[reference]))
-        gained = float(gain(outcome, means[outcome.metric], mean_score(outcome, reference)))
+        gain_low, gain_high = _interval(outcome.measure.gain(resampled[model], resampled[reference]))
+        gained = float(outcome.measure.gain(means[outcome.measure.key], mean_score(outcome, reference)))
         summaries.append(Summary(model, means, deviations, low, high, gained, gain_low, gain_high))
     return summaries

@@ -1,191 +1,154 @@
-"""AAM as a contestant of an evaluation: fitted inside each fold as the commands do it."""
+"""The models that an evaluation compares, by the names that tables and plots have."""
 
 from __future__ import annotations
 
-import copy
-import logging
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, runtime_checkable
 
-import lightning as L
 import numpy as np
-from torch import nn
+import torch
 
-from aam.cli.predict import decode_training_units
-from aam.cli.pretrain import DISTANCE_METRICS, PretrainConfig
-from aam.cli.train import CLASS_METRICS, REGRESSION_METRICS, TrainConfig
-from aam.compute import default_device
-from aam.data.dataset import SampleDataset
-from aam.ensemble.ensemble import FittedMembers, fit_members
-from aam.ensemble.members import MEMBERS, NETWORKS, MemberName
-from aam.learners.baselines import Learner, Task
-from aam.learners.ensemble import samples_of
-from aam.learners.transformer import FittedPredictor, Problem, fit_encoder, fit_predictor, pose_problem
-from aam.models import SequenceEncoder
-from aam.models.inference import TableSamples, embed_samples
-from aam.options import EncoderOptions, FitOptions, OutputOptions, PretrainSampleOptions, SampleOptions, TrainObjectives
-from aam.study.splits import Split, split_samples
-from aam.study.study import Study
-from aam.training.fit import check_fit, monitor_of
+from aam.evaluation.compare import Outcome
+from aam.evaluation.pretrained import RECOVERY, PretrainedInFold, Recovery
+from aam.learners.baselines import Baseline, baselines_of
+from aam.learners.ensemble import EnsembleLearner
+from aam.learners.learner import Learner, Shared
+from aam.learners.pretraining import PretrainingLearner
+from aam.learners.transformer import TransformerLearner
+from aam.options import (
+    ContestOptions,
+    EnsembleOptions,
+    EvaluateFitOptions,
+    FitOptions,
+    FoldPretrainOptions,
+    ModelOptions,
+    TrainComputeOptions,
+    TrainFitOptions,
+    TrainObjectives,
+)
+from aam.saved.ensemble import FittedEnsemble
+from aam.study.folds import Fold
+from aam.study.problem import Problem
 
-if TYPE_CHECKING:
-    from aam.cli.evaluate import EvaluateConfig
-
-log = logging.getLogger(__name__)
-
-NETWORK, AUTO = "AAM", "AAM auto"
-RECOVERY = "UniFrac recovery"
-SCRATCH, PRETRAINED, FROZEN = "whole network from scratch", "whole network pretrained", "whole network, frozen base"
-
-
-class Combined:
-    """What `train `auto`` fits: the networks alone, and with trees. Fitted once for both; the last fold is kept."""
-
-    def __init__(self, study: Study, config: EvaluateConfig) -> None:
-        self.study, self.config = study, config
-        self._fitted: tuple[bytes, tuple[FittedMembers, Problem]] | None = None
-
-    def learners(self) -> dict[str, Learner]:
-        """By the name that tables and plots have."""
-        return {
-            NETWORK: lambda task, train, test: self._predict(NETWORKS, task, train, test),
-            AUTO: lambda task, train, test: self._predict(MEMBERS, task, train, test),
-        }
-
-    def _predict(self, names: tuple[MemberName, ...], task: Task, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-        fitted, problem = self._fit(task, train)
-        ensemble, _ = fitted.combine(names)
-        return decode_training_units(ensemble.predict(fitted.lesson.table, test), problem.info.target)
-
-    def _fit(self, task: Task, train: np.ndarray) -> tuple[FittedMembers, Problem]:
-        key = train.tobytes()
-        if self._fitted is None or self._fitted[0] != key:
-            problem = pose_problem(self.study, self.config.target, lambda labels: Split(train, train[:0], train[:0]))
-            fitted = fit_members(samples_of(problem, task.groups), train, MEMBERS, task.seed, task.jobs)
-            self._fitted = key, (fitted, problem)
-        return self._fitted[1]
+WITHOUT_TREES, ENSEMBLE = "AAM ensemble without trees", "AAM ensemble"
+TRANSFORMER, PRETRAINED, FROZEN = "AAM transformer", "AAM transformer, pretrained", "AAM transformer, frozen base"
 
 
-class WholeNetworks:
-    """Networks trained from the nucleotides up. What a fold's learners have in common is fitted once: the last fold is kept."""
+@dataclass(frozen=True, kw_only=True)
+class TransformerSettings:
+    """How the transformers of an evaluation are made; scratch: folder below which checkpoints lie while one is fitted."""
 
-    def __init__(self, study: Study, task: Task, distance: nn.Module, config: EvaluateConfig, folder: Path) -> None:
-        self.study, self.task, self.distance, self.config = study, task, distance, config
-        self.scratch = folder / "checkpoints"
-        self._measured = CLASS_METRICS if config.target.classifier else REGRESSION_METRICS
-        self._encoders: tuple[bytes, SequenceEncoder] | None = None
-        self._fitted: tuple[bytes, tuple[FittedPredictor, Problem]] | None = None
+    model: ModelOptions = field(default_factory=ModelOptions)
+    objectives: TrainObjectives = field(default_factory=TrainObjectives)
+    fit: TrainFitOptions = field(default_factory=EvaluateFitOptions)
+    compute: TrainComputeOptions = field(default_factory=TrainComputeOptions)
+    pretraining: FoldPretrainOptions = field(default_factory=FoldPretrainOptions)
+    val_fraction: float = 0.1
+    scratch: Path | None = None
 
-    def check(self, parts: Sequence[np.ndarray]) -> None:
-        """InputError for what cannot work in one of the training parts, before anything is fitted."""
-        monitor_of(self.config.fit.best_metric, self._measured)
-        for rows in parts:
-            check_fit(self.config.fit, self._split(rows), learns_distances=True)
 
-    def learners(self) -> dict[str, Learner]:
-        """By the name that tables and plots have."""
-        frozen: dict[str, Learner] = {
-            FROZEN: lambda task, train, test: self._predict(self.fit(train, self.encoder(train), freeze=True), test)
-        }
-        return {
-            SCRATCH: lambda task, train, test: self._predict(self.fit(train, None, freeze=False), test),
-            PRETRAINED: lambda task, train, test: self._predict(self.pretrained(train), test),
-            # A frozen encoder runs once, on one draw.
-            **({} if self.config.reads.rarefy_each_epoch else frozen),
-        }
+@dataclass(frozen=True)
+class WithoutTrees:
+    """The set networks and kernel models of an ensemble, which another learner fits."""
 
-    def recovery(self, task: Task, train: np.ndarray, test: np.ndarray) -> np.ndarray:
-        """Spearman correlation of distances between pretrained embeddings of tested samples with UniFrac, [1]; 0 for under 3."""
-        from scipy.spatial.distance import pdist, squareform
-        from scipy.stats import spearmanr
+    ensemble: Learner[FittedEnsemble]
 
-        if len(test) < 3:
-            return np.zeros(1)
-        dataset = SampleDataset(self.study.table, self.config.reads, self.config.fit.seed)
-        encoder = self.encoder(train).to(default_device())
-        embedded = embed_samples(encoder, TableSamples(dataset, self.study.asv_tokens, test), 64)
-        truth = squareform(task.distances[np.ix_(test, test)], checks=False)
-        return np.nan_to_num(np.array([spearmanr(pdist(embedded), truth).statistic]))
+    def fit(self, problem: Problem, rows: np.ndarray) -> FittedEnsemble:
+        """The ensemble of the samples `rows`, without its trees."""
+        return self.ensemble.fit(problem, rows).without_trees()
 
-    def pretrained(self, train: np.ndarray) -> tuple[FittedPredictor, Problem]:
-        """Pretrained, then trained as a whole, on the rows `train`."""
-        key = train.tobytes()
-        if self._fitted is None or self._fitted[0] != key:
-            self._fitted = key, self.fit(train, self.encoder(train), freeze=False)
-        return self._fitted[1]
 
-    def encoder(self, train: np.ndarray) -> SequenceEncoder:
-        """Pretrained on the rows `train`, or on all with `transductive`; a copy, to be trained on."""
-        config = self.config
-        rows = np.arange(len(self.task.truth)) if config.contest.transductive else train
-        key = rows.tobytes()
-        if self._encoders is None or self._encoders[0] != key:
-            fit = FitOptions(batch_size=config.fit.batch_size, epochs=config.contest.pretrain_epochs, seed=config.fit.seed)
-            options = PretrainConfig(
-                data=config.data,
-                reads=config.reads,
-                samples=PretrainSampleOptions(val_fraction=config.samples.val_fraction),
-                model=config.model,
-                fit=fit,
-                compute=config.compute,
-                output=OutputOptions(output_dir=self.scratch),
-                caching=config.caching,
-            )
-            with self._quiet():
-                fitted = fit_encoder(
-                    self.study, self._split(rows), self.distance, options, self.scratch, monitor_of("auto", DISTANCE_METRICS)
-                )
-            self._encoders = key, fitted.encoder
-        return copy.deepcopy(self._encoders[1])
+@runtime_checkable
+class Checked(Protocol):
+    """A learner that can say what will not work before it is fitted."""
 
-    def fit(self, train: np.ndarray, encoder: SequenceEncoder | None, *, freeze: bool) -> tuple[FittedPredictor, Problem]:
-        """Train on the rows `train`, of which a part chooses the epoch."""
-        config, split = self.config, self._split(train)
-        pretrained = None if encoder is None else self.scratch
-        options = TrainConfig(
-            data=config.data,
-            reads=config.reads,
-            samples=SampleOptions(**vars(config.samples), test_fraction=0.0),
-            target=config.target,
-            encoder=EncoderOptions(pretrained_encoder=pretrained, freeze_base=freeze),
-            model=config.model,
-            objectives=TrainObjectives() if freeze else config.objectives,
-            fit=config.fit,
-            compute=config.compute,
-            output=OutputOptions(output_dir=self.scratch),
-            caching=replace(config.caching, cache=False),
+    def check(self, problem: Problem, rows: np.ndarray) -> object:
+        """InputError for what cannot work."""
+
+
+def contestants_of(
+    problem: Problem,
+    contest: ContestOptions,
+    seed: int,
+    *,
+    ensemble: EnsembleOptions | None = None,
+    transformers: TransformerSettings | None = None,
+    jobs: int | None = None,
+) -> dict[str, Learner[Any]]:
+    """Learners by name, simple models first; jobs: threads and processes at a time, by default one for each core.
+
+    With transformers, `RECOVERY` is among them: see `recovery_of`.
+    """
+    jobs = jobs or torch.get_num_threads()
+    found: dict[str, Learner[Any]] = dict(baselines_of(problem, seed, jobs))
+    if not contest.only_baselines:
+        found |= ensembles(ensemble or EnsembleOptions(), seed, jobs)
+    if contest.transformers:
+        settings = transformers or TransformerSettings()
+        found |= transformers_of(settings, frozen=not problem.study.reads.rarefy_each_epoch)
+    return found
+
+
+def ensembles(options: EnsembleOptions, seed: int, jobs: int) -> dict[str, Learner[FittedEnsemble]]:
+    """The ensemble without trees and with them, fitted once for both."""
+    shared: Shared[FittedEnsemble] = Shared(EnsembleLearner(options, seed, jobs))
+    found: dict[str, Learner[FittedEnsemble]] = {WITHOUT_TREES: WithoutTrees(shared)}
+    return found | {ENSEMBLE: shared} if options.trees else found
+
+
+def transformers_of(settings: TransformerSettings, *, frozen: bool = True) -> dict[str, Learner[Any]]:
+    """Transformers, of which two start from an encoder that is pretrained in the fold; and how well that one recovers UniFrac.
+
+    frozen: include the one with a frozen base, whose encoder runs once, on one draw of the reads.
+    """
+    fit, pretraining = settings.fit, settings.pretraining
+    start = PretrainedInFold(
+        PretrainingLearner(
+            model=settings.model,
+            options=FitOptions(batch_size=fit.batch_size, epochs=pretraining.pretrain_epochs, seed=fit.seed),
+            compute=settings.compute,
+            val_fraction=settings.val_fraction,
+            scratch=settings.scratch,
+        ),
+        pretraining.transductive,
+    )
+
+    def learner(objectives: TrainObjectives, start: PretrainedInFold | None, *, freeze_base: bool = False) -> TransformerLearner:
+        return TransformerLearner(
+            model=settings.model,
+            objectives=objectives,
+            options=fit,
+            compute=settings.compute,
+            start=start,
+            freeze_base=freeze_base,
+            val_fraction=settings.val_fraction,
+            scratch=settings.scratch,
         )
-        monitor = monitor_of(config.fit.best_metric, self._measured)
-        distance = self.distance if options.objectives.penalty > 0 else None
-        problem = pose_problem(self.study, config.target, lambda labels: split)
-        with self._quiet():
-            return fit_predictor(problem, encoder, distance, options, self.scratch, monitor), problem
 
-    def _predict(self, fitted: tuple[FittedPredictor, Problem], test: np.ndarray) -> np.ndarray:
-        return fitted[0].predict(fitted[1], test)
+    found: dict[str, Learner[Any]] = {
+        TRANSFORMER: learner(settings.objectives, None),
+        PRETRAINED: learner(settings.objectives, start),
+    }
+    if frozen:
+        found[FROZEN] = learner(TrainObjectives(), start, freeze_base=True)
+    return found | {RECOVERY: Recovery(start)}
 
-    def _split(self, rows: np.ndarray) -> Split:
-        """Rows to learn from and rows that choose the epoch, groups kept whole."""
-        groups, labels = (None if part is None else part[rows] for part in (self.task.groups, self.task.labels))
-        fraction, seed = self.config.samples.val_fraction, self.config.fit.seed
-        split = split_samples(len(rows), fraction, 0.0, seed, groups=groups, labels=labels)
-        return Split(rows[split.train], rows[split.val], rows[:0])
 
-    @contextmanager
-    def _quiet(self) -> Iterator[None]:
-        """A fit of its own: the same random numbers in every fold, an empty folder, and nothing said but warnings."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.scratch.mkdir(parents=True)
-        L.seed_everything(self.config.fit.seed, verbose=False)
-        logger = logging.getLogger("aam")
-        before = logger.level
-        logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            logger.setLevel(before)
-            shutil.rmtree(self.scratch, ignore_errors=True)
+def check_contestants(problem: Problem, contestants: Mapping[str, Learner[Any]], folds: Sequence[Fold]) -> None:
+    """InputError for what cannot work in the training part of a fold, before anything is fitted."""
+    for learner in contestants.values():
+        if isinstance(learner, Checked):
+            for fold in folds:
+                learner.check(problem, fold.train)
+
+
+def simple_of(contestants: Mapping[str, Learner[Any]], outcome: Outcome) -> list[str]:
+    """The simple models that were evaluated: what is to be beaten."""
+    return [name for name, learner in contestants.items() if isinstance(learner, Baseline) and name in outcome.predictions]
+
+
+def headline_of(outcome: Outcome) -> str | None:
+    """The model that the verdict is about, named beforehand: the best of several would be too good to be true."""
+    return next((name for name in (ENSEMBLE, WITHOUT_TREES) if name in outcome.predictions), None)

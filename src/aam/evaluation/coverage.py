@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
 from aam.evaluation.compare import Outcome
 from aam.scoring.intervals import COVERAGE, scores_of, threshold
+from aam.study.targets import Kind
+
+# Whether the truth [n] is in the interval or set of a prediction, and its width, [n] each.
+Inside = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
 
 
 def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) -> list[float]:
-    """For each fold the threshold from the tested samples of the other folds of its repeat (cross-conformal; Vovk 2015).
+    """For each fold the threshold from the held-out samples of the other folds of its repeat (cross-conformal; Vovk 2015).
 
     Infinite where there is no other.
     """
@@ -26,23 +32,32 @@ def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) ->
     return found
 
 
+def _in_intervals(truth: np.ndarray, said: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    return scores_of(truth, said) <= limit, np.full(len(said), 2 * limit)
+
+
+def _in_sets(truth: np.ndarray, said: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    # A set is never empty: the likeliest class is in it.
+    within = (scores_of(truth, said) <= limit) | (said.argmax(axis=1) == truth)
+    sizes = (1 - said <= limit).sum(axis=1).clip(min=1)
+    return within, sizes if np.isfinite(limit) else np.full(len(said), limit)
+
+
+_INSIDE: Mapping[Kind, Inside] = {"regression": _in_intervals, "classification": _in_sets}
+
+
 def covered(outcome: Outcome, model: str, coverage: float = COVERAGE) -> tuple[float, float]:
     """How often the truth was in the interval or set, and the mean width: in the target's unit, or in classes.
 
-    Means over the tested samples of each group, then over groups: what a sample of a new group may expect. Infinitely wide where
+    Means over the held-out samples of each group, then over groups: what a sample of a new group may expect. Infinitely wide where
     too few groups were known.
     """
     inside, width, unit = [], [], []
     limits = fold_thresholds(outcome, model, coverage)
     for fold, said, limit in zip(outcome.folds, outcome.predictions[model], limits, strict=True):
-        within = scores_of(outcome.truth[fold.test], said) <= limit
-        if outcome.classes:
-            within |= said.argmax(axis=1) == outcome.truth[fold.test]
+        within, wide = _INSIDE[outcome.problem.target.kind](outcome.truth[fold.test], said, limit)
         inside.append(within)
-        counted = np.full(len(said), 2 * limit)
-        if outcome.classes and np.isfinite(limit):
-            counted = (1 - said <= limit).sum(axis=1).clip(min=1)
-        width.append(counted)
+        width.append(wide)
         unit.append(outcome.unit[fold.test])
     _, group, members = np.unique(np.concatenate(unit), return_inverse=True, return_counts=True)
     share = 1 / (members[group] * len(members))

@@ -1,4 +1,4 @@
-"""What models said of each fold, on disk, for a run that is broken off."""
+"""Predictions of each fold, on disk, for a run that is broken off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KeptFolds:
-    """What models said of each fold, in files of a folder, so that `resume` goes on where a run stopped; `key`: of the run."""
+    """What models predicted in each fold, in files of a folder, so that `resume` goes on where a run stopped; `key`: of the run."""
 
     folder: Path
     key: str
@@ -39,7 +39,7 @@ class KeptFolds:
         log.info("%s: %s", fold.name, name)
         predicted = compute()
         if not np.isfinite(predicted).all():
-            raise InputError(f"{name}: a prediction is not finite")
+            raise InputError("a prediction is not finite")
         with whole(path) as new:
             np.save(new, predicted)
         return predicted

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from aam.evaluation.compare import Outcome, Summary
+from aam.scoring.measures import Measure
 
 # Drawn in this colour, which nothing else has, and then replaced by the text's.
 _TEXT = "#010203"
@@ -52,27 +53,28 @@ def _legend(axes: Axes, place: Literal["upper left", "lower right"]) -> None:
 
 
 def _together(outcome: Outcome, model: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, truth and predictions of all tested samples of the first repeat."""
+    """Rows, truth and predictions of all held-out samples of the first repeat."""
     first = [(fold, said) for fold, said in zip(outcome.folds, outcome.predictions[model], strict=True) if fold.repeat == 0]
     rows = np.concatenate([fold.test for fold, _ in first])
     return rows, outcome.truth[rows], np.concatenate([said for _, said in first])
 
 
-def models(summaries: Sequence[Summary], metric: str, simple: Sequence[str]) -> Figure:
-    """The metric of every model with its 95 % interval."""
-    title = "area under the ROC curve" if metric == "auc" else "mean absolute error"
-    figure, axes = _axes(7.2, 0.32 * len(summaries) + 0.9, "All models on the same folds", f"{title}, 95 % interval", "")
+def models(summaries: Sequence[Summary], measure: Measure, simple: Sequence[str]) -> Figure:
+    """The score of every model, by which models are compared, with its 95 % interval."""
+    height = 0.32 * len(summaries) + 0.9
+    figure, axes = _axes(7.2, height, "All models on the same folds", f"{measure.title}, 95 % interval", "")
     for place, summary in enumerate(reversed(summaries)):
         colour = _SIMPLE if summary.model in simple else _OURS
         axes.plot([summary.low, summary.high], [place, place], color=colour, linewidth=2, alpha=0.45, solid_capstyle="round")
-        axes.plot([summary.scores[metric]], [place], "o", color=colour, markersize=6)
+        axes.plot([summary.scores[measure.key]], [place], "o", color=colour, markersize=6)
     axes.set_yticks(range(len(summaries)), [summary.model for summary in reversed(summaries)])
     axes.grid(axis="x", alpha=0.15)
     return figure
 
 
-def predicted_against_true(outcome: Outcome, model: str, column: str, colour: str = _OURS) -> Figure:
-    """Points of the first repeat's tested samples, and the line on which both are equal."""
+def predicted_against_true(outcome: Outcome, model: str, colour: str = _OURS) -> Figure:
+    """Points of the first repeat's held-out samples, and the line on which both are equal."""
+    column = outcome.problem.column
     _, true, predicted = _together(outcome, model)
     figure, axes = _axes(4.2, 3.9, model, f"true {column}", f"predicted {column}")
     axes.scatter(true, predicted, s=9, alpha=0.5, color=colour, linewidths=0)
@@ -81,12 +83,14 @@ def predicted_against_true(outcome: Outcome, model: str, column: str, colour: st
     return figure
 
 
-def errors_by_group(outcome: Outcome, model: str, names: Sequence[str], colour: str) -> Figure:
-    """Mean error (predicted - true) of each group, those with the largest; `names` [N] of the samples' groups."""
+def errors_by_group(outcome: Outcome, model: str, colour: str) -> Figure:
+    """Errors (predicted - true) in each group, the groups with the largest mean error first."""
     rows, true, predicted = _together(outcome, model)
-    groups = np.asarray(names)[rows]
+    groups = np.asarray(outcome.group_names)[outcome.unit[rows]]
     found = sorted(set(groups), key=lambda group: -abs((predicted - true)[groups == group].mean()))[:_SHOWN_GROUPS]
-    figure, axes = _axes(7.2, 0.24 * len(found) + 0.9, f"Errors by group, {model}", "predicted - true", "")
+    figure, axes = _axes(
+        7.2, 0.24 * len(found) + 0.9, f"Errors by group, {model}", f"predicted - true {outcome.problem.column}", ""
+    )
     for place, group in enumerate(reversed(found)):
         errors = (predicted - true)[groups == group]
         axes.plot(errors, np.full(len(errors), place), "o", color=colour, alpha=0.35, markersize=4, markeredgewidth=0)
@@ -99,10 +103,10 @@ def errors_by_group(outcome: Outcome, model: str, names: Sequence[str], colour: 
 def roc(outcome: Outcome, models: dict[str, str]) -> Figure:
     """ROC curves of the first repeat, all folds together; one class against the rest, averaged, where there are several."""
     figure, axes = _axes(4.2, 3.9, "ROC", "false positive rate", "true positive rate")
-    rates = np.linspace(0, 1, 201)
+    rates, number = np.linspace(0, 1, 201), len(outcome.problem.target.classes)
     for model, colour in models.items():
         _, true, predicted = _together(outcome, model)
-        classes = [1] if len(outcome.classes) == 2 else range(len(outcome.classes))
+        classes = [1] if number == 2 else range(number)
         curves = [np.interp(rates, *roc_curve(true == k, predicted[:, k])[:2]) for k in classes]
         axes.plot(rates, np.mean(curves, axis=0), color=colour, label=model)
     axes.plot([0, 1], [0, 1], color=_TEXT, linewidth=0.8, alpha=0.5)
@@ -111,11 +115,11 @@ def roc(outcome: Outcome, models: dict[str, str]) -> Figure:
 
 
 def calibration(outcome: Outcome, models: dict[str, str]) -> Figure:
-    """How often what was said with some probability was so: all classes and folds of the first repeat together."""
-    figure, axes = _axes(4.2, 3.9, "Calibration", "probability that was said", "share that was so")
+    """Observed shares beside predicted probabilities: all classes and folds of the first repeat together."""
+    figure, axes = _axes(4.2, 3.9, "Calibration", "predicted probability", "observed share")
     for model, colour in models.items():
         _, true, predicted = _together(outcome, model)
-        said, so = predicted.ravel(), np.eye(len(outcome.classes))[true].ravel()
+        said, so = predicted.ravel(), np.eye(predicted.shape[1])[true].ravel()
         order = np.array_split(np.argsort(said), _BINS)
         axes.plot([said[part].mean() for part in order], [so[part].mean() for part in order], "o-", color=colour, label=model, ms=4)
     axes.plot([0, 1], [0, 1], color=_TEXT, linewidth=0.8, alpha=0.5)
@@ -123,9 +127,10 @@ def calibration(outcome: Outcome, models: dict[str, str]) -> Figure:
     return figure
 
 
-def means_by_truth(outcome: Outcome, models: dict[str, str], column: str) -> Figure:
-    """Mean prediction in bins of the truth: models that hedge are flat."""
-    figure, axes = _axes(4.2, 3.9, "Mean prediction by truth", f"true {column}", f"mean predicted {column}")
+def means_by_truth(outcome: Outcome, models: dict[str, str]) -> Figure:
+    """Mean prediction in bins of the true value: models that hedge are flat."""
+    column = outcome.problem.column
+    figure, axes = _axes(4.2, 3.9, "Mean prediction by true value", f"true {column}", f"mean predicted {column}")
     ends: list[float] = []
     for model, colour in models.items():
         _, true, predicted = _together(outcome, model)

@@ -2,188 +2,231 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from aam.disk.json_files import finite_or_null
+from aam.disk.json_files import write_json
 from aam.disk.writing import write_text, write_tsv
-from aam.evaluation import pictures
-from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, gain, summarise
-from aam.learners.baselines import TRIVIAL
-from aam.scoring.intervals import COVERAGE, covered
+from aam.evaluation import page, pictures
+from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, summarise
+from aam.evaluation.coverage import covered
+from aam.learners.baselines import is_trivial
+from aam.scoring.intervals import COVERAGE
+from aam.scoring.measures import Measure
+from aam.study.targets import Kind
 
-_STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2430; --faint: #5c6674; --line: #dfe4ea; --shade: #f4f6f9;
-  --warn: #8a5a00; --warn-shade: #fff6e0; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14181e; --ink: #e4e9f0; --faint: #98a3b3; --line: #2c3440; --shade: #1c222b; --warn: #f2c15c;
-    --warn-shade: #2b2413; }
-}
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: .2rem; }
-h2 { font-size: 1.1rem; margin-top: 2rem; }
-.verdict { font-size: 1.15rem; background: var(--shade); border-left: 4px solid #2f83c6; padding: .8rem 1rem; }
-.warning { background: var(--warn-shade); color: var(--warn); border-left: 4px solid currentColor; padding: .5rem 1rem; }
-table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .25rem .45rem; border-bottom: 1px solid var(--line); vertical-align: bottom; }
-td { white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-tr.ours td:first-child { font-weight: 600; }
-.faint { color: var(--faint); }
-.wide { overflow-x: auto; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; }
-svg { max-width: 100%; height: auto; }
-svg text { font-family: system-ui, sans-serif; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
-dd { margin: 0; }
-"""
+# Scores that are shown, and what they are called.
 _SHOWN = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "spearman": "Spearman", "auc": "AUC", "accuracy": "accuracy",
           "balanced_accuracy": "balanced accuracy", "log_loss": "log loss"}  # fmt: skip
+_PERCENT = f"{100 * COVERAGE:.0f} %"
 
 
-def write_report(
-    facts: Mapping[str, str],
-    outcome: Outcome,
-    simple: Sequence[str],
-    warnings: Sequence[str],
-    folder: Path,
-    headline: str | None = None,
-) -> None:
-    """Write all of it.
+@dataclass(frozen=True)
+class _Words:
+    """Words about a kind of target; width: column of summary.tsv, its heading, and what it is."""
 
-    facts: of the data, by name, `column` being the target; simple: the models to be beaten; warnings: sentences; headline: the
-    model that the verdict is about, else the best simple one.
+    trivial: str
+    score: str
+    gain: str
+    truth: str
+    interval: str
+    width: tuple[str, str, str]
+
+
+_WORDS: Mapping[Kind, _Words] = {
+    "regression": _Words(
+        trivial="the median",
+        score="The mean absolute error (MAE) is how far predictions are from the true values on average, in the unit of {column}: "
+        "lower is better, and always predicting the median of the training samples reaches {trivial}.",
+        gain="share of its error that is removed",
+        truth="value",
+        interval="interval",
+        width=("interval_width", "interval width", "the mean width of these intervals, in the unit of {column}"),
+    ),
+    "classification": _Words(
+        trivial="chance",
+        score="The area under the ROC curve (AUC) says how well a model ranks samples by their probability of a class: 0.5 is "
+        "chance, 1 is perfect.",
+        gain="difference in AUC",
+        truth="class",
+        interval="set",
+        width=("classes_in_set", "classes in set", "the mean number of classes in these sets"),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a reader learns of an evaluation.
+
+    facts: about the study, by name; simple: models to be beaten; findings: sentences, what the reader must know before believing
+    a score; headline: the model that the verdict is about, else the best simple one.
     """
-    summaries = summarise(outcome, simple)
-    verdict = verdict_of(facts["column"], outcome, summaries, simple, headline)
-    write_summary(summaries, outcome, folder / "summary.tsv")
-    content = {
-        "verdict": verdict,
-        "warnings": list(warnings),
-        "facts": dict(facts),
-        "metric": outcome.metric,
-        "models": {summary.model: {"mean": summary.scores, "sd_over_repeats": summary.deviations,
-                                   "gain_over_best_simple": [summary.gain, summary.gain_low, summary.gain_high],
-                                   "covered": covered(outcome, summary.model),
-                                   "scored": block_scores(outcome, summary.model)} for summary in summaries},
-    }  # fmt: skip
-    text = json.dumps(finite_or_null(content), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(folder / "metrics.json", f"{text}\n")
-    write_text(folder / "index.html", page(facts, outcome, summaries, simple, warnings, verdict, headline))
+
+    facts: Mapping[str, str]
+    outcome: Outcome
+    simple: Sequence[str]
+    findings: Sequence[str] = ()
+    headline: str | None = None
+
+    @cached_property
+    def summaries(self) -> list[Summary]:
+        """Of all models."""
+        return summarise(self.outcome, self.simple)
+
+    @cached_property
+    def verdict(self) -> str:
+        """One sentence: how well the headline model does, and whether that is better than what everyone has."""
+        return verdict_of(self)
+
+    @property
+    def words(self) -> _Words:
+        return _WORDS[self.outcome.problem.target.kind]
 
 
-def write_summary(summaries: Sequence[Summary], outcome: Outcome, path: Path) -> None:
-    """summary.tsv: a line for each model."""
+def write_report(report: Report, folder: Path) -> None:
+    """Write summary.tsv, metrics.json and index.html."""
+    write_summary(report, folder / "summary.tsv")
+    write_json(folder / "metrics.json", _figures(report))
+    title = f"Can the microbes predict {report.outcome.problem.column}?"
+    sections = [
+        ("Models", _models(report)),
+        ("How to read this", page.bullets(_how_to_read(report))),
+        *_pictures(report),
+        ("Data", _data(report)),
+    ]
+    write_text(folder / "index.html", page.page(title, report.verdict, report.findings, sections))
+
+
+def write_summary(report: Report, path: Path) -> None:
+    """summary.tsv, a line for each model: means of its scores and their standard deviations over repeats (`_sd`); its gain over the
+    best simple model with the 95 % interval (see `Measure.gain`); how often its 90 % intervals or sets held (`coverage`), and their
+    mean width.
+    """
     rows = []
-    for summary in summaries:
+    for summary in report.summaries:
         row: dict[str, object] = {"model": summary.model}
         for name in _SHOWN:
             if name in summary.scores:
                 row |= {name: summary.scores[name], f"{name}_sd": summary.deviations[name]}
-        about = "auc_difference" if outcome.classes else "error_removed"
-        row |= {f"{about}_to_best_simple": summary.gain, f"{about}_low": summary.gain_low, f"{about}_high": summary.gain_high}
-        row["covered"], row["classes_in_set" if outcome.classes else "interval_width"] = covered(outcome, summary.model)
-        rows.append(row)
+        row |= {"gain_over_best_simple": summary.gain, "gain_low": summary.gain_low, "gain_high": summary.gain_high}
+        rows.append(row | _coverage(report, summary.model))
     write_tsv(path, pd.DataFrame(rows), index=False, float_format="%.6g")
 
 
-def verdict_of(column: str, outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None) -> str:
-    """One sentence: how well the headline model does, and whether that is better than what everyone has.
-
-    The headline is named beforehand: the best of several would be too good to be true.
-    """
-    by_name = {summary.model: summary for summary in summaries}
-    reference = best_of(outcome, simple)
-    subject = by_name[headline if headline is not None else reference]
-    trivial = next(name for name in simple if name in TRIVIAL)
-    metric, unit = outcome.metric, _SHOWN[outcome.metric]
-    text = f"{subject.model[0].upper()}{subject.model[1:]} predicts {column} with {unit} {subject.scores[metric]:.3g}"
-    if headline is not None:
-        better = f"{_size(subject.gain, outcome)} {'better' if subject.gain >= 0 else 'worse'}"
-        doubt = "" if subject.gain_low > 0 or subject.gain_high < 0 else " (which may be chance)"
-        interval = _range(subject.gain_low, subject.gain_high, outcome)
-        text += f", {better}{doubt} than the best simple model, {reference}, with {by_name[reference].scores[metric]:.3g}"
-        text += f" (95 % interval of the difference {interval})"
-    over = float(gain(outcome, subject.scores[metric], by_name[trivial].scores[metric]))
-    than = f"than {'chance' if outcome.classes else f'the {trivial}'}"
-    return f"{text}; that is {_size(over, outcome)} {'better' if over >= 0 else 'worse'} {than}."
+def _coverage(report: Report, model: str) -> dict[str, float]:
+    share, width = covered(report.outcome, model)
+    return {"coverage": share, report.words.width[0]: width}
 
 
-def _size(value: float, outcome: Outcome) -> str:
-    return f"{abs(value):.3f}" if outcome.classes else f"{100 * abs(value):.0f} %"
+def _figures(report: Report) -> dict[str, object]:
+    """As metrics.json holds them."""
+    models = {
+        summary.model: {
+            "mean": summary.scores,
+            "sd_over_repeats": summary.deviations,
+            "gain_over_best_simple": [summary.gain, summary.gain_low, summary.gain_high],
+            **_coverage(report, summary.model),
+            "scored": block_scores(report.outcome, summary.model),
+        }
+        for summary in report.summaries
+    }
+    return {
+        "verdict": report.verdict,
+        "warnings": list(report.findings),
+        "facts": dict(report.facts),
+        "metric": report.outcome.measure.key,
+        "models": models,
+    }
 
 
-def _range(low: float, high: float, outcome: Outcome) -> str:
-    if not math.isfinite(low):
-        return "unknown: too few groups"
-    return f"{low:+.3f} to {high:+.3f}" if outcome.classes else f"{100 * low:+.0f} to {100 * high:+.0f} %"
+def verdict_of(report: Report) -> str:
+    """See `Report.verdict`."""
+    outcome, measure, column = report.outcome, report.outcome.measure, report.outcome.problem.column
+    scores = {summary.model: summary.scores[measure.key] for summary in report.summaries}
+    reference, trivial = best_of(outcome, report.simple), outcome.problem.target.trivial_name
+    name = f"{'an' if measure.title[0] in 'aeiou' else 'a'} {measure.title} ({measure.label})"
+    if report.headline is None and reference == trivial:
+        return f"No simple model predicts {column} better than {report.words.trivial}: {name} of {_three(scores[trivial])}."
+    subject = report.headline or reference
+    opening = f"The {subject}" if report.headline else f"The best simple model, {subject},"
+    compared = [] if report.headline is None else [_against_simple(report, reference, scores[reference])]
+    if reference != trivial:
+        gain = float(measure.gain(scores[subject], scores[trivial]))
+        compared.append(f"{_better(measure, gain)} than {report.words.trivial}")
+    return f"{opening} predicts {column} with {name} of {_three(scores[subject])}: {', and '.join(compared)}."
 
 
-def page(
-    facts: Mapping[str, str],
-    outcome: Outcome,
-    summaries: Sequence[Summary],
-    simple: Sequence[str],
-    warnings: Sequence[str],
-    verdict: str,
-    headline: str | None,
-) -> str:
-    """The report, one file that needs no other."""
-    title = f"Can the microbes predict {escape(facts['column'])}?"
-    alerts = "".join(f'<p class="warning">{escape(warning)}</p>' for warning in warnings)
-    about = "".join(f"<dt class=faint>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{_STYLE}</style></head><body>
-<h1>{title}</h1>
-<p class="verdict">{escape(verdict)}</p>
-{alerts}
-<h2>Models</h2>
-<div class="wide">{_table(summaries, outcome, simple)}</div>
-<p class="faint">{_caption(outcome)}</p>
-{_pictures(facts, outcome, summaries, simple, headline)}
-<h2>Data</h2><dl>{about}</dl>
-<p class="faint">folds.tsv says who was tested when, predictions.tsv what every model said of every sample, summary.tsv and
-metrics.json hold the figures of this page. All models learned the target from the same training samples of each fold, and
-everything about them was chosen there.</p>
-</body></html>
-"""
+def _against_simple(report: Report, reference: str, score: float) -> str:
+    measure = report.outcome.measure
+    summary = next(summary for summary in report.summaries if summary.model == report.headline)
+    doubt = ": this may be chance" if summary.gain_low <= 0 <= summary.gain_high else ""
+    interval = f"95 % interval of the difference {measure.between(summary.gain_low, summary.gain_high)}{doubt}"
+    return f"{_better(measure, summary.gain)} than the best simple model, {reference} ({_three(score)}; {interval})"
 
 
-def _caption(outcome: Outcome) -> str:
-    drawn = "groups" if len(set(outcome.unit)) < len(outcome.unit) else "samples"
-    gained = "difference of AUC" if outcome.classes else "share of its error that is taken away"
-    kind = "sets of classes" if outcome.classes else "intervals"
-    pooled = ", all folds together because some lack a class" if len(outcome.blocks) < len(outcome.folds) else ""
-    width = "how many classes are in a set" if outcome.classes else "how wide it is, in the target's unit"
-    repeats = " and repeats (± standard deviation over these)" if outcome.repeats > 1 else ""
-    return (
-        f"Means over folds{repeats}{pooled}. Gain: over the best simple model ({gained}; its own: over the second best), with the "
-        f"95 % interval when {drawn} are drawn again and again. {100 * COVERAGE:.0f} % {kind}: conformal, calibrated on the groups "
-        f"of the other folds; how often the truth of a tested sample was inside, and {width}, on average."
+def _better(measure: Measure, gain: float) -> str:
+    return f"{measure.size(gain)} {'better' if gain >= 0 else 'worse'}"
+
+
+def _three(value: float) -> str:
+    """Three digits, and all before the decimal point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+
+
+def _models(report: Report) -> str:
+    """The table of models, what it means, and its picture."""
+    outcome, words = report.outcome, report.words
+    shown = [summary for summary in report.summaries if not is_trivial(summary.model)]
+    return "\n".join(
+        [
+            _table(report),
+            page.note(_about_scores(report)),
+            page.note(
+                f"Coverage: the share of held-out samples whose true {words.truth} is in the {_PERCENT} prediction {words.interval} "
+                f"of a model; it should be near {_PERCENT}. {words.width[1].capitalize()}: "
+                f"{words.width[2].format(column=outcome.problem.column)}. The {words.interval}s of a fold are calibrated on the "
+                f"errors in the other folds{', and each group counts once' if outcome.grouped else ''}."
+            ),
+            pictures.svg(pictures.models(shown, outcome.measure, report.simple), "models"),
+        ]
     )
 
 
-def _table(summaries: Sequence[Summary], outcome: Outcome, simple: Sequence[str]) -> str:
+def _about_scores(report: Report) -> str:
+    outcome = report.outcome
+    repeats = " and repeats (± standard deviation over repeats)" if outcome.repeats > 1 else ""
+    together = (
+        "; folds of a repeat are scored together, because some lack a class" if len(outcome.blocks) < len(outcome.folds) else ""
+    )
+    return (
+        f"Scores are means over folds{repeats}{together}. Gain: {report.words.gain}, compared with the best simple model (and for "
+        f"that one with the second best), with its 95 % interval from resampled {'groups' if outcome.grouped else 'samples'}."
+    )
+
+
+def _table(report: Report) -> str:
+    summaries, measure, width = report.summaries, report.outcome.measure, report.words.width
     names = [name for name in _SHOWN if name in summaries[0].scores]
-    head = "".join(f"<th>{_SHOWN[name]}</th>" for name in names)
     rows = []
     for summary in summaries:
-        values = "".join(f"<td>{_with_deviation(summary, name)}</td>" for name in names)
-        interval = f"{_signed(summary.gain, outcome)} ({_range(summary.gain_low, summary.gain_high, outcome)})"
-        inside, width = covered(outcome, summary.model)
-        promise = f"{100 * inside:.0f} %, {width:.3g}" if math.isfinite(width) else "unknown"
-        kind = "" if summary.model in simple else ' class="ours"'
-        rows.append(f"<tr{kind}><td>{escape(summary.model)}</td>{values}<td>{interval}</td><td>{promise}</td></tr>")
-    kind = "sets" if outcome.classes else "intervals"
-    head = f"<th>model</th>{head}<th>gain (95 % interval)</th><th>{100 * COVERAGE:.0f} % {kind}: covered, width</th>"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        interval = f"{measure.signed(summary.gain)} ({measure.between(summary.gain_low, summary.gain_high)})"
+        coverage = _coverage(report, summary.model)
+        known = math.isfinite(coverage[width[0]])
+        promise = [f"{100 * coverage['coverage']:.0f} %", f"{coverage[width[0]]:.3g}"] if known else ["unknown", "unknown"]
+        rows.append([summary.model, *(_with_deviation(summary, name) for name in names), interval, *promise])
+    header = [
+        "model",
+        *(_SHOWN[name] for name in names),
+        "gain (95 % interval)",
+        f"coverage of {_PERCENT} {report.words.interval}s",
+    ]
+    return page.table([*header, width[1]], rows, [summary.model not in report.simple for summary in summaries])
 
 
 def _with_deviation(summary: Summary, name: str) -> str:
@@ -193,32 +236,63 @@ def _with_deviation(summary: Summary, name: str) -> str:
     return f"{value:.3g}" + (f" ± {deviation:.2g}" if math.isfinite(deviation) else "")
 
 
-def _signed(value: float, outcome: Outcome) -> str:
-    return f"{value:+.3f}" if outcome.classes else f"{100 * value:+.0f} %"
+def _how_to_read(report: Report) -> list[str]:
+    """Sentences for a reader who meets such a page for the first time."""
+    outcome, words = report.outcome, report.words
+    trivial = outcome.measure.key, outcome.problem.target.trivial_name
+    reached = next(summary.scores[trivial[0]] for summary in report.summaries if summary.model == trivial[1])
+    read = [
+        "In each fold, all models were trained on the same training samples, and everything about them was chosen there; they are "
+        "scored on the held-out samples of the fold, which none of them has seen.",
+        words.score.format(column=outcome.problem.column, trivial=_three(reached)),
+        f"A {_PERCENT} prediction {words.interval} should contain the true {words.truth} of nine in ten samples of new groups: do "
+        "not rely on it where the coverage is far below that.",
+    ]
+    if report.headline is not None:
+        read.insert(
+            2,
+            "Models of AAM are bold in the table and blue in the pictures, simple models are orange: a gain whose 95 % interval is "
+            "above 0 is more than chance.",
+        )
+    if report.findings:
+        read.append("Read the warnings above first: each names a reason why the scores may mislead.")
+    return read
 
 
-def _pictures(
-    facts: Mapping[str, str], outcome: Outcome, summaries: Sequence[Summary], simple: Sequence[str], headline: str | None
-) -> str:
-    column = facts["column"]
-    compared = [*([] if headline is None else [headline]), best_of(outcome, simple)]
+def _pictures(report: Report) -> list[tuple[str, str]]:
+    """Sections with pictures of the headline model and the best simple one."""
+    compared = [*([] if report.headline is None else [report.headline]), best_of(report.outcome, report.simple)]
     colours = dict(zip(compared, pictures.COLOURS[-len(compared) :], strict=True))
-    shown = [summary for summary in summaries if summary.model not in TRIVIAL]
-    drawn = pictures.svg(pictures.models(shown, outcome.metric, simple), "models")
-    if outcome.classes:
-        pair = [
-            pictures.svg(pictures.roc(outcome, colours), "ROC"),
-            pictures.svg(pictures.calibration(outcome, colours), "calibration"),
-        ]
-        return f'{drawn}<h2>Ranking and probabilities</h2><div class="row">{"".join(pair)}</div>'
-    pair = [
-        pictures.svg(pictures.predicted_against_true(outcome, model, column, colour), f"predicted against true, {model}")
+    sections = {"regression": _number_pictures, "classification": _class_pictures}
+    return sections[report.outcome.problem.target.kind](report.outcome, colours)
+
+
+def _number_pictures(outcome: Outcome, colours: dict[str, str]) -> list[tuple[str, str]]:
+    drawn = [
+        pictures.svg(pictures.predicted_against_true(outcome, model, colour), f"predicted against true, {model}")
         for model, colour in colours.items()
     ]
-    pair.append(pictures.svg(pictures.means_by_truth(outcome, colours, column), "mean prediction by truth"))
-    groups = ""
-    if len(set(outcome.unit)) < len(outcome.unit):
-        names = [outcome.group_names[unit] for unit in outcome.unit]
-        figure = pictures.errors_by_group(outcome, compared[0], names, colours[compared[0]])
-        groups = f"<h2>Errors by group</h2>{pictures.svg(figure, 'errors by group')}"
-    return f'{drawn}<h2>Predicted and true</h2><div class="row">{"".join(pair)}</div>{groups}'
+    drawn.append(pictures.svg(pictures.means_by_truth(outcome, colours), "mean prediction by true value"))
+    sections = [("Predicted and true", page.side_by_side(drawn))]
+    if outcome.grouped:
+        model = next(iter(colours))
+        sections.append(
+            ("Errors by group", pictures.svg(pictures.errors_by_group(outcome, model, colours[model]), "errors by group"))
+        )
+    return sections
+
+
+def _class_pictures(outcome: Outcome, colours: dict[str, str]) -> list[tuple[str, str]]:
+    drawn = [
+        pictures.svg(pictures.roc(outcome, colours), "ROC"),
+        pictures.svg(pictures.calibration(outcome, colours), "calibration"),
+    ]
+    return [("Ranking and probabilities", page.side_by_side(drawn))]
+
+
+def _data(report: Report) -> str:
+    files = (
+        "folds.tsv lists the fold in which each sample was held out, predictions.tsv the prediction of every model for every "
+        "held-out sample; summary.tsv and metrics.json hold the figures of this page."
+    )
+    return page.definitions(list(report.facts.items())) + page.note(files)

@@ -261,7 +261,7 @@ def baselines_of(problem: Problem, seed: int, jobs: int) -> Mapping[str, Baselin
     linear, constant = _LINEAR[problem.target.kind], problem.target.trivial_name
     found = {constant: trivial}
     if problem.confounder is not None:
-        found[f"{constant} of each level"] = by_confounder
+        found[level_name(problem.target)] = by_confounder
     found |= {
         f"{linear}, presence": tuned(_linear(_PRESENCE)),
         f"{linear}, CLR": tuned(_linear(_CLR)),
@@ -272,6 +272,11 @@ def baselines_of(problem: Problem, seed: int, jobs: int) -> Mapping[str, Baselin
     if problem.study.distance is not None:
         found["nearest neighbours, UniFrac"] = nearest_neighbours
     return {name: Baseline(fitting, seed, jobs) for name, fitting in found.items()}
+
+
+def level_name(target: Target) -> str:
+    """Name of the trivial prediction within each level of a confounder."""
+    return f"{target.trivial_name} of each level"
 
 
 def is_trivial(name: str) -> bool:

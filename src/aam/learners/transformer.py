@@ -207,9 +207,11 @@ def embed_frozen(base: SequenceEncoder, study: Study, dataset: SampleDataset, ca
     return cache.arrays("embeddings of the frozen base", parts, embed)["embeddings"]
 
 
-def calibrated(fitted: FittedTransformer, problem: Problem, rows: np.ndarray) -> FittedTransformer:
-    """The same with prediction intervals from its errors on samples `rows` that it did not learn from."""
-    found = thresholds(scores_of(problem.truth[rows], fitted.predict(problem.study, rows)), problem.units(rows))
+def calibrated(fitted: FittedTransformer, problem: Problem, rows: np.ndarray, predicted: np.ndarray) -> FittedTransformer:
+    """The same with prediction intervals from its errors on samples `rows` that it did not learn from; predicted: what it says of
+    them.
+    """
+    found = thresholds(scores_of(problem.truth[rows], predicted), problem.units(rows))
     if "90" not in found:
         log.warning("no 90 %% prediction intervals: they need 9 or more held-out groups (`test_fraction`)")
     target = replace(fitted.target, intervals=found)

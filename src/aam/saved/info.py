@@ -79,4 +79,8 @@ def _parse_target(config: dict[str, Any]) -> TargetInfo:
         raise ValueError(f"metadata_column is {column!r}, intervals are {found!r:.100}")
     intervals = {percent: float(value) for percent, value in found.items() if value is not None}
     categoricals = parse(Categoricals, config["categoricals"], "categoricals")
-    return TargetInfo(column, parse(KINDS[config["kind"]], config["target"], "target"), categoricals, intervals)
+    kind = KINDS[config["kind"]]
+    target = parse(kind, config["target"], "target")
+    if missing := [name for name in kind.fitted if name not in config["target"]]:
+        raise ValueError(f"target has no {missing[0]!r}")
+    return TargetInfo(column, target, categoricals, intervals)

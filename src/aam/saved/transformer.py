@@ -82,9 +82,10 @@ class FittedTransformer(FittedEncoder):
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         self.predictor.to(default_device())
         rows = study.rows if rows is None else rows
+        codes = self._codes(study, rows)
         known = self.embedded is not None and self.embedded[0] is study
         embeddings = self.embedded[1][rows] if known and self.embedded else self.embed(study, rows)
-        return self.target.target.decode_outputs(predict_embedded(self.predictor, embeddings, self._codes(study, rows)))
+        return self.target.target.decode_outputs(predict_embedded(self.predictor, embeddings, codes))
 
     def _codes(self, study: Study, rows: np.ndarray) -> np.ndarray | None:
         """Codes of the metadata columns that the model takes, int64 [n, C]."""

@@ -40,6 +40,8 @@ class RegressionTarget:
     classes: ClassVar[tuple[str, ...]] = ()
     outputs: ClassVar[int] = 1
     trivial_name: ClassVar[str] = "median"
+    # Fields that a model folder must have: their defaults are those of a target that is not fitted.
+    fitted: ClassVar[tuple[str, ...]] = ("transform", "shift", "scale")
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
@@ -143,6 +145,7 @@ class ClassTarget:
     measure: ClassVar[Measure] = AUC
     best_metrics: ClassVar[tuple[BestMetric, ...]] = ("loss", "accuracy", "auc")
     trivial_name: ClassVar[str] = "class shares"
+    fitted: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))

@@ -33,9 +33,9 @@ def refuse_other_inputs(path: Path, contents: dict[str, list[str]]) -> None:
         raise InputError(f"{path}: cannot be read ({one_line(error)}), so nobody knows what the run read; start afresh") from error
     known = recorded if isinstance(recorded, dict) else {}
     if changed := [name for name in {**known, **contents} if known.get(name) != contents.get(name)]:
-        option = f"--{changed[0].replace('_', '-')}"
-        advice = f"restore it, start afresh in another --output-dir, or remove {path} to go on all the same"
-        raise InputError(f"--resume: {option} holds other data than the run read; {advice}")
+        option = f"`{changed[0]}`"
+        advice = f"restore it, start afresh in another `output_dir`, or remove {path} to go on all the same"
+        raise InputError(f"`resume`: {option} holds other data than the run read; {advice}")
 
 
 def _digest(path: Path) -> str:

@@ -24,7 +24,7 @@ def lock(folder: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise InputError(f"--output-dir {folder}: another run is writing there; wait for it, or choose another") from None
+        raise InputError(f"`output_dir={folder}`: another run is writing there; wait for it, or choose another") from None
     except OSError as error:
         # Some network file systems have none.
         log.warning("%s cannot be locked (%s): see to it that no other run writes there", folder, error.strerror)

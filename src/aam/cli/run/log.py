@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from aam.cli.spelling import spell
 from aam.parallel.ranks import by_first, rank
 
 LOGGER = logging.getLogger("aam")
@@ -16,7 +17,7 @@ class _Plain(logging.Formatter):
     """The message alone; the level only where it matters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record)
+        message = spell(super().format(record))
         return message if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {message}"
 
 
@@ -32,6 +33,13 @@ def set_up_logging() -> None:
     handler.setFormatter(_Plain())
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO if rank() == 0 else logging.ERROR)
+
+
+class _Timed(logging.Formatter):
+    """Time and level before the message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return spell(super().format(record))
 
 
 class _File(logging.FileHandler):
@@ -69,5 +77,5 @@ def _files() -> list[_File]:
 def log_to_file(path: Path) -> None:
     """Write the package's messages to a file as well, after what it already holds."""
     handler = _File(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Timed("%(asctime)s %(levelname)s %(message)s"))
     LOGGER.addHandler(handler)

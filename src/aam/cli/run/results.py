@@ -1,25 +1,74 @@
-"""What pretrain and train write at the end besides the model: metrics.json, curves, and a table of scores."""
+"""What runs write beside the model: predictions, intervals, scores, curves."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aam.disk.writing import write_text
+import numpy as np
+import pandas as pd
+
+from aam.disk.json_files import write_json
+from aam.disk.writing import write_tsv
 from aam.parallel.ranks import by_first
+from aam.saved.fitted import Fitted
+from aam.scoring.plots import confusion, curves, save, scatter
+from aam.study.problem import Problem
+from aam.study.targets import Target
+from aam.training.fit import FitResult
 
-if TYPE_CHECKING:
-    from aam.training.fit import FitResult
+
+def beside(path: Path, what: str) -> Path:
+    """`predictions.tsv` -> `predictions_intervals.tsv`."""
+    return path.with_name(f"{path.stem}_{what}.tsv")
+
+
+@by_first
+def write_predictions(path: Path, sample_ids: Sequence[str], predicted: np.ndarray, target: Target) -> None:
+    """Two columns that QIIME 2 imports as SampleData[RegressorPredictions] or [ClassifierPredictions]: sample, prediction.
+
+    Class probabilities go to `<name>_probabilities.tsv`, which it imports as SampleData[Probabilities].
+    """
+    index = pd.Index(sample_ids, name="SampleID")
+    if target.classes:
+        write_tsv(beside(path, "probabilities"), pd.DataFrame(predicted, index=index, columns=list(target.classes)))
+    write_tsv(path, pd.DataFrame({"prediction": target.names(predicted)}, index=index))
+
+
+@by_first
+def write_intervals(
+    path: Path, sample_ids: Sequence[str], predicted: np.ndarray, fitted: Fitted, novelty: np.ndarray | None
+) -> None:
+    """`<name>_intervals.tsv`, where intervals or the novelty are known: 90 % prediction intervals (or sets of classes, likeliest first),
+    how far the ASVs of each sample are from those of the training samples, and whether that is out of distribution.
+    """
+    columns: dict[str, object] = {}
+    if "90" in fitted.target.intervals:
+        columns |= fitted.target.target.interval_table(predicted, fitted.limit())
+    if novelty is not None:
+        columns |= {"distance_to_training": novelty, "out_of_distribution": novelty > 1}
+    if columns:
+        write_tsv(beside(path, "intervals"), pd.DataFrame(columns, index=pd.Index(sample_ids, name="SampleID")))
+
+
+def score_held_out(problem: Problem, predicted: np.ndarray, rows: np.ndarray, train: np.ndarray, folder: Path) -> dict[str, float]:
+    """Write the predictions of held-out samples and their plot, and score them beside the trivial prediction of `train`."""
+    target, true = problem.target, problem.truth[rows]
+    write_predictions(folder / "predictions.tsv", problem.study.ids(rows), predicted, target)
+    title = f"{len(rows)} held-out samples"
+    if target.classes:
+        figure = confusion(true, predicted.argmax(axis=1), target.classes, f"{problem.column}, {title}")
+    else:
+        points = np.stack([predicted, true], axis=1)
+        figure = scatter(points, f"true {problem.column}", f"predicted {problem.column}", title)
+    save(figure, folder / "plots" / "predictions.png")
+    return target.scores(true, predicted, problem.truth[train])
 
 
 @by_first
 def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> None:
     """metrics.json: held-out scores, metrics of the best epoch, and of every epoch; plots/loss.png: the loss of every epoch."""
-    from aam.disk.json_files import finite_or_null
-    from aam.scoring.plots import curves, save
-
     content = {
         **more,
         "best_metric": result.monitor,
@@ -29,8 +78,7 @@ def write_metrics(folder: Path, result: FitResult, more: Mapping[str, Any]) -> N
         "best": result.best,
         "history": result.history,
     }
-    text = json.dumps(finite_or_null(content), indent=2) + "\n"
-    write_text(folder / "metrics.json", text)
+    write_json(folder / "metrics.json", content)
     lines = {
         split: [
             (epoch, values[f"{split}/loss"]) for epoch, values in enumerate(result.history, start=1) if f"{split}/loss" in values

@@ -7,9 +7,9 @@ from aam.data.dataset import SampleDataset
 from aam.models import SequencePredictor
 from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_samples
 from aam.options import ReadOptions
-from tests import reference
-from tests.data.test_dataset import table_of, tokens_of
-from tests.models.test_equality import make_encoder
+from tests.support import reference
+from tests.support.encoders import make_encoder
+from tests.support.tables import table_of, tokens_of
 
 
 def test_a_table_equals_the_reference_and_any_batch_size():

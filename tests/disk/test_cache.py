@@ -16,12 +16,12 @@ import pytest
 from aam.data.dataset import SampleDataset
 from aam.disk.cache import ENDING, Cache, default_folder, key_of
 from aam.learners.transformer import embed_frozen
-from aam.models import SequencePredictor
 from aam.options import CacheOptions, ReadOptions
-from aam.study.study import Study, read_phylogeny
-from tests.cli.test_runs import SMALL, aam, community, pretrained  # noqa: F401
-from tests.data.test_dataset import table_of, tokens_of
-from tests.models.test_equality import make_encoder
+from aam.study.study import Study
+from aam.study.tree import read_phylogeny
+from tests.support.commands import SMALL, aam
+from tests.support.encoders import make_encoder
+from tests.support.tables import table_of, tokens_of
 
 WARNED = logging.getLogger("aam.data")
 
@@ -57,7 +57,7 @@ def test_the_same_parts_are_computed_once(tmp_path, caplog):
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1
     assert said[0].startswith("some thing: from the cache")
-    assert "--no-cache" in said[0]
+    assert "`cache=False`" in said[0]
 
 
 def test_any_difference_is_another_key():
@@ -258,9 +258,8 @@ def test_frozen_embeddings_are_of_these_weights_samples_and_options(tmp_path):
         encoder = make_encoder(**options).float()
         encoder.richness.bias.data += nudge
         table = table_of(counts)
-        study = Study(table, (), tokens_of() if tokens is None else tokens, None)
-        model = SequencePredictor(encoder, encoder.asv_encoder.options, outputs=1, freeze_base=True)
-        return embed_frozen(model, study, SampleDataset(table, reads, seed), Cache(folder))
+        study = Study(table, (), tokens_of() if tokens is None else tokens)
+        return embed_frozen(encoder.eval(), study, SampleDataset(table, reads, seed), Cache(folder))
 
     changes = [
         {}, {"nudge": 1e-3}, {"counts": 1}, {"tokens": tokens_of()[::-1]}, {"reads": ReadOptions(token_limit=4)},
@@ -299,7 +298,7 @@ def runs_of(folder, *arguments):
     return said, metrics
 
 
-def test_train_on_a_frozen_base_is_the_same_with_and_without(community, pretrained, tmp_path):  # noqa: F811
+def test_train_on_a_frozen_base_is_the_same_with_and_without(community, pretrained, tmp_path):
     data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
     frozen = ["--pretrained-encoder", pretrained, "--freeze-base", "--sampling-depth", 200, "--ignore-missing", "--max-bp", 30]
     said, metrics = runs_of(tmp_path, "train", *data, *frozen, "--epochs", 3, "--dropout", 0.5, *SMALL)
@@ -325,7 +324,7 @@ def test_train_on_a_frozen_base_is_the_same_with_and_without(community, pretrain
     assert "frozen base: from the cache" not in other
 
 
-def test_pretrain_is_the_same_with_and_without(community, tmp_path):  # noqa: F811
+def test_pretrain_is_the_same_with_and_without(community, tmp_path):
     pytest.importorskip("pyfamsa")
     pytest.importorskip("veryfasttree")
     run = ["pretrain", "--table", community / "table.biom", *SMALL]
@@ -339,7 +338,7 @@ def test_pretrain_is_the_same_with_and_without(community, tmp_path):  # noqa: F8
     aam(*run, "--epochs", 3, "--no-cache", "--output-dir", tmp_path / "cold", "--resume")
 
 
-def test_a_tree_that_lacks_asvs_is_said_with_a_warm_cache_too(community, tmp_path):  # noqa: F811
+def test_a_tree_that_lacks_asvs_is_said_with_a_warm_cache_too(community, tmp_path):
     from skbio import TreeNode
 
     tree = TreeNode.read(str(community / "tree.nwk"), convert_underscores=False)

@@ -97,7 +97,7 @@ def test_a_class_of_one_group_is_in_train():
         (2, None, None, "2 samples cannot be split into 3 parts; more samples are needed"),
         (0, None, None, "0 samples cannot be split"),
         (6, list("aaabbb"), None, "2 groups cannot be split into 3 parts"),
-        (6, None, list("aaaabc"), "classes with one sample cannot be learned and scored: b, c; leave them out with --where"),
+        (6, None, list("aaaabc"), "classes with one sample cannot be learned and scored: b, c; leave them out with `where`"),
         (6, list("aabbcc"), list("xxyyzz"), "no split has every class in its training part"),
     ],
 )

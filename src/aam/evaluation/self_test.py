@@ -21,7 +21,9 @@ from aam.distances.unifrac import UniFrac
 from aam.errors import one_line
 from aam.models import SequenceEncoder
 from aam.options import ModelOptions, PretrainObjectives, ReadOptions
-from aam.saved.folder import ModelInfo, load_model, save_model
+from aam.saved.info import ModelInfo
+from aam.saved.load import load_encoder
+from aam.saved.transformer import FittedEncoder
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
 from aam.training.step import Step
 
@@ -100,9 +102,9 @@ def model_is_kept() -> str:
     encoder = SequenceEncoder(_OPTIONS, length).eval()
     with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
         folder = Path(scratch) / "model"
-        save_model(folder, encoder, ModelInfo(_OPTIONS, ReadOptions(max_bp=length), "unweighted", None, (), {}))
+        FittedEncoder(encoder=encoder, info=ModelInfo(_OPTIONS, ReadOptions(max_bp=length), "unweighted")).save(folder)
         size = sum(path.stat().st_size for path in folder.iterdir())
-        read = load_model(folder).encoder
+        read = load_encoder(folder).encoder
         same = [model(batch.asv_tokens, batch.asv_index, batch.counts) for model in (encoder, read)]
     if not torch.equal(*same):
         raise ValueError("what was read gives other embeddings")

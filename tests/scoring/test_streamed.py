@@ -6,10 +6,7 @@ import torch
 from scipy.stats import spearmanr
 from sklearn import metrics as sklearn_metrics
 
-from aam.options import FitOptions
 from aam.scoring.streamed import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir, spearman
-from aam.training.fit import whole_epochs
-from aam.training.module import warmup_cosine
 
 
 def test_paired_metrics_equal_scikit_learn_over_uneven_batches():
@@ -91,33 +88,3 @@ def test_class_metrics_equal_scikit_learn_and_reset():
         auc = sklearn_metrics.roc_auc_score(true, probabilities, multi_class="ovr")
         assert values["auc"].item() == pytest.approx(auc, abs=0.01)
         metric.reset()
-
-
-def test_warm_up_and_cosine():
-    rates = [warmup_cosine(step, 100, 10) for step in range(101)]
-    assert rates[0] == pytest.approx(1 / 11)
-    assert np.argmax(rates) == 10
-    assert rates[10] == pytest.approx(1)
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[100] == pytest.approx(0, abs=1e-12)
-    assert (np.diff(rates[10:]) < 0).all()
-    assert warmup_cosine(0, 1, 0) == 1
-    assert warmup_cosine(5, 3, 3) == 0
-
-
-@pytest.mark.parametrize(
-    ("epochs", "max_steps", "accumulate", "expected"),
-    [
-        (5, None, 1, (5, 10)),
-        (5, 50, 1, (5, 10)),
-        (5, 1000, 1, (5, 10)),
-        (5, 3, 1, (1, 3)),
-        (5, 25, 1, (3, 8)),
-        (5, 4, 2, (1, 8)),
-        (5, 13, 3, (4, 9)),
-        (5, 7, 2, (2, 6)),
-    ],
-)
-def test_max_steps_shortens_epochs_evenly(epochs, max_steps, accumulate, expected):
-    options = FitOptions(epochs=epochs, max_steps=max_steps, accumulate=accumulate)
-    assert whole_epochs(options, batches=10) == expected

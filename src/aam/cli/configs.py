@@ -1,0 +1,226 @@
+"""What each command is asked for: its options, put together of those that are shared, and checked together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from aam.cli import options as cli
+from aam.cli.recipes import OF_ENSEMBLE, OF_EVALUATED_TRANSFORMERS, Recipe, unused_by
+from aam.errors import InputError
+from aam.options import (
+    DEFAULT_COMPUTE,
+    CacheOptions,
+    ContestOptions,
+    EncoderOptions,
+    EnsembleOptions,
+    EvaluateFitOptions,
+    FitOptions,
+    FoldOptions,
+    FoldPretrainOptions,
+    GroupOptions,
+    ModelOptions,
+    PretrainObjectives,
+    PretrainSampleOptions,
+    ReadOptions,
+    SampleOptions,
+    TableOptions,
+    TrainComputeOptions,
+    TrainFitOptions,
+    TrainObjectives,
+    TreeOptions,
+    UniFracMetric,
+    check,
+    check_counts,
+    check_seed,
+)
+
+EmbedLevel = Literal["sample", "asv"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
+    """What every command has that reads files."""
+
+    config: Annotated[Path | None, Parameter(group=cli.INPUT)] = None
+    """YAML file of options by name (rep_seqs: seqs.fasta). The command line wins over it; --no-FLAG undoes a flag."""
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """Names of the options that the run does not use; they are not recorded."""
+        return frozenset()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(ConfigFile):
+    data: cli.TableIn
+    reads: cli.ReadsIn = ReadOptions()
+    distances: cli.TreeIn = TreeOptions()
+    samples: cli.PretrainSamplesIn = PretrainSampleOptions()
+    model: cli.ModelIn = ModelOptions()
+    objectives: cli.PretrainObjectivesIn = PretrainObjectives()
+    fit: cli.FitIn = FitOptions()
+    compute: cli.TrainComputeIn = TrainComputeOptions()
+    output: cli.OutputIn
+    caching: cli.CacheIn = CacheOptions()
+
+    def __post_init__(self) -> None:
+        check_together(self.data, self.compute, self.fit)
+        if self.objectives.learns_nothing:
+            raise InputError("`penalty`, `nuc_penalty` and `count_penalty` are all 0: there is nothing to learn")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(ConfigFile):
+    data: cli.TableIn
+    reads: cli.ReadsIn = ReadOptions()
+    distances: cli.TreeIn = TreeOptions()
+    samples: cli.SamplesIn = SampleOptions()
+    target: cli.TargetIn
+    recipe: Annotated[Recipe, Parameter(group=cli.MODEL)] = "ensemble"
+    """ensemble: set networks on fixed ASV vectors, kernel models and trees, cross-fitted on whole groups and averaged. transformer: one
+    transformer from the nucleotides up, from scratch or from `pretrained_encoder`. Options of the other recipe are refused."""
+    ensemble: cli.EnsembleIn = EnsembleOptions()
+    encoder: cli.EncoderIn = EncoderOptions()
+    model: cli.ModelIn = ModelOptions()
+    objectives: cli.TrainObjectivesIn = TrainObjectives()
+    fit: cli.TrainFitIn = TrainFitOptions()
+    compute: cli.TrainComputeIn = TrainComputeOptions()
+    output: cli.OutputIn
+    caching: cli.CacheIn = CacheOptions()
+
+    def __post_init__(self) -> None:
+        _require_metadata(self.samples, self.target.metadata_column)
+        check_together(self.data, self.compute, self.fit)
+        if self.encoder.freeze_base and self.data.stream:
+            raise InputError("`stream` with `freeze_base`: its embeddings need the table in memory; leave one out")
+
+    @property
+    def unused(self) -> frozenset[str]:
+        return unused_by(self.recipe)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig(ConfigFile):
+    data: cli.TableIn
+    reads: cli.ReadsIn = ReadOptions()
+    distances: cli.TreeIn = TreeOptions()
+    samples: cli.GroupsIn = GroupOptions()
+    target: cli.TargetIn
+    folding: cli.FoldsIn = FoldOptions()
+    contest: cli.ContestIn = ContestOptions()
+    ensemble: cli.EnsembleIn = EnsembleOptions()
+    pretraining: cli.FoldPretrainIn = FoldPretrainOptions()
+    model: cli.ModelIn = ModelOptions()
+    objectives: cli.TrainObjectivesIn = TrainObjectives()
+    fit: cli.EvaluateFitIn = EvaluateFitOptions()
+    compute: cli.TrainComputeIn = TrainComputeOptions()
+    output: cli.OutputIn
+    caching: cli.CacheIn = CacheOptions()
+
+    def __post_init__(self) -> None:
+        _require_metadata(self.samples, self.target.metadata_column)
+        if self.folding.leave_one_group_out and self.samples.group_column is None:
+            raise InputError("`leave_one_group_out` needs `group_column`: which groups")
+        if self.compute.devices > 1:
+            raise InputError(f"`devices={self.compute.devices}`: evaluate runs on one device, with all of its cores; leave it out")
+        if self.data.stream:
+            raise InputError("`stream`: the usual models need the table in memory; leave it out")
+        if self.target.categorical_columns:
+            raise InputError("`categorical_columns`: evaluate compares what is learned from the microbes alone; leave it out")
+
+    @property
+    def unused(self) -> frozenset[str]:
+        transformers = frozenset() if self.contest.transformers else OF_EVALUATED_TRANSFORMERS
+        return transformers | (OF_ENSEMBLE if self.contest.only_baselines else frozenset())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(ConfigFile):
+    data: cli.TableIn
+    trained: cli.TrainedIn
+    compute: cli.ComputeIn = DEFAULT_COMPUTE
+    metadata: Annotated[Path | None, Parameter(group=cli.INPUT)] = None
+    """Sample metadata, for a model that was trained with `categorical_columns`."""
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """Predictions, .tsv that QIIME 2 imports. Class probabilities, and 90 % prediction intervals with the novelty of each sample, go
+    into files beside it."""
+    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
+    """Replace an existing output."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig(ConfigFile):
+    data: cli.TableIn
+    trained: cli.TrainedIn
+    compute: cli.ComputeIn = DEFAULT_COMPUTE
+    level: Annotated[EmbedLevel, Parameter(group=cli.OUTPUT)] = "sample"
+    """One vector per sample, or one per ASV of the table."""
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """Embeddings: .tsv with IDs, or .npy with the IDs in .ids.txt beside it."""
+    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
+    """Replace an existing output."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class UniFracConfig(ConfigFile):
+    table: Annotated[Path, Parameter(group=cli.INPUT)]
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV."""
+    tree: Annotated[Path, Parameter(group=cli.INPUT)]
+    """Phylogeny of the ASVs (newick or .qza)."""
+    ignore_missing: Annotated[bool, Parameter(group=cli.INPUT)] = False
+    """Leave out samples that cannot be used (too few reads) instead of stopping."""
+    metric: Annotated[UniFracMetric, Parameter(group=cli.DISTANCES)] = "unweighted"
+    """UniFrac variant."""
+    alpha: Annotated[float, Parameter(group=cli.DISTANCES)] = 0.5
+    """Exponent of generalized UniFrac: 0 weighs branches alike, 1 by abundance."""
+    sampling_depth: Annotated[int | None, Parameter(group=cli.DISTANCES)] = None
+    """Rarefy every sample to this many reads. Default: all reads."""
+    seed: Annotated[int, Parameter(group=cli.DISTANCES)] = 0
+    """Random seed of the rarefaction."""
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat)."""
+    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
+    """Replace an existing output."""
+
+    def __post_init__(self) -> None:
+        check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
+        check_counts(self, "sampling_depth")
+        check_seed(self.seed)
+
+
+@Parameter(name="*", group=cli.OUTPUT)
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    output_dir: Path = Path("aam-demo")
+    """Folder for everything the demo writes."""
+    seed: int = 0
+    """Random seed of the simulated community and of training."""
+    overwrite: bool = False
+    """Replace an earlier demo."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
+
+def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOptions) -> None:
+    """InputError for options that exclude each other."""
+    if data.stream and (compute.max_memory_gb or compute.auto_batch_size):
+        raise InputError("`stream` with `max_memory_gb` or `auto_batch_size`: these look at all samples first; leave one out")
+    if fit.find_lr and compute.strategy == "fsdp":
+        raise InputError("`find_lr` with `strategy=fsdp`: find it with ddp or on one device, and give `lr`")
+
+
+def _require_metadata(samples: GroupOptions, column: str) -> None:
+    if samples.metadata is None:
+        raise InputError(f"`metadata` is missing: the table that holds the column {column}")

@@ -1,0 +1,130 @@
+"""The run of ``aam demo``: the whole tool on a simulated community."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from aam.cli.configs import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam.cli.options import OutputOptions
+from aam.cli.run.output_file import check_output_file
+from aam.cli.run.predicting import run_predicting
+from aam.cli.run.pretraining import run_pretraining
+from aam.cli.run.training import run_training
+from aam.data.simulate import simulate, write_simulation
+from aam.options import (
+    CacheOptions,
+    EncoderOptions,
+    FitOptions,
+    PretrainSampleOptions,
+    SampleOptions,
+    TableOptions,
+    TargetOptions,
+    TrainedModelOptions,
+    TrainFitOptions,
+    TreeOptions,
+)
+
+log = logging.getLogger(__name__)
+
+_SAMPLES, _NEW_SAMPLES, _SUBJECTS, _ASVS, _LENGTH = 480, 80, 280, 100, 100
+_TARGETS = {"age": False, "disease": True}
+
+
+def run_demo(config: DemoConfig) -> None:
+    """Simulate, pretrain, train and predict, and print how well it went."""
+    folder = config.output_dir
+    outputs = {name: OutputOptions(output_dir=folder / name, overwrite=config.overwrite) for name in ("pretrained", *_TARGETS)}
+    study, new = folder / "data", folder / "new_data"
+    truth = write_tables(config, study, new)
+    table = TableOptions(table=study / "table.biom")
+
+    log.info("\n[1/4] Pretraining without labels: UniFrac and masked nucleotides")
+    samples = PretrainSampleOptions(metadata=study / "metadata.tsv", group_column="subject", test_fraction=0.2)
+    # The targets follow the abundance of clades, which weighted UniFrac sees.
+    distances = TreeOptions(tree=study / "tree.nwk", unifrac_metric="weighted_normalized")
+    run_pretraining(
+        PretrainConfig(
+            data=table,
+            samples=samples,
+            distances=distances,
+            fit=FitOptions(seed=config.seed, batch_size=16, epochs=10),
+            output=outputs["pretrained"],
+            caching=CacheOptions(cache=False),
+        )
+    )
+
+    for step, (column, classifier) in enumerate(_TARGETS.items(), start=2):
+        log.info("\n[%d/4] Training to predict %s, subjects kept apart", step, column)
+        run_training(
+            TrainConfig(
+                recipe="transformer",
+                data=table,
+                samples=SampleOptions(metadata=study / "metadata.tsv", group_column="subject"),
+                target=TargetOptions(metadata_column=column, classifier=classifier),
+                encoder=EncoderOptions(pretrained_encoder=folder / "pretrained"),
+                fit=TrainFitOptions(seed=config.seed, batch_size=16, epochs=14),
+                output=outputs[column],
+                caching=CacheOptions(cache=False),
+            )
+        )
+
+    log.info("\n[4/4] Predicting %d samples of new subjects, with ASVs that training did not have", len(truth))
+    for column in _TARGETS:
+        run_predicting(
+            PredictConfig(
+                data=TableOptions(table=new / "table.biom"),
+                trained=TrainedModelOptions(model=folder / column),
+                output=folder / f"new_{column}.tsv",
+                overwrite=True,
+            )
+        )
+    sys.stdout.write(report(folder, truth))
+
+
+def write_tables(config: DemoConfig, study: Path, new: Path) -> pd.DataFrame:
+    """Simulate one community; write the samples of some subjects to `new`, the others to `study`. Returns the metadata of `new`."""
+    check_output_file(study / "table.biom", config.overwrite, (".biom",))
+    simulation = simulate(config.seed, _SAMPLES + _NEW_SAMPLES, _ASVS, n_subjects=_SUBJECTS, length=_LENGTH)
+    # Subjects follow each other, so the last samples are of other subjects.
+    subjects = simulation.metadata["subject"].unique()
+    is_new = simulation.metadata["subject"].isin(subjects[-_NEW_SAMPLES * len(subjects) // (_SAMPLES + _NEW_SAMPLES) :])
+    for folder, metadata in ((study, simulation.metadata[~is_new]), (new, simulation.metadata[is_new])):
+        table = simulation.table.select_samples(tuple(metadata.index)).drop_empty_features()
+        write_simulation(replace(simulation, table=table, metadata=metadata), folder)
+    log.info("Simulated %d samples of %d subjects: %s", len(simulation.metadata), len(subjects), study)
+    return simulation.metadata[is_new]
+
+
+def report(folder: Path, truth: pd.DataFrame) -> str:
+    """The table of scores, beside the trivial ones, and the paths of what was written."""
+    unifrac, age, disease = (_held_out(folder / name) for name in ("pretrained", *_TARGETS))
+    new = {column: pd.read_csv(folder / f"new_{column}.tsv", sep="\t", index_col=0)["prediction"] for column in _TARGETS}
+    new_error = (new["age"] - truth["age"]).abs().mean()
+    median_error = np.abs(truth["age"] - truth["age"].median()).mean()
+    new_accuracy = (new["disease"] == truth["disease"]).mean()
+    commonest = truth["disease"].value_counts(normalize=True).max()
+    rows = [
+        ("UniFrac, held-out subjects", "Spearman", unifrac["spearman"], 0.0),
+        ("age, held-out subjects", "MAE, years", age["mae"], age["median_mae"]),
+        ("age, new table", "MAE, years", new_error, median_error),
+        ("disease, held-out subjects", "accuracy", disease["accuracy"], disease["majority_accuracy"]),
+        ("disease, new table", "accuracy", new_accuracy, commonest),
+    ]
+    lines = [f"{'':<30}{'score':<14}{'AAM':>8}{'trivial':>10}"]
+    lines += [f"{task:<30}{score:<14}{value:>8.3f}{trivial:>10.3f}" for task, score, value, trivial in rows]
+    lines += ["", "trivial: no correlation, the median age, the commonest class", ""]
+    written = ("data", "pretrained", "age", "disease", "new_data", "new_age.tsv", "new_disease.tsv")
+    lines += [f"  {folder / name}" for name in written]
+    lines += [f"  tensorboard --logdir {folder}   shows the training curves"]
+    return "\n".join(["", *lines, ""])
+
+
+def _held_out(folder: Path) -> dict[str, float]:
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["held_out"]

@@ -1,0 +1,88 @@
+"""The run of ``aam evaluate``: read, fold, fit and predict in each fold, report."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from aam.cli.configs import EvaluateConfig
+from aam.cli.run.folder import start_run
+from aam.compute import check_compute
+from aam.disk.cache import Cache
+from aam.evaluation.contestants import (
+    TransformerSettings,
+    check_contestants,
+    contestants_of,
+    headline_of,
+    recovery_of,
+    simple_of,
+)
+from aam.evaluation.findings import findings_of
+from aam.evaluation.kept import KeptFolds
+from aam.evaluation.report import Report, write_report
+from aam.evaluation.results import facts_of, write_folds, write_predictions
+from aam.evaluation.run import folds_of, key_of_run, run_folds
+from aam.study.folds import require_learnable
+from aam.study.problem import Problem, pose
+from aam.study.reading import join, read_samples
+from aam.study.tree import read_distance
+
+log = logging.getLogger(__name__)
+
+
+def run_evaluation(config: EvaluateConfig) -> None:
+    """Evaluate all models on the same folds, and write the report."""
+    check_compute(config.compute)
+    folder, seed = start_run(config, alone="evaluate"), config.fit.seed
+    log.info("evaluating %s", "baselines" if config.contest.only_baselines else "AAM and baselines")
+    problem, learned = read_problem(config, folder)
+    folds = folds_of(problem, config.folding, seed, learned)
+    require_learnable(problem, folds, seed)
+    write_folds(problem, folds, folder / "folds.tsv")
+    settings = TransformerSettings(
+        model=config.model,
+        objectives=config.objectives,
+        fit=config.fit,
+        compute=config.compute,
+        pretraining=config.pretraining,
+        val_fraction=config.samples.val_fraction,
+        scratch=folder,
+    )
+    jobs = torch.get_num_threads()
+    contestants = contestants_of(problem, config.contest, seed, ensemble=config.ensemble, transformers=settings, jobs=jobs)
+    check_contestants(problem, contestants, folds)
+    models = (config.contest, config.ensemble, config.model, config.objectives, config.fit, config.pretraining)
+    key = key_of_run(problem, folds, config.reads, config.samples, config.target, config.distances, *models)
+    outcome, failed = run_folds(problem, contestants, folds, KeptFolds(folder / "folds", key))
+    outcome, recovered = recovery_of(outcome)
+    write_predictions(outcome, folder / "predictions.tsv")
+    facts = facts_of(
+        problem,
+        config.folding,
+        table=config.data.table.name,
+        group_column=config.samples.group_column,
+        pretraining=config.pretraining if config.contest.transformers else None,
+        recovered=recovered,
+    )
+    findings = [*failed, *findings_of(outcome, config.folding.confounder_column)]
+    write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline_of(outcome)), folder)
+    log.info("wrote %s", folder / "index.html")
+
+
+def read_problem(config: EvaluateConfig, folder: Path) -> tuple[Problem, int]:
+    """The problem, with the samples of `test_table` behind those of `table`; and how many samples `table` has."""
+    options, column = config.folding, config.target.metadata_column
+    study = read_samples(config.data, config.reads, config.samples, column)
+    learned = len(study)
+    if options.test_table is not None:
+        data = replace(config.data, table=options.test_table, more_tables=(), rep_seqs=options.test_rep_seqs)
+        samples = replace(config.samples, metadata=options.test_metadata or config.samples.metadata)
+        study = join(study, read_samples(data, config.reads, samples, column))
+    # All models see the same reads.
+    study = study.drawn(config.fit.seed)
+    distance = read_distance(study, config.distances, Cache.of(config.caching), folder / "tree.nwk", config.output.resume)
+    posed = pose(replace(study, distance=distance), config.target, config.samples.group_column, options.confounder_column)
+    return posed, learned

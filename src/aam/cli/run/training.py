@@ -1,0 +1,145 @@
+"""The run of ``aam train``: read, split, fit, score, write."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from aam.cli.configs import TrainConfig
+from aam.cli.run.folder import start_run, write_split
+from aam.cli.run.results import score_held_out, score_table, write_metrics
+from aam.compute import check_compute
+from aam.disk.cache import Cache
+from aam.disk.json_files import write_json
+from aam.learners.ensemble import EnsembleLearner, cross_fitted, ensemble_loss, member_losses
+from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
+from aam.learners.workspace import Workspace
+from aam.saved.load import load_encoder
+from aam.saved.transformer import FittedEncoder
+from aam.study.problem import Problem, pose
+from aam.study.reading import read_samples
+from aam.study.targets import ClassTarget, RegressionTarget
+from aam.study.tree import read_distance
+from aam.training.fit import monitor_of
+
+log = logging.getLogger(__name__)
+
+
+def run_training(config: TrainConfig) -> None:
+    """Train by the recipe that is asked for."""
+    (train_ensemble if config.recipe == "ensemble" else train_transformer)(config)
+
+
+def train_ensemble(config: TrainConfig) -> None:
+    """Fit the members, weigh them on groups that they did not see, score them on the test samples, and save them."""
+    folder = start_run(config, alone="an ensemble")
+    log.info("recipe: ensemble (`recipe=transformer` trains a transformer instead)")
+    if config.output.resume:
+        log.warning("an ensemble keeps nothing to continue from: it is fitted from the start")
+    problem = read_problem(config)
+    split = problem.study.split(config.samples, config.fit.seed, problem.labels)
+    # No epoch is chosen, so the validation samples are trained on too.
+    split = replace(split, train=np.sort(np.concatenate([split.train, split.val])), val=split.val[:0])
+    write_split(problem.study, split, folder, config.output.resume)
+    fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True).fit(problem, split.train)
+    if len(split.test):
+        part, held_out, predicted = "test", split.test, fitted.predict(problem.study, split.test)
+    else:
+        part, held_out, predicted = "cross-fitted", split.train, cross_fitted(fitted)
+    scores = score_held_out(problem, predicted, held_out, split.train, folder)
+    fitted = replace(fitted, info=replace(fitted.info, scores=scores))
+    fitted.save(folder / "model")
+    about = {
+        "recipe": "ensemble",
+        "held_out_part": part,
+        "held_out_samples": len(held_out),
+        "held_out": scores,
+        "cross_fit_folds": len(fitted.ensemble.members.get("network", ())),
+        "weights": dict(fitted.ensemble.weights),
+        "member_losses": member_losses(fitted),
+        "loss": ensemble_loss(fitted),
+    }
+    write_json(folder / "metrics.json", about)
+    say_scores(problem, part, len(held_out), scores, folder)
+
+
+def train_transformer(config: TrainConfig) -> None:
+    """Train a transformer, from scratch or from a pretrained encoder, and score it on the test samples."""
+    monitor_of(config.fit.best_metric, (ClassTarget if config.target.classifier else RegressionTarget).best_metrics)
+    pretrained = config.encoder.pretrained_encoder
+    start = None if pretrained is None else load_encoder(pretrained, compute=config.compute, argument="pretrained_encoder")
+    if start is not None:
+        config = with_shape_of(start, config)
+    check_compute(config.compute)
+    resume, cache = config.output.resume, Cache.of(config.caching)
+    learner = TransformerLearner(
+        model=config.model,
+        objectives=config.objectives,
+        options=config.fit,
+        compute=config.compute,
+        start=None if start is None else GivenEncoder(start),
+        freeze_base=config.encoder.freeze_base,
+        cache=cache,
+        workspace=Workspace(config.output.output_dir, resume),
+    )
+    folder = start_run(config)
+    log.info("recipe: transformer, %s", "from scratch" if start is None else f"from the encoder in {pretrained}")
+    if start is not None:
+        warn_of_differences(start, config)
+    problem = read_problem(config)
+    split = problem.study.split(config.samples, config.fit.seed, problem.labels)
+    rows = np.sort(np.concatenate([split.train, split.val]))
+    learner = replace(learner, validation=split.val)
+    learner.check(problem, rows)
+    write_split(problem.study, split, folder, resume)
+    if config.objectives.learns_distances:
+        distance = read_distance(problem.study, config.distances, cache, folder / "tree.nwk", resume)
+        problem = problem.on(replace(problem.study, distance=distance))
+    elif config.distances.tree or config.distances.unifrac_matrix:
+        log.warning("the tree or matrix is not used: `penalty`, the weight of the UniFrac loss beside the target, is 0")
+    fitted, result = learner.fit_with_history(problem, rows)
+    part, held_out = split.held_out
+    predicted = fitted.predict(problem.study, held_out)
+    scores = score_held_out(problem, predicted, held_out, split.train, folder)
+    known = 0 if start is None else len(set(start.info.learned_from).intersection(problem.study.ids(held_out)))
+    if known:
+        log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
+    if part == "test":
+        # Validation samples chose the epoch: their errors are too small to promise anything by.
+        fitted = calibrated(fitted, problem, held_out, predicted)
+    fitted = replace(fitted, info=replace(fitted.info, scores=scores))
+    fitted.save(folder / "model")
+    about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
+    write_metrics(folder, result, {"recipe": "transformer", **about, "held_out": scores})
+    say_scores(problem, part, len(held_out), scores, folder)
+
+
+def read_problem(config: TrainConfig) -> Problem:
+    """The study, and what to predict in it."""
+    study = read_samples(config.data, config.reads, config.samples, config.target.metadata_column)
+    return pose(study, config.target, config.samples.group_column)
+
+
+def say_scores(problem: Problem, part: str, number: int, scores: dict[str, float], folder: Path) -> None:
+    """The last lines of the log."""
+    log.info("%s", score_table(f"{problem.column} of {number} held-out samples ({part})", scores))
+    log.info("wrote %s", folder)
+
+
+def with_shape_of(start: FittedEncoder, config: TrainConfig) -> TrainConfig:
+    """The run's options with the width, layers and sequence length of the pretrained encoder."""
+    model = replace(start.info.options, dropout=config.model.dropout)
+    return replace(config, model=model, reads=replace(config.reads, max_bp=start.info.reads.max_bp))
+
+
+def warn_of_differences(start: FittedEncoder, config: TrainConfig) -> None:
+    """Say what shape the encoder has, and where samples are read otherwise than in pretraining."""
+    options, reads = start.info.options, start.info.reads
+    log.info("its shape: width %d, %d layers, %d nt", options.embedding_dim, options.attention_layers, reads.max_bp)
+    for option in ("sampling_depth", "token_limit"):
+        before, now = getattr(reads, option), getattr(config.reads, option)
+        if before != now:
+            log.warning("`%s` is %s, in pretraining it was %s", option, now, before)

@@ -1,0 +1,79 @@
+"""Tables of an evaluation: folds, predictions, and facts about the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from aam.disk.writing import write_tsv
+from aam.evaluation.compare import Outcome
+from aam.evaluation.coverage import fold_thresholds
+from aam.options import FoldOptions, FoldPretrainOptions
+from aam.study.folds import Fold
+from aam.study.problem import Problem
+
+
+def write_folds(problem: Problem, folds: Sequence[Fold], path: Path) -> None:
+    """folds.tsv: the fold of each repeat in which a sample is held out."""
+    ids, groups = problem.study.table.sample_ids, problem.groups
+    rows = [
+        (fold.repeat + 1, fold.number + 1, ids[row], "" if groups is None else groups[row]) for fold in folds for row in fold.test
+    ]
+    write_tsv(path, pd.DataFrame(rows, columns=["repeat", "fold", "sample", "group"]), index=False)
+
+
+def write_predictions(outcome: Outcome, path: Path) -> None:
+    """predictions.tsv: every model, every held-out sample, with its 90 % interval, or set and probabilities of classes."""
+    problem, target = outcome.problem, outcome.problem.target
+    truth = problem.truth if problem.labels is None else problem.labels
+    parts = []
+    for model, by_fold in outcome.predictions.items():
+        for fold, predicted, limit in zip(outcome.folds, by_fold, fold_thresholds(outcome, model), strict=True):
+            columns = {
+                "model": model,
+                "repeat": fold.repeat + 1,
+                "fold": fold.number + 1,
+                "sample": problem.study.ids(fold.test),
+                "true": truth[fold.test],
+                "predicted": target.names(predicted),
+                **target.interval_table(predicted, limit),
+                **{f"probability of {name}": predicted[:, k] for k, name in enumerate(target.classes)},
+            }
+            parts.append(pd.DataFrame(columns))
+    write_tsv(path, pd.concat(parts), index=False)
+
+
+def facts_of(
+    problem: Problem,
+    options: FoldOptions,
+    *,
+    table: str,
+    group_column: str | None = None,
+    pretraining: FoldPretrainOptions | None = None,
+    recovered: float | None = None,
+) -> dict[str, str]:
+    """What the report says of the study, by name.
+
+    table: name of its file; pretraining: of the transformers, None without any; recovered: Spearman correlation (`recovery_of`).
+    """
+    samples, asvs = problem.study.counts.shape
+    groups = "none: folds are random" if problem.groups is None else f"{len(set(problem.groups)):,} of {group_column}"
+    facts = {"column": problem.column, "table": table, "samples": f"{samples:,}", "ASVs": f"{asvs:,}", "groups": groups}
+    facts["held out"] = _held_out(options)
+    if pretraining is not None:
+        facts["pretraining"] = (
+            "on all samples, without labels" if pretraining.transductive else "on the training samples of each fold"
+        )
+    if recovered is not None:
+        facts["UniFrac recovery"] = f"Spearman {recovered:.3f}, held-out samples"
+    return facts
+
+
+def _held_out(options: FoldOptions) -> str:
+    if options.test_table is not None:
+        return f"all samples of {options.test_table.name}"
+    if options.leave_one_group_out:
+        return "each group in turn"
+    return f"{options.folds} folds, {options.repeats} {'repeat' if options.repeats == 1 else 'repeats'}"

@@ -1,0 +1,118 @@
+"""The estimator that embeds samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from lightning.pytorch.utilities.seed import isolate_rng
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from aam.disk.cache import Cache
+from aam.errors import InputError, path_of
+from aam.learners.pretraining import PretrainingLearner
+from aam.options import FitOptions, ModelOptions, PretrainObjectives, TreeOptions, UniFracMetric, check
+from aam.saved.fitted import Fitted
+from aam.saved.transformer import FittedEncoder
+from aam.sklearn.estimator import Estimator, given_or_default, require_sequences
+from aam.study.matrices import GivenSequences
+from aam.study.tree import read_distance
+
+
+class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """Embed microbiome samples: `fit` pretrains a transformer without labels, `transform` gives embeddings.
+
+    Distances between embeddings approach UniFrac distances between samples, and masked nucleotides are predicted.
+
+    Parameters
+    ----------
+    sequences, max_bp, sampling_depth, random_state
+        As those of `AAMRegressor`. The encoder needs sequences.
+    tree : str or Path, optional
+        Phylogeny of the features (newick or ``.qza``). Default: that of the study, else one is built from the sequences.
+    unifrac_metric : {"unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"}
+        UniFrac variant on that tree.
+    epochs : int, optional
+        Maximum number of epochs. Default: that of `fit_options`.
+    model_options : ModelOptions, optional
+        Shape of the transformer.
+    objectives : PretrainObjectives, optional
+        Weights of what is learned.
+    fit_options : FitOptions, optional
+        How it is trained.
+
+    Attributes
+    ----------
+    fitted_ : FittedEncoder
+        The fitted encoder, as `aam.load` gives it; `fitted_.embed_asvs(study)` embeds ASVs.
+    n_features_in_, feature_names_in_
+        As those of `AAMRegressor`.
+
+    Examples
+    --------
+    >>> import aam
+    >>> study = aam.read_study("table.qza", rep_seqs="rep.qza", tree="tree.qza")  # doctest: +SKIP
+    >>> aam.AAMEncoder(epochs=10).fit_transform(study)  # doctest: +SKIP
+
+    """
+
+    def __init__(  # noqa: PLR0913 - scikit-learn finds parameters by name
+        self,
+        *,
+        sequences: GivenSequences | None = None,
+        max_bp: int = 150,
+        sampling_depth: int | None = None,
+        tree: str | Path | None = None,
+        unifrac_metric: UniFracMetric = "unweighted",
+        epochs: int | None = None,
+        model_options: ModelOptions | None = None,
+        objectives: PretrainObjectives | None = None,
+        fit_options: FitOptions | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        self.sequences = sequences
+        self.max_bp = max_bp
+        self.sampling_depth = sampling_depth
+        self.tree = tree
+        self.unifrac_metric = unifrac_metric
+        self.epochs = epochs
+        self.model_options = model_options
+        self.objectives = objectives
+        self.fit_options = fit_options
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> AAMEncoder:
+        """Pretrain on samples X [N, M]; y is not used; samples of a group [N] all learn, or all choose the best epoch."""
+        study = self._read(X, fitting=True)
+        require_sequences(study)
+        objectives = given_or_default("objectives", self.objectives, PretrainObjectives)
+        if objectives.learns_distances and (study.distance is None or self.tree is not None):
+            metrics = get_args(UniFracMetric)
+            check(self.unifrac_metric in metrics, "unifrac_metric", self.unifrac_metric, f"one of {', '.join(metrics)}")
+            on = TreeOptions(tree=path_of("tree", self.tree), unifrac_metric=self.unifrac_metric)
+            study = replace(study, distance=read_distance(study, on, Cache(None)))
+        options = replace(given_or_default("fit_options", self.fit_options, FitOptions), seed=self._seed)
+        learner = PretrainingLearner(
+            model=given_or_default("model_options", self.model_options, ModelOptions),
+            objectives=objectives,
+            options=options if self.epochs is None else replace(options, epochs=self.epochs),
+        )
+        with isolate_rng():
+            self.fitted_ = learner.fit(study, study.rows, groups=self._groups(study, groups))[0]
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embeddings float32 [n, D]."""
+        study = self._read(X)
+        return self.fitted_.embed(study)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.fitted_.info.options.embedding_dim
+
+    def _restore(self, fitted: Fitted, folder: str | Path) -> None:
+        if not isinstance(fitted, FittedEncoder):
+            raise InputError(f"`folder={folder}`: an ensemble, which has no encoder; give the output folder of pretrain")
+        self.model_options = fitted.info.options

@@ -1,0 +1,325 @@
+"""Estimators that predict: a number, or a class."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from joblib import effective_n_jobs
+from lightning.pytorch.utilities.seed import isolate_rng
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_is_fitted
+
+from aam.data.metadata import numeric_column
+from aam.errors import InputError
+from aam.learners.ensemble import EnsembleLearner
+from aam.learners.transformer import GivenEncoder, TransformerLearner
+from aam.options import EnsembleOptions, ModelOptions, TrainFitOptions, TransformName, check
+from aam.saved.fitted import Fitted
+from aam.saved.load import load_encoder
+from aam.saved.transformer import FittedEncoder
+from aam.scoring.intervals import COVERAGE, likely
+from aam.sklearn.estimator import Estimator, given_or_default, require_sequences
+from aam.study.matrices import GivenSequences
+from aam.study.problem import Problem
+from aam.study.study import Study
+from aam.study.targets import ClassTarget, RegressionTarget, Target
+
+Recipe = Literal["ensemble", "transformer"]
+
+
+class Predictor(Estimator):
+    """What regressor and classifier share."""
+
+    def __init__(  # noqa: PLR0913 - scikit-learn finds parameters by name, and a search varies them one by one
+        self,
+        *,
+        recipe: Recipe = "ensemble",
+        sequences: GivenSequences | None = None,
+        max_bp: int = 150,
+        sampling_depth: int | None = None,
+        trees: bool = True,
+        ensemble_options: EnsembleOptions | None = None,
+        pretrained_encoder: str | Path | None = None,
+        freeze_base: bool = False,
+        model_options: ModelOptions | None = None,
+        fit_options: TrainFitOptions | None = None,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.sequences = sequences
+        self.max_bp = max_bp
+        self.sampling_depth = sampling_depth
+        self.trees = trees
+        self.ensemble_options = ensemble_options
+        self.pretrained_encoder = pretrained_encoder
+        self.freeze_base = freeze_base
+        self.model_options = model_options
+        self.fit_options = fit_options
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def novelty(self, X: Any) -> np.ndarray:
+        """How far the ASVs of each sample are from those of the training samples [n]: above 1 a sample is out of distribution, and
+        its prediction is worth little. InputError for features without sequences, and for a transformer.
+        """
+        study = self._read(X)
+        found = self.fitted_.novelty(study)
+        if found is None:
+            raise InputError("novelty is not known: it is a distance between sequences, which an ensemble that reads them measures")
+        return found
+
+    def _truth(self, study: Study, y: Any) -> Any:
+        """What is to be predicted: y, or the column of the study's metadata that it names."""
+        if y is None:
+            raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        if not isinstance(y, str):
+            return y
+        if study.metadata is None:
+            raise InputError(f"`y={y}`: names a column, and X has no metadata; give a study with metadata, or y as an array")
+        return study.labels(y) if is_classifier(self) else numeric_column(study.metadata, y, study.table.sample_ids)
+
+    def _fit(self, study: Study, y: Any, truth: np.ndarray, target: Target, groups: Any) -> Any:
+        name = y if isinstance(y, str) else getattr(y, "name", None)
+        problem = Problem(study, name if isinstance(name, str) and name else "y", truth, target, self._groups(study, groups))
+        # What learners seed is theirs.
+        with isolate_rng():
+            self.fitted_ = self._fit_ensemble(problem) if self._is_ensemble() else self._fit_transformer(problem)
+        return self
+
+    def _is_ensemble(self) -> bool:
+        """Which recipe. InputError for an unknown one, and where options of the other are given."""
+        others: dict[Any, dict[str, Any]] = {
+            "ensemble": {"pretrained_encoder": None, "freeze_base": False, "model_options": None, "fit_options": None},
+            "transformer": {"trees": True, "ensemble_options": None},
+        }
+        if self.recipe not in get_args(Recipe):
+            raise InputError(f"`recipe={self.recipe}`: must be ensemble or transformer")
+        if given := [option for option, default in others[self.recipe].items() if getattr(self, option) != default]:
+            raise InputError(f"`recipe={self.recipe}`: `{'`, `'.join(given)}` belong to the other recipe; leave them out")
+        return self.recipe == "ensemble"
+
+    def _fit_ensemble(self, problem: Problem) -> Fitted:
+        options = given_or_default("ensemble_options", self.ensemble_options, EnsembleOptions)
+        jobs = None if self.n_jobs is None else effective_n_jobs(self.n_jobs)
+        learner = EnsembleLearner(replace(options, trees=self.trees and options.trees), self._seed, jobs, self.verbose)
+        return learner.fit(problem, problem.study.rows)
+
+    def _fit_transformer(self, problem: Problem) -> Fitted:
+        require_sequences(problem.study)
+        options = given_or_default("fit_options", self.fit_options, TrainFitOptions)
+        start = None
+        if self.pretrained_encoder is not None:
+            encoder = load_encoder(self.pretrained_encoder, argument="pretrained_encoder")
+            start, study = GivenEncoder(encoder), problem.study
+            problem = problem.on(study.read_as(replace(study.reads, max_bp=encoder.info.reads.max_bp)))
+        learner = TransformerLearner(
+            model=given_or_default("model_options", self.model_options, ModelOptions),
+            options=replace(options, seed=self._seed),
+            start=start,
+            freeze_base=self.freeze_base,
+        )
+        return learner.fit(problem, problem.study.rows)
+
+    def _restore(self, fitted: Fitted, folder: str | Path) -> None:
+        self._take(fitted.target.target, folder)
+        self.set_params(recipe="transformer" if isinstance(fitted, FittedEncoder) else "ensemble")
+
+    def _take(self, target: Target, folder: str | Path) -> None:
+        """Take what is of this estimator from the target of a fitted model. InputError for another kind."""
+        raise NotImplementedError
+
+
+class AAMRegressor(RegressorMixin, Predictor):
+    """Predict a number from microbiome samples.
+
+    Parameters
+    ----------
+    recipe : {"ensemble", "transformer"}
+        The mean of set networks, kernel models and trees, or one transformer.
+    sequences : sequence of str, or mapping of feature name to sequence, optional
+        Sequences of the features of X. Default: the feature names where they are sequences.
+    max_bp : int
+        Number of nucleotides of each ASV to read.
+    sampling_depth : int, optional
+        Rarefy every sample to this many reads.
+    trees : bool
+        Ensemble: include a random forest and boosted trees.
+    ensemble_options : EnsembleOptions, optional
+        Ensemble: its further hyper-parameters.
+    pretrained_encoder : str or Path, optional
+        Transformer: folder of an encoder to start from, of `AAMEncoder` or ``aam pretrain``.
+    freeze_base : bool
+        Transformer: train only the head that predicts the target; the pretrained encoder stays as it is.
+    model_options : ModelOptions, optional
+        Transformer: its shape.
+    fit_options : TrainFitOptions, optional
+        Transformer: how it is trained.
+    random_state : int, RandomState or None
+        Seed: the same seed gives the same result.
+    n_jobs : int, optional
+        Ensemble: models to fit at a time. Default: one for each core.
+    verbose : bool
+        Ensemble: show a progress bar.
+    target_transform : {"none", "minmax", "zscore", "log-zscore"}
+        Scale of the target during training. Predictions are in original units.
+
+    Attributes
+    ----------
+    fitted_ : Fitted
+        The fitted model, as `aam.load` gives it.
+    n_features_in_, feature_names_in_
+        Number and names (where there are any) of the features that were fitted to.
+
+    Examples
+    --------
+    >>> import aam
+    >>> study = aam.read_study("table.qza", metadata="m.tsv", rep_seqs="rep.qza")  # doctest: +SKIP
+    >>> model = aam.AAMRegressor().fit(study, "age", groups="subject")  # doctest: +SKIP
+    >>> model.predict(study)  # doctest: +SKIP
+
+    """
+
+    def __init__(  # noqa: PLR0913 - see the base
+        self,
+        *,
+        recipe: Recipe = "ensemble",
+        sequences: GivenSequences | None = None,
+        max_bp: int = 150,
+        sampling_depth: int | None = None,
+        trees: bool = True,
+        ensemble_options: EnsembleOptions | None = None,
+        pretrained_encoder: str | Path | None = None,
+        freeze_base: bool = False,
+        model_options: ModelOptions | None = None,
+        fit_options: TrainFitOptions | None = None,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+        target_transform: TransformName = "zscore",
+    ) -> None:
+        super().__init__(
+            recipe=recipe,
+            sequences=sequences,
+            max_bp=max_bp,
+            sampling_depth=sampling_depth,
+            trees=trees,
+            ensemble_options=ensemble_options,
+            pretrained_encoder=pretrained_encoder,
+            freeze_base=freeze_base,
+            model_options=model_options,
+            fit_options=fit_options,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.target_transform = target_transform
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> AAMRegressor:
+        """Fit to samples X [N, M] and numbers y [N]; groups [N]: of one subject or study, whose samples stay together wherever members
+        are weighed and intervals calibrated. With a study, y and groups may name columns of its metadata.
+        """
+        study = self._read(X, fitting=True)
+        transforms = get_args(TransformName)
+        check(self.target_transform in transforms, "target_transform", self.target_transform, f"one of {', '.join(transforms)}")
+        truth = column_or_1d(self._truth(study, y), dtype=np.float64, input_name="y", warn=True)
+        assert_all_finite(truth, input_name="y")
+        check_consistent_length(study.rows, truth)
+        return self._fit(study, y, truth, RegressionTarget(self.target_transform), groups)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted numbers [n], in the unit of y."""
+        study = self._read(X)
+        return self.fitted_.predict(study)
+
+    def predict_interval(self, X: Any, coverage: float = COVERAGE) -> np.ndarray:
+        """Lower and upper bounds [n, 2] that hold the truth of a sample of a new group with probability `coverage`, 0.5 to 0.99.
+
+        InputError where too few groups were fitted to, and for a transformer, none of whose samples are held out for this.
+        """
+        check_is_fitted(self)
+        limit, predicted = self.fitted_.limit(coverage), self.predict(X)
+        return np.column_stack([predicted - limit, predicted + limit])
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Coefficient of determination R2 of the predictions; with a study, y may name a column of its metadata."""
+        study = self._read(X)
+        return super().score(study, self._truth(study, y), sample_weight)
+
+    def _take(self, target: Target, folder: str | Path) -> None:
+        if not isinstance(target, RegressionTarget):
+            raise InputError(f"`folder={folder}`: this model predicts classes; use AAMClassifier")
+        self.target_transform = target.transform
+
+
+class AAMClassifier(ClassifierMixin, Predictor):
+    """Predict classes from microbiome samples. Parameters are those of `AAMRegressor` but target_transform.
+
+    Attributes
+    ----------
+    classes_ : array [K]
+        The classes, sorted; as text where the model was loaded from a folder.
+    fitted_, n_features_in_, feature_names_in_
+        As those of `AAMRegressor`.
+
+    Examples
+    --------
+    >>> import aam
+    >>> study = aam.read_study("table.qza", metadata="m.tsv", rep_seqs="rep.qza")  # doctest: +SKIP
+    >>> model = aam.AAMClassifier().fit(study, "delivery", groups="subject")  # doctest: +SKIP
+    >>> model.predict_proba(study)  # doctest: +SKIP
+
+    """
+
+    classes_: np.ndarray
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> AAMClassifier:
+        """Fit to samples X [N, M] and classes y [N], numbers or text; groups as in `AAMRegressor.fit`."""
+        study = self._read(X, fitting=True)
+        labels = column_or_1d(self._truth(study, y), input_name="y", warn=True)
+        check_consistent_length(study.rows, labels)
+        check_classification_targets(labels)
+        classes, truth = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise InputError(f"`y`: there is one class only, {classes[0]}: nothing to learn")
+        self._fit(study, y, truth.astype(np.int64), ClassTarget(tuple(map(str, classes))), groups)
+        self.classes_ = classes
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities [n, K] of the classes, in the order of `classes_`."""
+        study = self._read(X)
+        return self.fitted_.predict(study)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class of each sample [n]."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_interval(self, X: Any, coverage: float = COVERAGE) -> np.ndarray:
+        """Which classes are in the prediction set of each sample, bool [n, K], in the order of `classes_`: never none.
+
+        A set holds the true class of a sample of a new group with probability `coverage`, 0.5 to 0.99. InputError as in `AAMRegressor`.
+        """
+        check_is_fitted(self)
+        limit, probabilities = self.fitted_.limit(coverage), self.predict_proba(X)
+        found = np.zeros(probabilities.shape, dtype=bool)
+        for row, said in enumerate(probabilities):
+            found[row, likely(said, limit)] = True
+        return found
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of the samples whose class is predicted; with a study, y may name a column of its metadata."""
+        study = self._read(X)
+        return super().score(study, self._truth(study, y), sample_weight)
+
+    def _take(self, target: Target, folder: str | Path) -> None:
+        if not isinstance(target, ClassTarget):
+            raise InputError(f"`folder={folder}`: this model predicts a number; use AAMRegressor")
+        self.classes_ = np.array(target.classes, dtype=object)

@@ -1,0 +1,279 @@
+"""Readers fed with anything: they raise `InputError` or give what they promise, and nothing else comes out.
+
+These are the readers, and what each begins with; test_fuzz.py and fuzz.py feed them.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+
+from aam.cli.config_file import refuse_change, write_config
+from aam.cli.options import OutputOptions
+from aam.cli.pretrain import PretrainConfig
+from aam.data.metadata import read_metadata
+from aam.data.newick import read_nodes
+from aam.data.phylogeny import Phylogeny
+from aam.data.sequences import read_sequences
+from aam.data.stream import open_tables
+from aam.data.table import FeatureTable, read_table
+from aam.distances.precomputed import read_distances, write_distances
+from aam.ensemble.catalogue import SeenTable
+from aam.errors import InputError
+from aam.options import TableOptions
+from aam.saved.ensemble import FittedEnsemble
+from aam.saved.load import load
+from tests.support.formats import FORMATS, qza_bytes
+from tests.support.released import RELEASED
+
+_FILE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)) / "input"
+_RELEASED = max(RELEASED.iterdir())
+# Three nodes, one root, two ASVs, one output; feature, threshold, left, right, value, roots, start, kept, learned, outputs, link.
+_FOREST = bytes([3, 1, 2, 1, *(0, 255, 255), *(1, 0, 0), *(1, 0, 0), *(2, 0, 0), *(1, 2, 3), 0, 0, *(0, 1), 0, 1, 0])
+# What JSON can hold.
+_VALUES: tuple[Any, ...] = (
+    *(None, True, False, "", "zscore", "age", "9" * 400, float("nan"), float("inf"), -0.0, 1e-320, 1e308, 0.5, 10**18, 10**400),
+    *([], {}, [[]], ["a", "a"], [1], [None], {"a": 1}, {"": {}}, {"power": 1, "biases": [0.0]}, {"network": 1}, {"network": 1.0}),
+)
+# Of an ensemble, whatever its members.
+_SHARED = ("words", "familiar")
+
+
+def of_file(read: Callable[[Path], object], suffix: str = "") -> Callable[[bytes], object]:
+    """A reader of bytes, by a file."""
+    path = _FILE.with_suffix(suffix)
+
+    def run(content: bytes) -> object:
+        path.write_bytes(content)
+        return read(path)
+
+    return run
+
+
+def table(path: Path) -> FeatureTable:
+    read = read_table(path, ignore_missing=True)
+    counts = read.counts
+    assert counts.shape == (len(read.sample_ids), len(read.feature_ids))
+    assert len(set(read.sample_ids)) == len(read.sample_ids)
+    assert (counts.data > 0).all()
+    assert (read.depths > 0).all()
+    assert counts.has_canonical_format
+    return read
+
+
+def streamed(content: bytes) -> None:
+    """A table on disk, as `table` reads it."""
+    path = _FILE.with_suffix(".biom")
+    path.write_bytes(content)
+    on_disk = open_tables([path], ignore_missing=True)
+    in_memory = table(path)
+    assert on_disk.sample_ids == in_memory.sample_ids
+    assert (on_disk.counts[np.arange(len(on_disk.sample_ids))] != in_memory.counts).nnz == 0
+
+
+def values(content: bytes) -> None:
+    """A BIOM of HDF5 that is sound but for the numbers in it, which are as many as `content` has bytes."""
+    sizes, numbers = content[:4].ljust(4, b"\2"), np.frombuffer(content[4:], dtype=np.int8)
+    starts, indices, data = np.array_split(numbers, [sizes[0] % 8, sizes[0] % 8 + sizes[1] % 16])
+    file = io.BytesIO()
+    with h5py.File(file, "w") as handle:
+        handle["sample/matrix/indptr"] = starts.astype(np.int32 if sizes[2] & 1 else np.uint64)
+        handle["sample/matrix/indices"] = indices.astype(np.int32 if sizes[2] & 2 else np.int64)
+        handle["sample/matrix/data"] = data.view(np.float16) if sizes[2] & 4 and len(data) % 2 == 0 else data.astype(np.float64)
+        handle["sample/ids"] = np.array([f"s{number}" for number in range(sizes[3] % 8)], dtype=h5py.string_dtype())
+        handle["observation/ids"] = np.array([f"f{number}" for number in range(sizes[3] // 8 % 8)], dtype=h5py.string_dtype())
+    streamed(file.getvalue())
+
+
+def tree(path: Path) -> None:
+    phylogeny = Phylogeny.from_nodes(read_nodes(path), ("a", "b", "c"))
+    assert (phylogeny.branch_length >= 0).all()
+    assert (phylogeny.node_start < phylogeny.node_end).all()
+
+
+def sequences(path: Path) -> None:
+    for sequence in read_sequences(FeatureTable(None, (), ("a", "b")), path):  # type: ignore[arg-type]
+        assert sequence
+        assert set(sequence) <= set("ACGTRYSWKMBDHVN")
+
+
+def metadata(path: Path) -> None:
+    frame = read_metadata(path)
+    assert frame.index.is_unique
+    assert all(isinstance(name, str) for name in frame.index)
+
+
+def distances(path: Path) -> None:
+    matrix = read_distances(path, ("a", "b", "c"))
+    assert matrix.shape == (3, 3)
+    assert np.isfinite(matrix).all()
+
+
+def config_file(path: Path) -> None:
+    refuse_change(path, PretrainConfig(data=TableOptions(table=Path("t")), output=OutputOptions(output_dir=Path("o"))))
+
+
+class Folder:
+    """A model folder, one of whose files is what the fuzzer says."""
+
+    def __init__(self, source: Path, load: Callable[[Path], object]) -> None:
+        self.path = Path(tempfile.mkdtemp(dir=_FILE.parent)) / "model"
+        self.kind, self.load = source.name, load
+        shutil.copytree(source, self.path)
+
+    def of(self, name: str, after: bytes = b"") -> Callable[[bytes], object]:
+        """`after`: what always follows."""
+        original = (self.path / name).read_bytes()
+
+        def run(content: bytes) -> None:
+            (self.path / name).write_bytes(content + after)
+            try:
+                self.load(self.path)
+            finally:
+                (self.path / name).write_bytes(original)
+
+        return run
+
+
+def ensemble(path: Path) -> None:
+    """It is loaded, and then predicts."""
+    loaded = load(path)
+    if not isinstance(loaded, FittedEnsemble):
+        return
+    catalogue = loaded.ensemble.catalogue
+    ids = ("ACGTTGCAAC", *catalogue.keys)
+    tokens = np.where(np.arange(11) == 0, 1, np.random.default_rng(0).integers(2, 6, (len(ids), 11))).astype(np.uint8)
+    counts = sparse.csr_array(np.tile(1 + np.arange(len(ids)), (3, 1)))
+    seen = SeenTable(counts, tokens, catalogue.words.vectors(tokens), np.arange(len(ids)), len(catalogue.keys))
+    assert np.isfinite(loaded.ensemble.predict(seen, np.arange(3))).all()
+    if loaded.novelties is not None:
+        assert np.isfinite(loaded.novelties.distances(seen)).all()
+
+
+def places(part: Any) -> Iterator[tuple[Any, Any]]:
+    """Every object and list within JSON, with the name or the number of each of its parts."""
+    for key, inner in part.items() if isinstance(part, dict) else enumerate(part):
+        yield part, key
+        if isinstance(inner, (dict, list)):
+            yield from places(inner)
+
+
+def values_of(folder: Folder) -> Callable[[bytes], object]:
+    """The config.json of a model folder with other values, or without some: two bytes say where and what."""
+    original, run = (folder.path / "config.json").read_text(), folder.of("config.json")
+
+    def changed(content: bytes) -> object:
+        config = json.loads(original)
+        for where, what in zip(content[::2], content[1::2], strict=False):
+            found = list(places(config))
+            if not found:
+                break
+            holder, key = found[where % len(found)]
+            if what < len(_VALUES):
+                holder[key] = copy.deepcopy(_VALUES[what])
+            elif what % 2 and isinstance(holder, dict):
+                del holder[key]
+            else:
+                holder[key] = what - 128
+        return run(json.dumps(config).encode())
+
+    return changed
+
+
+def header(path: Path) -> bytes:
+    """What stands before the numbers of a safetensors file."""
+    content = path.read_bytes()
+    return content[: 8 + int.from_bytes(content[:8], "little")]
+
+
+def trees(folder: Folder) -> Callable[[bytes], object]:
+    """An ensemble of a forest, whose arrays are made of `content`."""
+    arrays = {name: array for name, array in load_file(folder.path / "model.safetensors").items() if name.split(".")[0] in _SHARED}
+    config = json.loads((folder.path / "config.json").read_text())
+    config["ensemble"] |= {"members": {"forest": 1}, "weights": {"forest": 1.0}}
+    (folder.path / "config.json").write_text(json.dumps(config))
+
+    def run(content: bytes) -> None:
+        about, numbers = content[:4].ljust(4, b"\0"), np.frombuffer(content[4:], dtype=np.int8)
+        nodes, roots, kept, learned = about[0] % 8, about[1] % 4, about[2] % 8, about[3] % 4
+        sizes = {"feature": nodes, "threshold": nodes, "left": nodes, "right": nodes, "value": nodes, "roots": roots, "start": 1}
+        sizes |= {"kept": kept, "learned": learned, "outputs": 1, "link": 1}
+        ends = np.cumsum([0, *sizes.values()])
+        made = {name: numbers[first:end] for name, first, end in zip(sizes, ends, ends[1:], strict=False)}
+        made["threshold"], made["start"] = made["threshold"].astype(np.float64), made["start"].astype(np.float64)
+        made["value"] = made["value"].astype(np.float64)[:, None]
+        made["outputs"], made["link"] = (made[name].reshape(()) if made[name].size else made[name] for name in ("outputs", "link"))
+        made = {f"forest.0.{name}": value for name, value in made.items()}
+        save_file(arrays | made, folder.path / "model.safetensors")
+        folder.load(folder.path)
+
+    return run
+
+
+def written(write: Callable[[Path], object], suffix: str = "") -> bytes:
+    """What a writer writes."""
+    path = _FILE.with_suffix(suffix or ".seed")
+    write(path)
+    return path.read_bytes()
+
+
+def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
+    """What is fed, and with what it begins."""
+    square = np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0.0]])
+    tables = {name: content if isinstance(content, bytes) else content.encode() for name, content in FORMATS.items()}
+    newick = [b"((a:1,b:2)x:0.5,'c':1e-3)[comment];", b"(a,(b,c));", qza_bytes(b"(a,b,c);", "Phylogeny[Rooted]", "tree.nwk")]
+    fasta = b">a first\nACGT\nRYN\n>b\nacgu\n"
+    text = b'sample-id\tage\tsite\n#q2:types\tnumeric\tcategorical\ns1\t1.5\tgut\ns2\tnot provided\t"a\tb"\n'
+    config = PretrainConfig(data=TableOptions(table=Path("t")), output=OutputOptions(output_dir=Path("o")))
+    encoder, number, classes = (Folder(_RELEASED / name, load) for name in ("encoder", "number", "classes"))
+    several = Folder(_RELEASED / "ensemble", ensemble)
+    forest = Folder(_RELEASED / "ensemble", ensemble)
+    trees(forest)(_FOREST)
+    weights = (several.path / "model.safetensors").read_bytes()
+    first = header(several.path / "model.safetensors")
+    formats = {suffix: written(lambda path: write_distances(path, square, ("a", "b", "c")), suffix) for suffix in (".h5", ".tsv")}
+    return {
+        "table": (of_file(table), [content for name, content in tables.items() if name not in ("hdf5", "qza")]),
+        "hdf5": (streamed, [tables["hdf5"]]),
+        "values": (values, [bytes([3, 2, 0, 10, 0, 1, 2, 0, 1, 5, 7]), bytes([4, 3, 3, 18])]),
+        "qza": (of_file(table), [tables["qza"]]),
+        "tree": (of_file(tree), newick),
+        "sequences": (of_file(sequences), [fasta, qza_bytes(fasta, "FeatureData[Sequence]", "dna-sequences.fasta")]),
+        "metadata": (of_file(metadata), [text, text.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + text]),
+        "matrix-h5": (of_file(distances, ".h5"), [formats[".h5"]]),
+        "matrix-tsv": (of_file(distances, ".tsv"), [formats[".tsv"]]),
+        "config": (of_file(config_file), [written(lambda path: write_config(path, config))]),
+        "encoder-config": (encoder.of("config.json"), [(encoder.path / "config.json").read_bytes()]),
+        "encoder-weights": (encoder.of("model.safetensors"), [(encoder.path / "model.safetensors").read_bytes()]),
+        "number-config": (number.of("config.json"), [(number.path / "config.json").read_bytes()]),
+        "classes-config": (classes.of("config.json"), [(classes.path / "config.json").read_bytes()]),
+        **{f"{folder.kind}-values": (values_of(folder), [b""]) for folder in (encoder, number, classes, forest)},
+        "ensemble-config": (several.of("config.json"), [(several.path / "config.json").read_bytes()]),
+        "ensemble-weights": (several.of("model.safetensors", weights[len(first) :]), [first]),
+        "ensemble-trees": (
+            trees(Folder(several.path, ensemble)),
+            [_FOREST],
+        ),
+    }
+
+
+def feed(read: Callable[[bytes], object], content: bytes) -> bool:
+    """Whether an input was good. Anything but `InputError`, of one line, goes on up."""
+    try:
+        read(content)
+    except InputError as error:
+        assert "\n" not in str(error), error
+        return False
+    return True
