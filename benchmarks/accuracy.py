@@ -1,7 +1,7 @@
 """How well AAM predicts on the real tables, beside the usual models: `python -m benchmarks.accuracy`.
 
-Runs `aam evaluate`, as it comes, on five questions, each grouped 5-fold and dealt three times, and prints one Markdown table. What
-was run before is taken from the output folder, and a run that was broken off goes on.
+Runs `aam evaluate` at its defaults on five questions, each in cross-validation of five folds by group and three repeats, and prints
+one Markdown table. What was run before is taken from the output folder, and a run that was broken off goes on.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from typing import Any
 from benchmarks.measure import ROOT
 
 REPEATS = 3
+ENSEMBLE, WITHOUT_TREES = "AAM ensemble", "AAM ensemble without trees"
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a table, and what AAM is to reach: by itself, and with trees."""
+    """What is asked of a table, and what AAM is to reach: without trees, and with them."""
 
     name: str
     table: str
     column: str
     options: tuple[str, ...]
-    alone: float
-    auto: float
+    without_trees: float
+    ensemble: float
 
     def command(self, data: Path, output: Path) -> list[str]:
         """Arguments of `aam evaluate`."""
@@ -69,12 +70,13 @@ def table_of(output: Path) -> str:
         for name, about in metrics["models"].items():
             rows.setdefault(_shown(name), {})[question] = _value(metrics, about)
     lines += [f"| {name} | {' | '.join(cells.get(question, '') for question in asked)} |" for name, cells in rows.items()]
-    for title, model in (("AAM", "AAM"), ("AAM auto", "AAM auto")):
+    for model in (WITHOUT_TREES, ENSEMBLE):
         gains = [_gain(metrics, model) for metrics in asked.values()]
-        lines.append(f"| {title}: gain over the best simple model, 95 % interval | {' | '.join(gains)} |")
-    lines.append(f"| to reach: AAM, AAM auto | {' | '.join(f'{question.alone}, {question.auto}' for question in asked)} |")
-    inside = [f"{100 * metrics['models']['AAM auto']['covered'][0]:.0f} %" for metrics in asked.values()]
-    lines.append(f"| AAM auto: 90 % intervals or sets held | {' | '.join(inside)} |")
+        lines.append(f"| {model}: gain over the best simple model, 95 % interval | {' | '.join(gains)} |")
+    to_reach = [f"{question.without_trees}, {question.ensemble}" for question in asked]
+    lines.append(f"| to reach: without trees, with trees | {' | '.join(to_reach)} |")
+    inside = [f"{100 * metrics['models'][ENSEMBLE]['coverage']:.0f} %" for metrics in asked.values()]
+    lines.append(f"| {ENSEMBLE}: coverage of 90 % prediction intervals or sets | {' | '.join(inside)} |")
     return "\n".join(lines)
 
 

@@ -53,31 +53,29 @@ def measure(task: Task) -> Row:
     """Set up as `aam pretrain` does, take steps, and embed some samples."""
     from aam.data.dataset import Collate, SampleDataset, make_loader
     from aam.disk.cache import Cache
-    from aam.distances.matrix import require_reads_on_tree
-    from aam.distances.unifrac import UniFrac
+    from aam.learners.pretraining import commonest_letters, first_draws
     from aam.models import SequenceEncoder
     from aam.models.inference import TableSamples, embed_samples
-    from aam.options import CacheOptions, ModelOptions, PretrainObjectives, PretrainSampleOptions, ReadOptions, TableOptions
-    from aam.study.study import first_draws, read_phylogeny, read_study
+    from aam.options import GroupOptions, ModelOptions, PretrainObjectives, ReadOptions, TableOptions, TreeOptions
+    from aam.study.reading import read_samples
+    from aam.study.tree import read_distance
     from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
     from aam.training.step import Step
 
     torch.set_num_threads(task.threads)
     begin = time.perf_counter()
     folder = Path(task.folder)
-    study = read_study(TableOptions(table=folder / "table.biom", stream=task.stream), ReadOptions(), PretrainSampleOptions())
-    phylogeny = read_phylogeny(folder.parent / "tree.nwk", study.table.feature_ids, Cache.of(CacheOptions(cache=False)))
-    require_reads_on_tree(study.table.counts, phylogeny, study.table.sample_ids)
-    distance = UniFrac(phylogeny)
-    samples = len(study.table.sample_ids)
-    study.majority(np.arange(samples))
+    study = read_samples(TableOptions(table=folder / "table.biom", stream=task.stream), ReadOptions(), GroupOptions())
+    distance = read_distance(study, TreeOptions(tree=folder.parent / "tree.nwk"), Cache(None))
+    samples = len(study)
+    commonest_letters(study, study.rows)
     dataset = SampleDataset(study.table, ReadOptions(), 0)
     torch.manual_seed(0)
     encoder = SequenceEncoder(ModelOptions(), 150)
     encoder.asv_encoder.gradient_checkpointing = True
-    probe = first_draws(dataset, study, np.arange(samples))
+    probe = first_draws(dataset, study, study.rows)
     encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
-    batches = endless(make_loader(dataset, Collate(study.asv_tokens), np.arange(samples), _BATCH, shuffle=True))
+    batches = endless(make_loader(dataset, Collate(study.asv_tokens), study.rows, _BATCH, shuffle=True))
     set_up = time.perf_counter() - begin
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=1e-4)
     parts: dict[str, list[float]] = {"read": [], "unifrac": [], "step": []}

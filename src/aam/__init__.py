@@ -18,7 +18,14 @@ _PUBLIC = {
     "Phylogeny": "aam.data.phylogeny",
     "UniFrac": "aam.distances.unifrac",
     "unifrac_matrix": "aam.distances.matrix",
-    "load_model": "aam.saved.folder",
+    "Study": "aam.study.study",
+    "read_study": "aam.study.reading",
+    "Problem": "aam.study.problem",
+    "EnsembleOptions": "aam.options",
+    "AAMRegressor": "aam.sklearn",
+    "AAMClassifier": "aam.sklearn",
+    "AAMEncoder": "aam.sklearn",
+    "load": "aam.saved.load",
     "InputError": "aam.errors",
 }
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - every name of _PUBLIC is text

@@ -9,7 +9,7 @@ from typing import overload
 class InputError(ValueError):
     """Input that cannot be used. The message is one line: what is wrong, where, what to do.
 
-    It names options as arguments between backticks (`epochs`, `epochs=0`), which the command line spells as flags (--epochs 0) when it
+    It names options as arguments between backticks (`epochs`, `epochs=0`). The command line spells them as flags (--epochs 0) and
     prints the line as ``error: <message>``, without a traceback, and exits with code 2.
     """
 

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from aam.evaluation.compare import Outcome, mean_score, summarise, weighted_auc, weighted_mae
-from aam.scoring.intervals import covered, threshold
+from aam.evaluation.coverage import covered
+from aam.scoring.intervals import threshold
 from aam.study.folds import leave_one_group_out, make_folds
+from tests.support.problems import problem_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Only one class")
 
@@ -38,9 +40,8 @@ def outcome_with(errors, groups, repeats=2):
     n = len(groups)
     truth = np.random.default_rng(0).normal(50, 10, n)
     folds = make_folds(n, 4, repeats, 0, groups=groups)
-    unit = np.unique(groups, return_inverse=True)[1]
     said = {model: [truth[fold.test] + error[fold.test] for fold in folds] for model, error in errors.items()}
-    return Outcome(truth, (), unit, [str(group) for group in np.unique(groups)], folds, said)
+    return Outcome(problem_of(truth, groups=groups), folds, said)
 
 
 def test_a_better_model_gains_and_the_same_one_does_not():
@@ -102,7 +103,7 @@ def test_the_interval_of_a_gain_holds_the_truth_about_as_often_as_it_says(folds)
         said = {name: truth + np.repeat(rng.gamma(2, 1, 30), 4) * rng.choice([-1, 1], 120) for name in ("median", "model")}
         parts = make_folds(120, 5, 1, seed, groups=groups) if folds == "five" else leave_one_group_out(groups)
         by_fold = {name: [values[fold.test] for fold in parts] for name, values in said.items()}
-        summary = summarise(Outcome(truth, (), groups, (), parts, by_fold), ["median"])[1]
+        summary = summarise(Outcome(problem_of(truth, groups=groups), parts, by_fold), ["median"])[1]
         held += summary.gain_low <= 0 <= summary.gain_high
     assert 52 <= held <= 60
 
@@ -119,7 +120,7 @@ def test_folds_that_lack_a_class_are_scored_together():
     folds = leave_one_group_out(groups)
     shares = np.random.default_rng(0).random(40)
     said = {"model": [np.stack([1 - shares[fold.test], shares[fold.test]], axis=1) for fold in folds]}
-    outcome = Outcome(truth, ("a", "b"), groups, (), folds, said)
+    outcome = Outcome(problem_of(truth, classes=2, groups=groups), folds, said)
     assert mean_score(outcome, "model") == pytest.approx(roc_auc_score(truth, shares))
     summary = summarise(outcome, ["model"])[0]
     assert summary.low < summary.scores["auc"] < summary.high
@@ -135,7 +136,7 @@ def test_classes_are_covered_too_and_surer_models_have_smaller_sets():
         logits[np.arange(900), truth] += signal
         shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         said = {"model": [shares[fold.test] for fold in folds]}
-        share, size = covered(Outcome(truth, ("a", "b", "c"), np.arange(900), (), folds, said), "model")
+        share, size = covered(Outcome(problem_of(truth, classes=3), folds, said), "model")
         # A set always has the likeliest class: a model that is right more often than 9 times in 10 covers more.
         assert 0.87 < share < (0.93 if signal < 1 else 1.0)
         sizes.append(size)

@@ -125,7 +125,7 @@ def inputs_of(options: object) -> dict[str, tuple[Path, ...]]:
 
 def _flat(options: Any) -> Iterator[tuple[str, Any]]:
     """Name and value of each option that the run uses, in the order of the dataclasses; None is left out, as if not given."""
-    unused = getattr(options, "unused", frozenset())
+    unused: frozenset[str] = getattr(options, "unused", frozenset())
     for field in fields(options):
         value = getattr(options, field.name)
         if is_dataclass(value):

@@ -84,8 +84,8 @@ class TrainConfig(ConfigFile):
     samples: cli.SamplesIn = SampleOptions()
     target: cli.TargetIn
     recipe: Annotated[Recipe, Parameter(group=cli.MODEL)] = "ensemble"
-    """ensemble: set networks on fixed ASV vectors, kernel models and trees, cross-fitted on whole groups and averaged. transformer: one
-    transformer from the nucleotides up, from scratch or from `pretrained_encoder`. Options of the other recipe are refused."""
+    """ensemble: the average of set networks, kernel models and trees, cross-fitted on whole groups. transformer: one transformer
+    from the nucleotides up, from scratch or from `pretrained_encoder`. Options of the other recipe are refused."""
     ensemble: cli.EnsembleIn = EnsembleOptions()
     encoder: cli.EncoderIn = EncoderOptions()
     model: cli.ModelIn = ModelOptions()
@@ -151,8 +151,8 @@ class PredictConfig(ConfigFile):
     metadata: Annotated[Path | None, Parameter(group=cli.INPUT)] = None
     """Sample metadata, for a model that was trained with `categorical_columns`."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Predictions, .tsv that QIIME 2 imports. Class probabilities, and 90 % prediction intervals with the novelty of each sample, go
-    into files beside it."""
+    """Predictions, .tsv that QIIME 2 imports. Class probabilities, 90 % prediction intervals and the novelty of each sample go into
+    files beside it."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
 

@@ -64,7 +64,7 @@ def shown_by_help(words: Sequence[str]) -> Collection[str] | None:
 
 
 def refuse_unused(command: str, given: Mapping[str, Sequence[str]]) -> None:
-    """Refuse options that the run would not use. given: the words of each option, by name, from the command line or its config file."""
+    """Refuse options that the run would not use; given: the words of each option, by name, from command line and config file."""
     if command == "train":
         recipe = (given.get("recipe") or ("ensemble",))[-1]
         other = "transformer" if recipe == "ensemble" else "ensemble"

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from aam.data.biom import read_hdf5, read_json
 from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, read_file, read_qza
-from aam.errors import InputError, first_few, one_line
+from aam.errors import InputError, first_few, one_line, path_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class FeatureTable:
         return FeatureTable(self.counts[:, kept], self.sample_ids, tuple(self.feature_ids[column] for column in kept))
 
 
-def read_table(path: Path, ignore_missing: bool = False) -> FeatureTable:
+def read_table(path: str | Path, ignore_missing: bool = False) -> FeatureTable:
     """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza or TSV, told apart by content, and check them.
 
     TSV is the classic one of ``biom convert --to-tsv``: optional comment lines, a header that starts with ``#OTU ID`` and names the
@@ -69,6 +69,7 @@ def read_table(path: Path, ignore_missing: bool = False) -> FeatureTable:
     Raises InputError for a file that is missing, broken or no table, for an empty table, for duplicate ids, and for a value that
     is not a count.
     """
+    path = path_of("path", path)
     matrix, feature_ids, sample_ids = _read_matrix(path)
     check_ids(str(path), "sample", sample_ids)
     check_ids(str(path), "feature", feature_ids)

@@ -202,7 +202,7 @@ class Centre:
 def shares_of(
     inputs: KernelInputs, uses: Uses, truth: np.ndarray, groups: np.ndarray | None, classes: int | None, number: int, seed: int
 ) -> Shares:
-    """Choose the kernels' shares on about `number` training samples: truth [n] in training units or class ids, groups [n] or None."""
+    """Choose the kernels' shares on about `number` samples: truth [n] in training units or class ids, groups [n] or None."""
     parts = np.random.default_rng(seed).permutation(len(truth)) % _PARTS if groups is None else groups
     chosen = _draw(len(truth), number, seed) if groups is None else some_groups(groups, number, seed)
     some = inputs.rows(chosen)

@@ -18,7 +18,7 @@ _COVERAGE = 0.95
 # ASVs of the training samples that are compared with, at most: those in most samples.
 _MOST = 20_000
 _AT_ONCE = 1024
-# A sample is not out of distribution while less than this share of its ASVs are new, and as far from known ones as these are from each other.
+# Below this share of new ASVs, as far from known ones as these are from each other, a sample is not out of distribution.
 _LEAST_NEW = 0.25
 _NO_ONE = -1
 

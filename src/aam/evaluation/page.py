@@ -50,14 +50,19 @@ def page(title: str, verdict: str, warnings: Sequence[str], sections: Sequence[t
 """
 
 
+def _prose(text: str) -> str:
+    """Text that may break over lines, but not before a percent sign."""
+    return escape(text).replace(" %", "&nbsp;%")
+
+
 def note(text: str) -> str:
     """A paragraph in small print."""
-    return f'<p class="faint">{escape(text)}</p>'
+    return f'<p class="faint">{_prose(text)}</p>'
 
 
 def bullets(sentences: Sequence[str]) -> str:
     """A list of sentences."""
-    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"
+    return f"<ul>{''.join(f'<li>{_prose(sentence)}</li>' for sentence in sentences)}</ul>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], ours: Sequence[bool]) -> str:

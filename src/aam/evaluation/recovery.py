@@ -21,7 +21,7 @@ _COMPARED_SAMPLES = 100
 
 
 def distance_pairs(fitted: FittedEncoder, study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances between embeddings, and the study's own, of all pairs [P] of the samples `rows` (of a thousand, when there are more)."""
+    """Distances between embeddings, and the study's own, of all pairs [P] of the samples `rows`, or of a thousand of them."""
     if study.distance is None:
         raise ValueError("the study has no distance to recover")
     seed = fitted.info.seed

@@ -181,18 +181,13 @@ def _three(value: float) -> str:
 
 def _models(report: Report) -> str:
     """The table of models, what it means, and its picture."""
-    outcome, words = report.outcome, report.words
+    outcome = report.outcome
     shown = [summary for summary in report.summaries if not is_trivial(summary.model)]
     return "\n".join(
         [
             _table(report),
             page.note(_about_scores(report)),
-            page.note(
-                f"Coverage: the share of held-out samples whose true {words.truth} is in the {_PERCENT} prediction {words.interval} "
-                f"of a model; it should be near {_PERCENT}. {words.width[1].capitalize()}: "
-                f"{words.width[2].format(column=outcome.problem.column)}. The {words.interval}s of a fold are calibrated on the "
-                f"errors in the other folds{', and each group counts once' if outcome.grouped else ''}."
-            ),
+            page.note(_about_coverage(report)),
             pictures.svg(pictures.models(shown, outcome.measure, report.simple), "models"),
         ]
     )
@@ -210,6 +205,17 @@ def _about_scores(report: Report) -> str:
     )
 
 
+def _about_coverage(report: Report) -> str:
+    outcome, words = report.outcome, report.words
+    _, heading, width = words.width
+    return (
+        f"Coverage: the share of held-out samples whose true {words.truth} is in the {_PERCENT} prediction {words.interval} of a "
+        f"model; it should be near {_PERCENT}. {heading.capitalize()}: {width.format(column=outcome.problem.column)}. The "
+        f"{words.interval}s of a fold are calibrated on the errors in the other folds"
+        f"{', and each group counts once' if outcome.grouped else ''}."
+    )
+
+
 def _table(report: Report) -> str:
     summaries, measure, width = report.summaries, report.outcome.measure, report.words.width
     names = [name for name in _SHOWN if name in summaries[0].scores]
@@ -218,7 +224,7 @@ def _table(report: Report) -> str:
         interval = f"{measure.signed(summary.gain)} ({measure.between(summary.gain_low, summary.gain_high)})"
         coverage = _coverage(report, summary.model)
         known = math.isfinite(coverage[width[0]])
-        promise = [f"{100 * coverage['coverage']:.0f} %", f"{coverage[width[0]]:.3g}"] if known else ["unknown", "unknown"]
+        promise = [f"{100 * coverage['coverage']:.0f} %", _three(coverage[width[0]])] if known else ["unknown", "unknown"]
         rows.append([summary.model, *(_with_deviation(summary, name) for name in names), interval, *promise])
     header = [
         "model",
@@ -233,20 +239,21 @@ def _with_deviation(summary: Summary, name: str) -> str:
     value, deviation = summary.scores[name], summary.deviations[name]
     if not math.isfinite(value):
         return "-"
-    return f"{value:.3g}" + (f" ± {deviation:.2g}" if math.isfinite(deviation) else "")
+    return _three(value) + (f" ± {deviation:.2g}" if math.isfinite(deviation) else "")
 
 
 def _how_to_read(report: Report) -> list[str]:
     """Sentences for a reader who meets such a page for the first time."""
     outcome, words = report.outcome, report.words
-    trivial = outcome.measure.key, outcome.problem.target.trivial_name
-    reached = next(summary.scores[trivial[0]] for summary in report.summaries if summary.model == trivial[1])
+    key, trivial = outcome.measure.key, outcome.problem.target.trivial_name
+    new = "samples of new groups" if outcome.grouped else "new samples"
+    reached = next(summary.scores[key] for summary in report.summaries if summary.model == trivial)
     read = [
         "In each fold, all models were trained on the same training samples, and everything about them was chosen there; they are "
-        "scored on the held-out samples of the fold, which none of them has seen.",
+        f"scored on the held-out samples of the fold, whose {outcome.problem.column} none of them has seen.",
         words.score.format(column=outcome.problem.column, trivial=_three(reached)),
-        f"A {_PERCENT} prediction {words.interval} should contain the true {words.truth} of nine in ten samples of new groups: do "
-        "not rely on it where the coverage is far below that.",
+        f"A {_PERCENT} prediction {words.interval} should contain the true {words.truth} of nine in ten {new}: do not rely on it "
+        "where the coverage is far below that.",
     ]
     if report.headline is not None:
         read.insert(

@@ -104,7 +104,7 @@ def model_is_kept() -> str:
         folder = Path(scratch) / "model"
         FittedEncoder(encoder=encoder, info=ModelInfo(_OPTIONS, ReadOptions(max_bp=length), "unweighted")).save(folder)
         size = sum(path.stat().st_size for path in folder.iterdir())
-        read = load_encoder(folder).encoder
+        read = load_encoder(folder, "folder").encoder
         same = [model(batch.asv_tokens, batch.asv_index, batch.counts) for model in (encoder, read)]
     if not torch.equal(*same):
         raise ValueError("what was read gives other embeddings")

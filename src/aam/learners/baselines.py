@@ -259,7 +259,7 @@ _LINEAR: dict[Kind, str] = {"regression": "ridge", "classification": "logistic r
 def baselines_of(problem: Problem, seed: int, jobs: int) -> Mapping[str, Baseline]:
     """By the name that tables and plots have; in the order in which they are shown, trivial ones first."""
     linear, constant = _LINEAR[problem.target.kind], problem.target.trivial_name
-    found = {constant: trivial}
+    found: dict[str, Callable[[Problem, np.ndarray, Baseline], Predict]] = {constant: trivial}
     if problem.confounder is not None:
         found[level_name(problem.target)] = by_confounder
     found |= {

@@ -18,7 +18,7 @@ class Learner(Protocol[FittedT_co]):
     """Something that can be fitted."""
 
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedT_co:
-        """Fit to the samples `rows` of a problem; nothing is known of the truth of the others. InputError for what cannot be fitted."""
+        """Fit to the samples `rows` of a problem; nothing is known of the others' truth. InputError for what cannot be fitted."""
 
 
 @dataclass(eq=False)

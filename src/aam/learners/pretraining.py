@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -60,8 +61,8 @@ class PretrainingLearner:
     def fit(
         self, study: Study, rows: np.ndarray, validation: np.ndarray | None = None, groups: np.ndarray | None = None
     ) -> tuple[FittedEncoder, FitResult]:
-        """Fit a fresh encoder to the samples `rows`; those of them in `validation` choose the epoch (drawn where not given, groups [N]
-        staying whole).
+        """Fit a fresh encoder to the samples `rows`; those of them in `validation` choose the epoch (drawn where not given, with
+        groups [N] whole).
         """
         objectives, compute, monitor = self.objectives, self.compute, self.monitor
         distance = distance_for(study, objectives)
@@ -77,7 +78,8 @@ class PretrainingLearner:
             plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
             options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
             log.info("%s\n%s", summarise(encoder), describe(compute, encoder.asv_encoder.gradient_checkpointing))
-            collate, made = Collate(study.asv_tokens), {"fits": plan.limit, "workers": compute.num_workers}
+            made: dict[str, Any] = {"fits": plan.limit, "workers": compute.num_workers}
+            collate = Collate(study.asv_tokens)
             train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made)
             # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
             val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))

@@ -6,7 +6,7 @@ import copy
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import lightning as L
 import numpy as np
@@ -51,7 +51,7 @@ class GivenEncoder:
     fitted: FittedEncoder
 
     def encoder_for(self, problem: Problem, rows: np.ndarray) -> FittedEncoder:
-        """This one."""
+        """The one that was given."""
         return self.fitted
 
 
@@ -60,8 +60,8 @@ class TransformerLearner:
     """Fits a transformer to a target.
 
     start: gives the encoder to start from, None for a fresh one; freeze_base: only the head learns; validation: samples that choose
-    the epoch, else a share `val_fraction` of the samples is drawn; cache: of embeddings of a frozen base; workspace: where checkpoints
-    are kept, or a folder below `scratch` that is gone afterwards.
+    the epoch, else a share `val_fraction` of the samples is drawn; cache: of embeddings of a frozen base; workspace: where
+    checkpoints are kept, or a folder below `scratch` that is gone afterwards.
     """
 
     model: ModelOptions = field(default_factory=ModelOptions)
@@ -140,7 +140,7 @@ class TransformerLearner:
         plan = plan_memory(model.base_model, self.objectives, self.options, compute, training, place.folder / "memory.json")
         options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
         collate = Collate(study.asv_tokens, posed.learned, posed.codes)
-        made = {"fits": plan.limit, "workers": compute.num_workers}
+        made: dict[str, Any] = {"fits": plan.limit, "workers": compute.num_workers}
         loaders = (
             make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
             make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, **made),
@@ -179,8 +179,8 @@ class _Parts:
 
 
 def embed_frozen(base: SequenceEncoder, study: Study, dataset: SampleDataset, cache: Cache) -> np.ndarray:
-    """Embeddings float32 [N, D] of all samples of a study by a base that stays as it is: computed once for all epochs, the score and
-    later runs.
+    """Embeddings float32 [N, D] of all samples of a study by a base that stays as it is: computed once for all epochs, the score
+    and later runs.
     """
     reads, counts = dataset.reads, study.table.counts
     # Without a draw the seed decides nothing.

@@ -20,8 +20,8 @@ class Workspace:
 
 @contextmanager
 def working_in(given: Workspace | None, beside: Path | None = None) -> Iterator[Workspace]:
-    """The given workspace; or one (below the folder `beside`, where that is given) that is gone afterwards, in which a fit says nothing
-    but warnings.
+    """The given workspace; or one (below the folder `beside`, where that is given) that is gone afterwards, in which a fit says
+    nothing but warnings.
     """
     if given is not None:
         yield given

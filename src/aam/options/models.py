@@ -69,10 +69,10 @@ class ComputeOptions:
     """How a model is run. Not part of the model: none of it is kept in the model folder."""
 
     asv_chunk_size: int | None = None
-    """Distinct ASVs to encode at a time; changes memory and speed only. Default: 256 on a GPU, 16 on a CPU, whose caches they fit."""
+    """Distinct ASVs to encode at a time; changes memory and speed only. Default: 256 on a GPU, 16 on a CPU (its caches)."""
     attn_implementation: AttnImplementation = "auto"
-    """Attention kernel. mem_efficient and flash never hold the weights of all pairs, math does, sdpa leaves the choice to PyTorch; a
-    kernel that the device lacks is replaced by the next of these. Default (auto): mem_efficient, but math in bf16 on a CPU."""
+    """Attention kernel. mem_efficient and flash never hold the weights of all pairs, math does, sdpa leaves the choice to PyTorch;
+    a kernel that the device lacks is replaced by the next of these. Default (auto): mem_efficient, but math in bf16 on a CPU."""
     mixed_precision: Precision = "no"
     """Precision of the network's arithmetic; distances and losses stay in fp32."""
     compile_model: bool = False

@@ -13,9 +13,9 @@ Arguments = ParamSpec("Arguments")
 class NeedsRanks(Exception):  # noqa: N818 - a request to whoever started the command, not an error
     """The command is to run once more, as `number` processes of this machine."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+    @property
+    def number(self) -> int:
+        return int(self.args[0])
 
 
 def by_torchrun() -> bool:

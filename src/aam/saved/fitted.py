@@ -34,8 +34,8 @@ class Fitted(ABC):
         """Numbers in original units [n], or class probabilities [n, K], of the samples `rows` of a study (default: all of them)."""
 
     def limit(self, coverage: float = COVERAGE) -> float:
-        """Score that a sample of a new group stays below with probability `coverage`: an absolute error in the target's unit, or 1 -
-        the probability of the true class (see `aam.scoring.intervals`).
+        """Score that a sample of a new group stays below with probability `coverage`: an absolute error in the target's unit, or
+        1 - the probability of the true class (see `aam.scoring.intervals`).
 
         InputError where too few groups were held out to know it, and for a coverage that is not from 0.5 to 0.99.
         """
@@ -47,10 +47,21 @@ class Fitted(ABC):
         return self.target.intervals[str(percent)]
 
     def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
-        """How far the ASVs of each sample are from those of the training samples [n]: above 1 the sample is out of distribution. None
-        for a model that does not know.
+        """How far the ASVs of each sample are from those of the training samples [n]: above 1 the sample is out of distribution.
+        None for a model that does not know.
         """
         return None
+
+    def certainty(self, study: Study, predicted: np.ndarray) -> dict[str, np.ndarray]:
+        """How sure each prediction [n] of a study's samples is, by the names of columns: 90 % prediction intervals (lower, upper)
+        or sets of classes (set), and the novelty (distance_to_training, out_of_distribution), as far as they are known.
+        """
+        columns: dict[str, np.ndarray] = {}
+        if str(round(100 * COVERAGE)) in self.target.intervals:
+            columns |= self.target.target.interval_table(predicted, self.limit())
+        if (novelty := self.novelty(study)) is not None:
+            columns |= {"distance_to_training": novelty, "out_of_distribution": novelty > 1}
+        return columns
 
     def embed(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         """Sample embeddings float32 [n, D]. InputError for a model that has none."""

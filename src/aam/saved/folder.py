@@ -62,7 +62,7 @@ def open_folder(folder: Path, argument: str = "folder") -> ModelFolder:
     found = config.get("format_version") if isinstance(config, dict) else None
     if type(found) is not int or found != FORMAT_VERSION:
         raise InputError(
-            f"`{argument}={folder}`: format version {found}, this AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
+            f"`{argument}={folder}`: format version {found}, AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
         )
     return ModelFolder(folder, config, argument)
 
@@ -121,7 +121,8 @@ def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
         members = ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble["weights"].items())
         return f"An ensemble: the weighted mean of {members}."
     options = info.options
-    return f"A transformer: width {options.embedding_dim}, {options.attention_heads} heads, {options.attention_layers} layers at each level."
+    heads, layers = options.attention_heads, options.attention_layers
+    return f"A transformer: width {options.embedding_dim}, {heads} heads, {layers} layers at each level."
 
 
 def _promise(target: TargetInfo | None) -> str:

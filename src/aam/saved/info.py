@@ -16,8 +16,8 @@ from aam.study.targets import KINDS, Target
 class TargetInfo:
     """What a model predicts and takes beside the microbes.
 
-    intervals: by coverage in percent, how wrong (`scoring.intervals.scores_of`) a prediction of a sample of a new group is at most that
-    often; empty where it is not known.
+    intervals: by coverage in percent, how wrong (`scoring.intervals.scores_of`) a prediction of a sample of a new group is at most
+    that often; empty where it is not known.
     """
 
     metadata_column: str
@@ -30,9 +30,9 @@ class TargetInfo:
 class ModelInfo:
     """Everything about a model but its weights.
 
-    unifrac_metric: what distances between embeddings are, "precomputed" for those of a matrix, or None; target: None for an encoder;
-    learned_from: the ids of every sample that the weights or the choice of the best epoch have seen, pretraining included; scores:
-    of held-out samples, for the model card; seed: of rarefaction, so that predictions are repeated.
+    unifrac_metric: what distances between embeddings are, "precomputed" for those of a matrix, or None; target: None for an
+    encoder; learned_from: the ids of every sample that the weights or the choice of the best epoch have seen, pretraining included;
+    scores: of held-out samples, for the model card; seed: of rarefaction, so that predictions are repeated.
     """
 
     options: ModelOptions

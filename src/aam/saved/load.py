@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 from aam.errors import InputError, path_of
 from aam.options import DEFAULT_COMPUTE, ComputeOptions
@@ -12,9 +11,7 @@ from aam.saved.folder import open_folder
 from aam.saved.transformer import FittedEncoder, read_transformer
 
 
-def load(
-    folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64, argument: str = "folder"
-) -> Fitted:
+def load(folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> Fitted:
     """Load a fitted model: a transformer, an ensemble, or an encoder.
 
     Parameters
@@ -25,8 +22,6 @@ def load(
         How a transformer is run; changes memory and speed only.
     batch_size : int
         Samples that a transformer takes at a time; changes memory and speed only.
-    argument : str
-        What the caller calls the folder, for messages.
 
     Returns
     -------
@@ -45,7 +40,12 @@ def load(
     >>> model.predict(aam.read_study("new_table.biom"))  # doctest: +SKIP
 
     """
-    found = open_folder(path_of(argument, folder), argument)
+    return load_folder(path_of("folder", folder), "folder", compute, batch_size)
+
+
+def load_folder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> Fitted:
+    """The same; argument: what the caller calls the folder, for messages."""
+    found = open_folder(folder, argument)
     if found.config.get("ensemble") is None:
         return read_transformer(found, compute, batch_size)
     # scikit-learn and Lightning, which a transformer does not need to predict.
@@ -54,9 +54,9 @@ def load(
     return read_ensemble(found)
 
 
-def load_encoder(folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, argument: str = "folder") -> FittedEncoder:
+def load_encoder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_COMPUTE) -> FittedEncoder:
     """Load an encoder, or the one in a transformer. InputError for an ensemble, which has none."""
-    fitted = load(folder, compute=compute, argument=argument)
+    fitted = load_folder(folder, argument, compute)
     if not isinstance(fitted, FittedEncoder):
         raise InputError(f"`{argument}={folder}`: an ensemble, which has no encoder; give the output folder of pretrain")
-    return cast("FittedEncoder", fitted)
+    return fitted

@@ -11,8 +11,8 @@ import numpy as np
 class Measure:
     """A score and how it is read.
 
-    key: its name among the scores; label and title: short and in full; higher_is_better; difference: whether a gain is the difference
-    of two scores (AUC), or the share of an error that is removed (MAE).
+    key: its name among the scores; label and title: short and in full; higher_is_better; difference: whether a gain is the
+    difference of two scores (AUC), or the share of an error that is removed (MAE).
     """
 
     key: str

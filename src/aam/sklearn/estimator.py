@@ -136,9 +136,7 @@ def _ids(X: Any) -> Any:
 def require_sequences(study: Study) -> None:
     """InputError for features without."""
     if study.sequences is None:
-        raise InputError(
-            "a transformer reads sequences, and these features have none: name them by their sequences, or give `sequences`"
-        )
+        raise InputError("a transformer reads sequences, and these features have none: give `sequences`, or name them by theirs")
 
 
 def given_or_default(name: str, value: Any, kind: type) -> Any:

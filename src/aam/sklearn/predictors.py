@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from aam.data.metadata import numeric_column
-from aam.errors import InputError
+from aam.errors import InputError, path_of
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import GivenEncoder, TransformerLearner
 from aam.options import EnsembleOptions, ModelOptions, TrainFitOptions, TransformName, check
@@ -117,7 +117,7 @@ class Predictor(Estimator):
         options = given_or_default("fit_options", self.fit_options, TrainFitOptions)
         start = None
         if self.pretrained_encoder is not None:
-            encoder = load_encoder(self.pretrained_encoder, argument="pretrained_encoder")
+            encoder = load_encoder(path_of("pretrained_encoder", self.pretrained_encoder), "pretrained_encoder")
             start, study = GivenEncoder(encoder), problem.study
             problem = problem.on(study.read_as(replace(study.reads, max_bp=encoder.info.reads.max_bp)))
         learner = TransformerLearner(
@@ -223,8 +223,8 @@ class AAMRegressor(RegressorMixin, Predictor):
         self.target_transform = target_transform
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> AAMRegressor:
-        """Fit to samples X [N, M] and numbers y [N]; groups [N]: of one subject or study, whose samples stay together wherever members
-        are weighed and intervals calibrated. With a study, y and groups may name columns of its metadata.
+        """Fit to samples X [N, M] and numbers y [N]; groups [N]: subjects or studies, whose samples stay together where members are
+        weighed and intervals calibrated. With a study, y and groups may name columns of its metadata.
         """
         study = self._read(X, fitting=True)
         transforms = get_args(TransformName)
@@ -300,12 +300,13 @@ class AAMClassifier(ClassifierMixin, Predictor):
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each sample [n]."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
 
     def predict_interval(self, X: Any, coverage: float = COVERAGE) -> np.ndarray:
         """Which classes are in the prediction set of each sample, bool [n, K], in the order of `classes_`: never none.
 
-        A set holds the true class of a sample of a new group with probability `coverage`, 0.5 to 0.99. InputError as in `AAMRegressor`.
+        A set holds the true class of a sample of a new group with probability `coverage`, 0.5 to 0.99. InputError as for numbers.
         """
         check_is_fitted(self)
         limit, probabilities = self.fitted_.limit(coverage), self.predict_proba(X)

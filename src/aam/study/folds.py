@@ -83,8 +83,8 @@ def require_learnable(problem: Problem, folds: Sequence[Fold], seed: int) -> Non
         for learn, _ in parts:
             if missing := sorted(set(labels) - set(labels[fold.train[learn]])):
                 raise InputError(
-                    f"{fold.name}: class {first_few(missing)} is in too few samples or groups to be learned and chosen by; leave it "
-                    "out with `where`"
+                    f"{fold.name}: class {first_few(missing)} is in too few samples or groups to be learned and chosen by; "
+                    "leave it out with `where`"
                 )
     if labels is not None and (never := sorted(set(labels) - {name for fold in folds for name in labels[fold.test]})):
         raise InputError(f"class {first_few(never)} is never tested; leave it out with `where`")

@@ -54,8 +54,8 @@ def study_of(
     Raises
     ------
     InputError
-        For values, IDs or sequences that cannot be used, and for samples without reads. Where features have no sequences, such samples
-        are a warning: they say that all features are absent.
+        For values, IDs or sequences that cannot be used, and for samples without reads. Where features have no sequences, such
+        samples are a warning: they say that all features are absent.
 
     Examples
     --------

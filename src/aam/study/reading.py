@@ -112,10 +112,12 @@ def read_samples(data: TableOptions, reads: ReadOptions, samples: GroupOptions, 
 
 def read_tables(data: TableOptions) -> FeatureTable:
     """The samples of all tables, in memory or, with `stream`, on disk."""
-    paths = (data.table, *data.more_tables)
-    if data.stream:
-        return open_tables(paths, data.ignore_missing)
-    return put_together([read_table(path, data.ignore_missing) for path in paths])
+    read = open_tables if data.stream else _read_together
+    return read((data.table, *data.more_tables), data.ignore_missing)
+
+
+def _read_together(paths: Sequence[Path], ignore_missing: bool) -> FeatureTable:
+    return put_together([read_table(path, ignore_missing) for path in paths])
 
 
 def join(first: Study, second: Study) -> Study:

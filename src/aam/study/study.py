@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 class Study:
     """N samples with M ASVs, as models see them.
 
-    table: reads of each ASV in each sample; sequences: of the ASVs, or None for features without; asv_tokens: uint8 [M, 1 + L] of the
-    sequences, cut to `reads.max_bp`; metadata: rows in the order of the samples, or None; reads: what a model sees of a sample;
+    table: reads of each ASV in each sample; sequences: of the ASVs, or None for features without; asv_tokens: uint8 [M, 1 + L] of
+    the sequences, cut to `reads.max_bp`; metadata: rows in the order of the samples, or None; reads: what a model sees of a sample;
     distance: a batch distance (UniFrac on a tree, or a matrix), where one was read.
     """
 

@@ -6,7 +6,7 @@ class, and ``Class(**json)`` the object back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -97,8 +97,8 @@ class RegressionTarget:
         """Summed loss of outputs [B, 1] against training units [B]."""
         from torch.nn import functional as F
 
-        of = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}[self.loss_type]
-        return of(predicted[:, 0].float(), true, reduction="sum")
+        losses: dict[LossType, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+        return losses[self.loss_type](predicted[:, 0].float(), true, reduction="sum")
 
     def nothing_said(self, n: int) -> np.ndarray:
         """Room for predictions of n samples."""
@@ -112,7 +112,7 @@ class RegressionTarget:
         """See `regression_scores`."""
         return regression_scores(true, predicted, train_true)
 
-    def interval_table(self, predicted: np.ndarray, limit: float) -> dict[str, object]:
+    def interval_table(self, predicted: np.ndarray, limit: float) -> dict[str, np.ndarray]:
         """Columns of the prediction intervals whose half width is `limit`."""
         return {"lower": predicted - limit, "upper": predicted + limit}
 
@@ -181,7 +181,7 @@ class ClassTarget:
         """Class ids are learned as they are."""
         return truth
 
-    def decode(self, predicted: np.ndarray) -> np.ndarray:
+    def decode(self, predicted: Any) -> Any:
         """Class probabilities are predictions as they are."""
         return predicted
 
@@ -224,11 +224,12 @@ class ClassTarget:
         """See `class_scores`."""
         return class_scores(true, predicted, train_true)
 
-    def interval_table(self, predicted: np.ndarray, limit: float) -> dict[str, object]:
+    def interval_table(self, predicted: np.ndarray, limit: float) -> dict[str, np.ndarray]:
         """Column of the prediction sets: classes whose probability is at least 1 - `limit`, likeliest first."""
         from aam.scoring.intervals import likely
 
-        return {"set": [";".join(self.classes[k] for k in likely(row, limit)) for row in predicted]}
+        sets = [";".join(self.classes[k] for k in likely(row, limit)) for row in predicted]
+        return {"set": np.array(sets, dtype=object)}
 
     def interval_text(self, limit: float) -> str:
         """Prediction sets as text."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -52,12 +54,12 @@ class NumberMetrics(TargetMetrics):
 
     def __init__(self, target: Target, points: bool) -> None:
         super().__init__()
-        self.target = target
+        self.decode: Callable[[Tensor], Tensor] = target.decode
         self.reservoir = Reservoir() if points else None
         self.scores = PairedMetrics()
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
-        predicted, true = self.target.decode(predicted[:, 0].float()), self.target.decode(true)
+        predicted, true = self.decode(predicted[:, 0].float()), self.decode(true)
         if self.reservoir is not None:
             self.reservoir.update(predicted, true)
         self.scores.update(predicted.float(), true)

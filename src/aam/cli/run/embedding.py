@@ -18,7 +18,7 @@ from aam.disk.writing import whole, write_text, write_tsv
 from aam.options import GroupOptions
 from aam.parallel.collectives import meet
 from aam.parallel.ranks import by_first
-from aam.saved.load import load
+from aam.saved.load import load_folder
 from aam.study.reading import read_samples
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def run_embedding(config: EmbedConfig) -> None:
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
     check_output_file(config.output, config.overwrite, (".tsv", ".npy"), inputs=inputs_of(config).values())
-    fitted = load(config.trained.model, compute=config.compute, batch_size=config.trained.batch_size, argument="model")
+    fitted = load_folder(config.trained.model, "model", config.compute, config.trained.batch_size)
     reads = fitted.info.reads
     if config.level == "asv":
         # ASVs are embedded whatever the depth of the samples they are in.

@@ -17,11 +17,11 @@ from aam.evaluation.contestants import (
     check_contestants,
     contestants_of,
     headline_of,
-    recovery_of,
     simple_of,
 )
 from aam.evaluation.findings import findings_of
 from aam.evaluation.kept import KeptFolds
+from aam.evaluation.pretrained import recovery_of
 from aam.evaluation.report import Report, write_report
 from aam.evaluation.results import facts_of, write_folds, write_predictions
 from aam.evaluation.run import folds_of, key_of_run, run_folds

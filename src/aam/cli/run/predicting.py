@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
+
 from aam.cli.config_file import inputs_of
 from aam.cli.configs import PredictConfig
 from aam.cli.run.output_file import check_output_file
-from aam.cli.run.results import beside, write_intervals, write_predictions
+from aam.cli.run.results import beside, write_predictions
 from aam.compute import check_compute
 from aam.errors import InputError
 from aam.options import GroupOptions
 from aam.parallel.collectives import meet, require_alone
-from aam.saved.load import load
+from aam.saved.load import load_folder
 from aam.saved.transformer import FittedEncoder
 from aam.study.reading import read_samples
 
@@ -25,7 +27,7 @@ def run_predicting(config: PredictConfig) -> None:
     check_compute(config.compute)
     others = (beside(config.output, "probabilities"), beside(config.output, "intervals"))
     check_output_file(config.output, config.overwrite, (".tsv",), others, inputs_of(config).values())
-    fitted = load(config.trained.model, compute=config.compute, batch_size=config.trained.batch_size, argument="model")
+    fitted = load_folder(config.trained.model, "model", config.compute, config.trained.batch_size)
     about = fitted.target
     if not isinstance(fitted, FittedEncoder):
         require_alone("an ensemble")
@@ -36,12 +38,9 @@ def run_predicting(config: PredictConfig) -> None:
         )
     samples = GroupOptions(metadata=config.metadata if takes_metadata else None)
     study = read_samples(config.data, fitted.info.reads, samples)
-    predicted, novelty = fitted.predict(study), fitted.novelty(study)
-    if novelty is not None and (novelty > 1).any():
-        number = int((novelty > 1).sum())
-        log.warning(
-            "%d of %d samples are out of distribution: unlike the training samples, so predictions are guesses", number, len(study)
-        )
-    write_predictions(config.output, study.table.sample_ids, predicted, about.target)
-    write_intervals(config.output, study.table.sample_ids, predicted, fitted, novelty)
+    predicted = fitted.predict(study)
+    certainty = fitted.certainty(study, predicted)
+    if strange := int(np.sum(certainty.get("out_of_distribution", np.zeros(1)))):
+        log.warning("%d of %d samples are out of distribution: their ASVs are unlike the training samples'", strange, len(study))
+    write_predictions(config.output, study.table.sample_ids, predicted, about.target, certainty)
     log.info("wrote %d predictions of %s to %s", len(predicted), about.metadata_column, config.output)

@@ -12,7 +12,6 @@ import pandas as pd
 from aam.disk.json_files import write_json
 from aam.disk.writing import write_tsv
 from aam.parallel.ranks import by_first
-from aam.saved.fitted import Fitted
 from aam.scoring.plots import confusion, curves, save, scatter
 from aam.study.problem import Problem
 from aam.study.targets import Target
@@ -25,31 +24,22 @@ def beside(path: Path, what: str) -> Path:
 
 
 @by_first
-def write_predictions(path: Path, sample_ids: Sequence[str], predicted: np.ndarray, target: Target) -> None:
+def write_predictions(
+    path: Path, sample_ids: Sequence[str], predicted: np.ndarray, target: Target, certainty: Mapping[str, np.ndarray] | None = None
+) -> None:
     """Two columns that QIIME 2 imports as SampleData[RegressorPredictions] or [ClassifierPredictions]: sample, prediction.
 
-    Class probabilities go to `<name>_probabilities.tsv`, which it imports as SampleData[Probabilities].
+    Class probabilities go to `<name>_probabilities.tsv`, which it imports as SampleData[Probabilities]; what is known of the
+    certainty of predictions (`Fitted.certainty`) to `<name>_intervals.tsv`.
     """
     index = pd.Index(sample_ids, name="SampleID")
+    tables = {path: pd.DataFrame({"prediction": target.names(predicted)}, index=index)}
     if target.classes:
-        write_tsv(beside(path, "probabilities"), pd.DataFrame(predicted, index=index, columns=list(target.classes)))
-    write_tsv(path, pd.DataFrame({"prediction": target.names(predicted)}, index=index))
-
-
-@by_first
-def write_intervals(
-    path: Path, sample_ids: Sequence[str], predicted: np.ndarray, fitted: Fitted, novelty: np.ndarray | None
-) -> None:
-    """`<name>_intervals.tsv`, where intervals or the novelty are known: 90 % prediction intervals (or sets of classes, likeliest first),
-    how far the ASVs of each sample are from those of the training samples, and whether that is out of distribution.
-    """
-    columns: dict[str, object] = {}
-    if "90" in fitted.target.intervals:
-        columns |= fitted.target.target.interval_table(predicted, fitted.limit())
-    if novelty is not None:
-        columns |= {"distance_to_training": novelty, "out_of_distribution": novelty > 1}
-    if columns:
-        write_tsv(beside(path, "intervals"), pd.DataFrame(columns, index=pd.Index(sample_ids, name="SampleID")))
+        tables[beside(path, "probabilities")] = pd.DataFrame(predicted, index=index, columns=list(target.classes))
+    if certainty:
+        tables[beside(path, "intervals")] = pd.DataFrame(certainty, index=index)
+    for place, table in tables.items():
+        write_tsv(place, table)
 
 
 def score_held_out(problem: Problem, predicted: np.ndarray, rows: np.ndarray, train: np.ndarray, folder: Path) -> dict[str, float]:

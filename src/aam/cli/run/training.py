@@ -70,7 +70,7 @@ def train_transformer(config: TrainConfig) -> None:
     """Train a transformer, from scratch or from a pretrained encoder, and score it on the test samples."""
     monitor_of(config.fit.best_metric, (ClassTarget if config.target.classifier else RegressionTarget).best_metrics)
     pretrained = config.encoder.pretrained_encoder
-    start = None if pretrained is None else load_encoder(pretrained, compute=config.compute, argument="pretrained_encoder")
+    start = None if pretrained is None else load_encoder(pretrained, "pretrained_encoder", config.compute)
     if start is not None:
         config = with_shape_of(start, config)
     check_compute(config.compute)

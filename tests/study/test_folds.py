@@ -1,4 +1,6 @@
-"""Folds: everyone is tested once, groups stay whole, and what cannot work is refused."""
+"""Folds: every sample is held out once, groups stay whole, and what cannot work is refused."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam.errors import InputError
-from aam.study.folds import inner_folds, leave_one_group_out, make_folds
+from aam.study.folds import Fold, inner_folds, leave_one_group_out, make_folds, require_learnable
+from tests.support.problems import learnable_problem
 
 
 @settings(max_examples=50, deadline=None)
@@ -18,7 +21,7 @@ from aam.study.folds import inner_folds, leave_one_group_out, make_folds
     grouped=st.booleans(),
     classed=st.booleans(),
 )
-def test_everyone_is_tested_once_in_each_repeat_and_groups_stay_whole(n, number, repeats, seed, grouped, classed):
+def test_everyone_is_held_out_once_in_each_repeat_and_groups_stay_whole(n, number, repeats, seed, grouped, classed):
     groups = np.arange(n) // 2 if grouped else None
     labels = np.arange(n) % 2 if classed else None
     folds = make_folds(n, number, repeats, seed, groups=groups, labels=labels)
@@ -48,7 +51,7 @@ def test_one_group_at_a_time():
 
 
 def test_too_few_groups_and_classes_that_cannot_be_learned_are_refused():
-    with pytest.raises(InputError, match="--folds 5: there are 3 groups only"):
+    with pytest.raises(InputError, match="`folds=5`: there are 3 groups only"):
         make_folds(9, 5, 1, 0, groups=np.arange(9) // 3)
     labels = np.array([0] * 8 + [1])
     with pytest.raises(InputError, match="class 1 is not among the training samples of repeat 1, fold"):
@@ -61,3 +64,16 @@ def test_inner_folds_stay_inside_and_keep_groups_whole():
         assert sorted([*learn, *judge]) == list(range(len(rows)))
         assert not set(groups[rows[learn]]) & set(groups[rows[judge]])
     assert len(inner_folds(np.arange(6), 3, 0, groups=groups)) == 2
+
+
+def test_what_cannot_be_learned_and_chosen_by_is_refused():
+    problem = learnable_problem(2)
+    folds = make_folds(80, 4, 1, 0, groups=problem.groups, labels=problem.labels)
+    require_learnable(problem, folds, 0)
+    rare = replace(problem, truth=(problem.groups == 3).astype(int))
+    with pytest.raises(InputError, match="class b is in too few samples or groups"):
+        require_learnable(rare, [Fold(0, 0, np.arange(60), np.arange(60, 80))], 0)
+    with pytest.raises(InputError, match="one group only, 0"):
+        require_learnable(problem, [Fold(0, 0, np.arange(2), np.arange(2, 80))], 0)
+    with pytest.raises(InputError, match="class b is never"):
+        require_learnable(problem, [Fold(0, 0, np.arange(20, 80), np.flatnonzero(problem.truth[:20] == 0))], 0)

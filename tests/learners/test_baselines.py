@@ -1,0 +1,87 @@
+"""The usual models: they learn what is there, and nothing from the samples that are held out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from aam.errors import InputError
+from aam.learners import baselines
+from aam.learners.baselines import Baseline, Prevalent, baselines_of, by_confounder, centred_log_ratio, is_trivial
+from aam.study.folds import make_folds
+from tests.support.problems import learnable_problem, with_counts
+
+
+@pytest.fixture(autouse=True)
+def quick_baselines(monkeypatch):
+    monkeypatch.setattr(baselines, "_TREES", 20)
+    monkeypatch.setattr(baselines, "_TREES_TO_CHOOSE", 10)
+    monkeypatch.setattr(baselines, "_BOOSTS", 20)
+
+
+@pytest.mark.parametrize("classes", [None, 2, 3])
+def test_every_model_beats_the_trivial_one_and_never_reads_the_truth_of_what_is_held_out(classes):
+    problem = learnable_problem(classes, confounder=True)
+    fold = make_folds(80, 4, 1, 0, groups=problem.groups, labels=problem.labels)[0]
+
+    def predict(learner, problem):
+        return learner.fit(problem, fold.train).predict(problem.study, fold.test)
+
+    hidden = problem.truth.copy()
+    hidden[fold.test] = 0 if classes else 1e6
+    # Nor do the other held-out samples tell a model anything.
+    other = problem.study.counts.toarray()
+    other[fold.test[1:]] = other[fold.test[1:]][:, ::-1] + 1
+    losses = {}
+    for name, learner in baselines_of(problem, seed=0, jobs=1).items():
+        predicted = predict(learner, problem)
+        assert predicted.shape == ((len(fold.test),) if classes is None else (len(fold.test), classes))
+        if classes:
+            np.testing.assert_allclose(predicted.sum(axis=1), 1)
+        np.testing.assert_array_equal(predict(learner, replace(problem, truth=hidden)), predicted, err_msg=name)
+        np.testing.assert_allclose(predict(learner, with_counts(problem, other))[0], predicted[0], rtol=1e-6, err_msg=name)
+        losses[name] = baselines.loss_of(problem.target, problem.truth[fold.test], predicted)
+    trivial = losses.pop("median" if classes is None else "class shares")
+    assert len(losses) == 7
+    assert sum(loss < trivial for loss in losses.values()) >= 5
+    assert [is_trivial(name) for name in losses] == [True] + 6 * [False]
+
+
+def test_levels_that_training_lacks_get_the_prediction_over_all():
+    problem = learnable_problem(confounder=True)
+    levels = problem.confounder.copy()
+    levels[:3] = "new"
+    predict = by_confounder(replace(problem, confounder=levels), np.arange(10, 80), Baseline(by_confounder))
+    predicted = predict(problem.study, np.arange(10))
+    assert (predicted[:3] == np.median(problem.truth[10:])).all()
+    assert predicted[5] == np.median(problem.truth[10:][levels[10:] == levels[5]])
+
+
+def test_a_baseline_is_not_saved_and_does_not_predict_what_it_cannot_know(tmp_path):
+    problem = learnable_problem(confounder=True)
+    learners, elsewhere = baselines_of(problem, seed=0, jobs=1), learnable_problem().study
+    fitted = {name: learners[name].fit(problem, np.arange(40)) for name in ("median", "median of each level")}
+    fitted["neighbours"] = learners["nearest neighbours, UniFrac"].fit(problem, np.arange(40))
+    assert (fitted["median"].predict(elsewhere) == np.median(problem.truth[:40])).all()
+    for name in ("median of each level", "neighbours"):
+        with pytest.raises(InputError, match="this study only"):
+            fitted[name].predict(elsewhere)
+    with pytest.raises(InputError, match="is not saved"):
+        fitted["median"].save(tmp_path)
+
+
+def test_rare_asvs_are_left_out_by_what_the_training_samples_have():
+    x = np.zeros((300, 4))
+    x[:, 0], x[0, 1], x[:3, 2], x[:2, 3] = 1, 1, 1, 1
+    filtered = Prevalent().fit(sparse.csr_array(x))
+    assert filtered.kept_.tolist() == [0, 2]
+    assert filtered.transform(sparse.csr_array(np.ones((1, 4)))).shape == (1, 2)
+
+
+def test_clr_is_centred_and_does_not_depend_on_depth():
+    shares = np.array([[0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    found = centred_log_ratio(shares)
+    np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(found[0], np.log([0.5, 0.25, 0.25, 0.125]) - np.log([0.5, 0.25, 0.25, 0.125]).mean())
+    np.testing.assert_allclose(centred_log_ratio(shares[:1] * 3), found[:1], atol=1e-12)
