@@ -37,9 +37,9 @@ def write(folder: Path) -> None:
         shutil.copytree(encoder / "model", folder / "encoder")
         aam("embed", "--table", folder / "table.biom", "--model", folder / "encoder", "--output", folder / "encoder.tsv")
         for name, options in {
-            "number": ["--metadata-column", "age", "--categorical-columns", "sex", "--no-auto", *_SHAPE],
-            "classes": ["--metadata-column", "disease", "--classifier", "--no-auto", *_SHAPE],
-            "ensemble": ["--metadata-column", "age", "--no-trees", "--no-cache"],
+            "number": ["--metadata-column", "age", "--categorical-columns", "sex", "--recipe", "transformer", *_SHAPE],
+            "classes": ["--metadata-column", "disease", "--classifier", "--recipe", "transformer", *_SHAPE],
+            "ensemble": ["--metadata-column", "age", "--no-trees"],
         }.items():
             aam("train", *tables, *options, "--output-dir", Path(scratch) / name)
             shutil.copytree(Path(scratch) / name / "model", folder / name)

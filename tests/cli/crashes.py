@@ -35,7 +35,7 @@ from aam.data.simulate import simulate, write_simulation
 
 SHAPE = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--lr", "0.003", "--no-cache"]
 RUN = ["--batch-size", "8", "--epochs", "6", "--rarefy-each-epoch", "--sampling-depth", "200"]
-TARGET = ["--metadata-column", "age", "--group-column", "subject", "--no-auto", "--penalty", "0.5", "--nuc-penalty", "0.1"]
+TARGET = ["--metadata-column", "age", "--group-column", "subject", "--penalty", "0.5", "--nuc-penalty", "0.1"]
 # Where times are told.
 TIMED = ("aam.log", "tensorboard")
 
@@ -146,7 +146,7 @@ class Runs:
         write_simulation(simulate(0, n_samples=60, n_asvs=60, length=40), folder)
         names = {"--table": "table.biom", "--tree": "tree.nwk", "--metadata": "metadata.tsv"}
         data = [word for option, name in names.items() for word in (option, str(folder / name))]
-        runs = cls(folder, ["train", *data, *TARGET, *SHAPE, *RUN], 0)
+        runs = cls(folder, ["train", "--recipe", "transformer", *data, *TARGET, *SHAPE, *RUN], 0)
         seconds = []
         # Nothing is warm the first time.
         for name in ("first", "unbroken"):

@@ -12,18 +12,32 @@ import pandas as pd
 import pytest
 
 from aam import __version__
-from aam.cli import COMMANDS, build_app, log, main
+from aam.cli import COMMANDS, build_app, main
 from aam.cli.config_file import write_config
+from aam.cli.configs import PretrainConfig, TrainConfig
 from aam.cli.ending import end_of
-from aam.cli.pretrain import PretrainConfig
-from aam.cli.run.folder import check_output_file, prepare_output
+from aam.cli.options import OutputOptions
+from aam.cli.run import log
+from aam.cli.run.folder import prepare_output
 from aam.cli.run.locks import unlock
-from aam.cli.train import TrainConfig
+from aam.cli.run.output_file import check_output_file
 from aam.disk.writing import write_tsv
 from aam.errors import InputError
-from aam.options import OutputOptions
 
-TRAIN = ["train", "--table", "t.biom", "--metadata", "m.tsv", "--metadata-column", "age", "--output-dir", "out"]
+DATA = "--table t --metadata m --metadata-column age --output-dir out"
+TRAIN = [
+    "train",
+    "--recipe",
+    "transformer",
+    "--table",
+    "t.biom",
+    "--metadata",
+    "m.tsv",
+    "--metadata-column",
+    "age",
+    "--output-dir",
+    "out",
+]
 
 
 def aam(*arguments, timeout=60):
@@ -48,7 +62,7 @@ def test_help_is_quick_and_complete(command):
 
 
 def test_help_has_the_groups_in_the_order_of_the_work():
-    text = aam("train", "--help").stdout
+    text = aam("train", "--help-all").stdout
     groups = ("Input", "Tree and distances", "Metadata", "Model", "Objectives", "Training", "Output")
     places = [text.index(f"─ {name} ─") for name in groups]
     assert places == sorted(places)
@@ -70,7 +84,9 @@ def test_version():
         ("train --tabel t.biom", "Unknown option: --tabel. Did you mean --table?"),
         ("train --table", "--table requires an argument"),
         ("train --table t --metadata-column age --output-dir out", "--metadata is missing"),
-        ("train --table t --metadata m --metadata-column age --output-dir out --freeze-base", "needs --pretrained-encoder"),
+        (f"train --recipe transformer {DATA} --freeze-base", "--freeze-base needs --pretrained-encoder"),
+        (f"train {DATA} --epochs 50", "--epochs belongs to --recipe transformer"),
+        (f"evaluate {DATA} --lr 1", "--lr belongs to --transformers"),
         ("pretrain --table t --output-dir out --epochs many", "Invalid value for --epochs"),
         ("pretrain --table t --output-dir out --epochs 0", "--epochs 0: must be at least 1"),
         ("pretrain --table t --output-dir out --bogus 1", "Unknown option: --bogus"),
@@ -191,9 +207,7 @@ def test_resume_needs_a_folder_of_a_run_or_none(tmp_path):
 
 def test_a_folder_in_use_is_refused_whatever_is_asked(tmp_path):
     folder = earlier_run(tmp_path / "run")
-    hold = (
-        "import sys; from aam.cli.run.locks import lock; from pathlib import Path; lock(Path(sys.argv[1])); print(flush=True); input()"
-    )
+    hold = "import sys, pathlib; from aam.cli.run.locks import lock; lock(pathlib.Path(sys.argv[1])); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", hold, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.read(1)
         for asked in ({"resume": True}, {"overwrite": True}):
@@ -208,7 +222,7 @@ def test_a_folder_in_use_is_refused_whatever_is_asked(tmp_path):
 def test_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(InputError, match="--output-dir"):
+        with pytest.raises(InputError, match="`output_dir="):
             prepare_output(OutputOptions(output_dir=folder))
     with pytest.raises(InputError, match="cannot write there"):
         check_output_file(tmp_path / "file" / "out.tsv", overwrite=False, suffixes=(".tsv",))

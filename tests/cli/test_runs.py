@@ -12,11 +12,13 @@ import pytest
 import torch
 from skbio import DistanceMatrix
 
-from aam.cli.predict import Predicted, write_intervals
+from aam.cli.run.results import write_predictions
 from aam.data.simulate import simulate, write_simulation
-from aam.saved.folder import TargetInfo
-from aam.study.targets import Categoricals, RegressionTarget
-from tests.support.commands import SMALL, aam
+from aam.learners.baselines import FittedBaseline
+from aam.options import ModelOptions, ReadOptions
+from aam.saved.info import ModelInfo, TargetInfo
+from aam.study.targets import RegressionTarget
+from tests.support.commands import SMALL, TRANSFORMER, aam
 
 
 def ids(path):
@@ -93,7 +95,7 @@ def classifier(community, pretrained):
     folder = community / "disease"
     data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "disease"]
     frozen = ["--pretrained-encoder", pretrained, "--freeze-base"]
-    aam("train", *data, "--classifier", *frozen, "--epochs", 8, *SMALL, "--output-dir", folder)
+    aam(*TRANSFORMER, *data, "--classifier", *frozen, "--epochs", 8, *SMALL, "--output-dir", folder)
     return folder
 
 
@@ -110,22 +112,26 @@ def test_what_is_promised_of_a_prediction_is_what_held_out_samples_kept(communit
     held_out = pd.read_csv(classifier / "predictions_probabilities.tsv", sep="\t", index_col=0)
     truth = pd.read_csv(community / "metadata.tsv", sep="\t", index_col=0).loc[held_out.index, "disease"]
     wrong = np.sort([1 - held_out.loc[sample, name] for sample, name in truth.items()])
-    assert target["interval"] == pytest.approx(wrong[int(np.ceil(0.9 * (len(wrong) + 1))) - 1])
+    assert target["intervals"]["90"] == pytest.approx(wrong[int(np.ceil(0.9 * (len(wrong) + 1))) - 1])
     aam("predict", "--model", classifier, "--table", community / "table.biom", "--output", tmp_path / "p.tsv")
     sets = pd.read_csv(tmp_path / "p_intervals.tsv", sep="\t", index_col=0, keep_default_na=False)["set"]
     probabilities = pd.read_csv(tmp_path / "p_probabilities.tsv", sep="\t", index_col=0)
     for sample, named in sets.items():
-        within = 1 - probabilities.loc[sample] <= target["interval"] + 1e-9
+        within = 1 - probabilities.loc[sample] <= target["intervals"]["90"] + 1e-9
         assert set(filter(None, named.split(";"))) == set(within.index[within])
     # Three held-out subjects are too few.
-    assert json.loads((regressor / "model" / "config.json").read_text())["target"]["interval"] is None
+    assert "90" not in json.loads((regressor / "model" / "config.json").read_text())["target"]["intervals"]
     assert "too few held-out groups" in (regressor / "model" / "README.md").read_text()
-    assert "no intervals" in (regressor / "aam.log").read_text()
+    assert "no 90 % prediction intervals" in (regressor / "aam.log").read_text()
 
 
 def test_intervals_of_a_number(tmp_path):
-    info = TargetInfo("age", RegressionTarget("none", 0.0, 1.0), Categoricals({}), 2.5)
-    write_intervals(tmp_path / "p.tsv", Predicted(("a", "b"), np.array([10.0, 20.0]), info, None))
+    target, predicted = RegressionTarget("none"), np.array([10.0, 20.0])
+    fitted = FittedBaseline(
+        ModelInfo(ModelOptions(), ReadOptions(), target=TargetInfo("age", target, intervals={"90": 2.5})),
+        lambda study, rows: predicted,
+    )
+    write_predictions(tmp_path / "p.tsv", ("a", "b"), predicted, target, fitted.certainty(None, predicted))
     assert (tmp_path / "p_intervals.tsv").read_text() == "SampleID\tlower\tupper\na\t7.5\t12.5\nb\t17.5\t22.5\n"
 
 
@@ -179,14 +185,14 @@ def test_same_seed_same_result_and_resume_goes_on(community, tmp_path):
     data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
     options = [*data, *SMALL, "--sampling-depth", 500, "--ignore-missing", "--rarefy-each-epoch"]
     for name in ("first", "second"):
-        aam("train", *options, "--epochs", 2, "--output-dir", tmp_path / name)
+        aam(*TRANSFORMER, *options, "--epochs", 2, "--output-dir", tmp_path / name)
     first, second = ((tmp_path / name / "predictions.tsv").read_text() for name in ("first", "second"))
     assert first == second
     before = json.loads((tmp_path / "first" / "metrics.json").read_text())["history"]
     resumed = ["--output-dir", tmp_path / "first", "--resume"]
-    changed = aam("train", *options, "--epochs", 4, "--seed", 5, *resumed, code=2)
+    changed = aam(*TRANSFORMER, *options, "--epochs", 4, "--seed", 5, *resumed, code=2)
     assert "--resume with another --seed" in changed
-    aam("train", *options, "--epochs", 4, *resumed)
+    aam(*TRANSFORMER, *options, "--epochs", 4, *resumed)
     history = json.loads((tmp_path / "first" / "metrics.json").read_text())["history"]
     assert len(history) == 4
     assert history[:2] == before
@@ -210,7 +216,7 @@ def test_demo(tmp_path):
 
 def test_ctrl_c_keeps_the_last_epoch_for_resume(community, tmp_path):
     data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
-    arguments = ["train", *data, *SMALL, "--output-dir", tmp_path / "run"]
+    arguments = [*TRANSFORMER, *data, *SMALL, "--output-dir", tmp_path / "run"]
     command = [sys.executable, "-m", "aam", *map(str, arguments), "--epochs", "10000", "--patience", "10000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         for line in run.stderr:

@@ -161,7 +161,12 @@ def test_samples_left_out_by_where_or_only_in_metadata_are_not_missing(metadata)
 
 
 BAD_MATCHES = {
-    "not in metadata": (("s.2", "x", "y"), "site", None, "^2 samples of the table are not in the metadata: x, y; .*`ignore_missing`"),
+    "not in metadata": (
+        ("s.2", "x", "y"),
+        "site",
+        None,
+        "^2 samples of the table are not in the metadata: x, y; .*`ignore_missing`",
+    ),
     "no target": (("s.2", "2538.1001130"), "age", None, "^1 of 2 samples have no value in column age: s.2; .*`ignore_missing`"),
     "no overlap": (("x", "y"), "age", None, "^no sample of .* metadata: the table has x, y; the metadata 2538.1001130, s.2"),
     "mangled": (("2538.100113", "s.2"), None, None, r"saved as numbers.*2538\.100113 of the table looks like 2538\.1001130"),

@@ -19,7 +19,7 @@ from aam.learners.transformer import embed_frozen
 from aam.options import CacheOptions, ReadOptions
 from aam.study.study import Study
 from aam.study.tree import read_phylogeny
-from tests.support.commands import SMALL, aam
+from tests.support.commands import SMALL, TRANSFORMER, aam
 from tests.support.encoders import make_encoder
 from tests.support.tables import table_of, tokens_of
 
@@ -301,14 +301,14 @@ def runs_of(folder, *arguments):
 def test_train_on_a_frozen_base_is_the_same_with_and_without(community, pretrained, tmp_path):
     data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
     frozen = ["--pretrained-encoder", pretrained, "--freeze-base", "--sampling-depth", 200, "--ignore-missing", "--max-bp", 30]
-    said, metrics = runs_of(tmp_path, "train", *data, *frozen, "--epochs", 3, "--dropout", 0.5, *SMALL)
+    said, metrics = runs_of(tmp_path, *TRANSFORMER, *data, *frozen, "--epochs", 3, "--dropout", 0.5, *SMALL)
     assert metrics["cold"] == metrics["warm"] == metrics["none"]
     assert "embeddings of the frozen base: from the cache" in said["warm"]
     assert "from the cache" not in said["cold"] + said["none"]
     predictions = {(tmp_path / name / "predictions.tsv").read_text() for name in said}
     assert len(predictions) == 1
     other = aam(
-        "train",
+        *TRANSFORMER,
         *data,
         *frozen,
         "--seed",

@@ -126,4 +126,5 @@ def test_a_target_knows_what_is_learned_said_and_trivial():
     np.testing.assert_allclose(classes.decode_outputs(np.log([[1.0, 3.0]])), [[0.25, 0.75]])
     np.testing.assert_allclose(classes.trivial(np.array([0, 1, 1]), 2), [[1 / 3, 2 / 3]] * 2)
     assert classes.names(np.array([[0.2, 0.8]])).tolist() == ["b"]
-    assert classes.interval_table(np.array([[0.2, 0.8], [0.5, 0.5]]), 0.7) == {"set": ["b", "a;b"]}
+    sets = classes.interval_table(np.array([[0.2, 0.8], [0.5, 0.5]]), 0.7)
+    assert {name: values.tolist() for name, values in sets.items()} == {"set": ["b", "a;b"]}

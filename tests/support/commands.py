@@ -8,6 +8,7 @@ import pytest
 from aam.cli import main
 from aam.data.simulate import simulate, write_simulation
 
+TRANSFORMER = ["train", "--recipe", "transformer"]
 SMALL = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--batch-size", "16", "--lr", "0.003"]
 
 
@@ -41,5 +42,5 @@ def regressor(community, pretrained):
     folder = community / "age"
     data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
     groups = ["--group-column", "subject", "--categorical-columns", "sex", "study"]
-    aam("train", *data, *groups, "--pretrained-encoder", pretrained, "--epochs", 4, *SMALL, "--output-dir", folder)
+    aam(*TRANSFORMER, *data, *groups, "--pretrained-encoder", pretrained, "--epochs", 4, *SMALL, "--output-dir", folder)
     return folder

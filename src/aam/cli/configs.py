@@ -35,6 +35,7 @@ from aam.options import (
     UniFracMetric,
     check,
     check_counts,
+    check_frozen,
     check_seed,
 )
 
@@ -98,6 +99,8 @@ class TrainConfig(ConfigFile):
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target.metadata_column)
         check_together(self.data, self.compute, self.fit)
+        if self.encoder.freeze_base:
+            check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
             raise InputError("`stream` with `freeze_base`: its embeddings need the table in memory; leave one out")
 

@@ -86,7 +86,8 @@ class SampleDataset(Dataset[Draw]):
         epoch, row = key
         rng = np.random.default_rng((self.seed, epoch if self.reads.rarefy_each_epoch else 0, self.sample_keys[row]))
         sample = self.counts[[row]]
-        if self.reads.sampling_depth is not None:
+        # A sample that was drawn already may have fewer, where `token_limit` cut it. Shallow ones were refused when they were read.
+        if self.reads.sampling_depth is not None and sample.data.sum() > self.reads.sampling_depth:
             sample = rarefy(sample, self.reads.sampling_depth, rng)
         columns, counts = sample.indices, sample.data
         limit = self.reads.token_limit

@@ -41,8 +41,6 @@ class EnsembleLearner:
         log.info("weights: %s", ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble.weights.items()))
         decoded = posed.target.decode(judged)
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
-        if "90" not in intervals:
-            log.warning("no 90 %% prediction intervals: they need 9 or more groups to train on")
         target = TargetInfo(posed.column, posed.target, intervals=intervals)
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
         table = members.training.table

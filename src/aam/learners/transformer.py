@@ -22,7 +22,7 @@ from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
-from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives
+from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives, check_frozen
 from aam.saved.info import ModelInfo, TargetInfo
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
 from aam.scoring.intervals import scores_of, thresholds
@@ -79,10 +79,6 @@ class TransformerLearner:
     def __post_init__(self) -> None:
         if self.freeze_base and self.start is None:
             raise InputError("`freeze_base` needs `pretrained_encoder`: an encoder worth keeping")
-        if self.freeze_base and not self.objectives.learns_nothing:
-            raise InputError(
-                "`penalty`, `nuc_penalty` and `count_penalty` must be 0 with `freeze_base`: a frozen encoder learns nothing"
-            )
 
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedTransformer:
         """Fit to the samples `rows`, of which a part chooses the epoch."""
@@ -90,8 +86,8 @@ class TransformerLearner:
 
     def check(self, problem: Problem, rows: np.ndarray) -> str:
         """InputError for what cannot work, before anything is computed; what chooses the best epoch."""
-        if self.freeze_base and problem.study.reads.rarefy_each_epoch:
-            raise InputError("`rarefy_each_epoch` with `freeze_base`: a frozen encoder runs once, on one draw; leave one out")
+        if self.freeze_base:
+            check_frozen(self.objectives, problem.study.reads)
         check_fit(self.options, self._split(problem, rows), self.objectives.learns_distances)
         return monitor_of(self.options.best_metric, problem.target.best_metrics)
 

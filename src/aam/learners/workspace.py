@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from aam.disk.writing import remove
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -20,8 +22,8 @@ class Workspace:
 
 @contextmanager
 def working_in(given: Workspace | None, beside: Path | None = None) -> Iterator[Workspace]:
-    """The given workspace; or one (below the folder `beside`, where that is given) that is gone afterwards, in which a fit says
-    nothing but warnings.
+    """The given workspace; or one that is gone afterwards, in which a fit says nothing but warnings: `checkpoints` in the folder
+    `beside`, or a temporary folder.
     """
     if given is not None:
         yield given
@@ -30,7 +32,19 @@ def working_in(given: Workspace | None, beside: Path | None = None) -> Iterator[
     level = logger.level
     logger.setLevel(max(level, logging.WARNING))
     try:
-        with TemporaryDirectory(prefix="checkpoints-", dir=beside) as folder:
+        with _kept_apart(beside) if beside else TemporaryDirectory() as folder:
             yield Workspace(Path(folder))
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _kept_apart(beside: Path) -> Iterator[Path]:
+    folder = beside / "checkpoints"
+    # Of a run that was killed.
+    remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        remove(folder)

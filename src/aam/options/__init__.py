@@ -32,6 +32,7 @@ from aam.options.fit import (
     PretrainObjectives,
     TrainFitOptions,
     TrainObjectives,
+    check_frozen,
 )
 from aam.options.models import (
     DEFAULT_COMPUTE,
@@ -82,5 +83,6 @@ __all__ = [
     "UniFracMetric",
     "check",
     "check_counts",
+    "check_frozen",
     "check_seed",
 ]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from aam.errors import InputError
 from aam.options.checks import check, check_counts, check_seed
+from aam.options.data import ReadOptions
 
 MaskStrategy = Literal["random", "span", "hybrid"]
 BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "rmse", "r2", "accuracy", "auc"]
@@ -52,6 +54,14 @@ class TrainObjectives(PretrainObjectives):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.target_penalty > 0, "target_penalty", self.target_penalty, "above 0")
+
+
+def check_frozen(objectives: PretrainObjectives, reads: ReadOptions) -> None:
+    """InputError for what a frozen base cannot do: learn, and see other reads in every epoch."""
+    for option in ("penalty", "nuc_penalty", "count_penalty"):
+        check(getattr(objectives, option) == 0, option, getattr(objectives, option), "0 with `freeze_base`")
+    if reads.rarefy_each_epoch:
+        raise InputError("`rarefy_each_epoch` with `freeze_base`: a frozen encoder runs once, on one draw; leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,7 +129,7 @@ def _promise(target: TargetInfo | None) -> str:
     if target is None:
         return ""
     if "90" not in target.intervals:
-        return "- Prediction intervals are not known: there were too few held-out groups to calibrate them.\n"
+        return "- 90 % prediction intervals are not known: there were too few held-out groups to calibrate them.\n"
     return f"- 90 % prediction {target.target.interval_text(target.intervals['90'])}, for samples of new groups.\n"
 
 

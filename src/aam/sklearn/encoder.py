@@ -108,6 +108,11 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         study = self._read(X)
         return self.fitted_.embed(study)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     @property
     def _n_features_out(self) -> int:
         return self.fitted_.info.options.embedding_dim

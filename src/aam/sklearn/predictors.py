@@ -167,7 +167,7 @@ class AAMRegressor(RegressorMixin, Predictor):
     n_jobs : int, optional
         Ensemble: models to fit at a time. Default: one for each core.
     verbose : bool
-        Ensemble: show a progress bar.
+        Ensemble: show a progress bar. A transformer shows its own.
     target_transform : {"none", "minmax", "zscore", "log-zscore"}
         Scale of the target during training. Predictions are in original units.
 

@@ -68,8 +68,12 @@ def one_fold(learned: int, n: int, labels: np.ndarray | None = None) -> list[Fol
 
 
 def require_learnable(problem: Problem, folds: Sequence[Fold], seed: int) -> None:
-    """InputError where a training part cannot be parted once more to choose by, or a class is never tested."""
+    """InputError where all samples have one value, a training part cannot be parted once more to choose by, or a class is never
+    tested.
+    """
     labels = problem.labels
+    if labels is None and np.ptp(problem.truth) == 0:
+        raise InputError(f"`metadata_column={problem.column}`: is {problem.truth[0]:g} in all samples: there is nothing to learn")
     for fold in folds:
         if problem.groups is not None and len(set(problem.groups[fold.train])) < 2:
             group = problem.groups[fold.train][0]

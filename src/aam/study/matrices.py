@@ -129,7 +129,7 @@ def _sequences_of(feature_ids: tuple[str, ...], given: GivenSequences | None) ->
             )
         return None if others else tuple(fold(name, name, "give `sequences`") for name in feature_ids)
     if isinstance(given, (Mapping, pd.Series)):
-        known = dict(given)
+        known = given.to_dict() if isinstance(given, pd.Series) else given
         if missing := [name for name in feature_ids if name not in known]:
             raise InputError(f"`sequences`: {len(missing)} of {len(feature_ids)} features have none: {first_few(missing)}")
         given = [known[name] for name in feature_ids]

@@ -79,7 +79,7 @@ class Problem:
 
 
 def pose(study: Study, options: TargetOptions, group_column: str | None = None, confounder_column: str | None = None) -> Problem:
-    """Read what is to be predicted from the metadata of a study. InputError for missing values, and where all are the same."""
+    """Read what is to be predicted from the metadata of a study. InputError for missing values, and for one class only."""
     if study.metadata is None:
         raise InputError(f"`metadata` is missing: the table that holds the column {options.metadata_column}")
     column, ids = options.metadata_column, study.table.sample_ids
@@ -91,8 +91,6 @@ def pose(study: Study, options: TargetOptions, group_column: str | None = None, 
     else:
         truth = numeric_column(study.metadata, column, ids)
         target = RegressionTarget(options.target_transform, loss_type=options.loss_type)
-        if np.ptp(truth) == 0:
-            raise InputError(f"`metadata_column={column}`: is {truth[0]:g} in all samples: there is nothing to predict")
     # Of training samples only, once they are known: see `Problem.fitted_to`.
     categoricals = Categoricals(dict.fromkeys(options.categorical_columns, ()))
     groups, confounder = study.labels(group_column), study.labels(confounder_column)

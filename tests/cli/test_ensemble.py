@@ -1,4 +1,4 @@
-"""``aam train`` as it comes, ``aam predict`` with what it saved, and what that folder promises."""
+"""``aam train`` with the default recipe, ``aam predict`` with what it saved, and what that folder promises."""
 
 import json
 import pickle
@@ -11,18 +11,18 @@ from safetensors.numpy import load_file, save_file
 
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
-from aam.ensemble import members, network
-from aam.saved.ensemble import load_ensemble
+from aam.ensemble import members
+from aam.saved.ensemble import FittedEnsemble
+from aam.saved.load import load
 from tests.support.commands import SMALL, aam
+
+QUICK = ["--network-steps", 60, "--forest-trees", 20, "--boosting-rounds", 10]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network, "_STEPS", 60)
-        patch.setattr(members, "_TREES", 20)
-        patch.setattr(members, "_BOOSTS", 10)
-        # In this process, where those are patched.
+        # In this process, which has started already.
         patch.setattr("torch.get_num_threads", lambda: 1)
         yield
 
@@ -44,7 +44,7 @@ def community(tmp_path_factory):
 
 def options_for(community, column, folder):
     tables = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--group-column", "subject"]
-    return ["train", *tables, "--metadata-column", column, "--output-dir", folder]
+    return ["train", *tables, *QUICK, "--metadata-column", column, "--output-dir", folder]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_a_number(community, of_load):
     assert not set(subjects[held_out]) & set(subjects[learned])
     assert (of_load / "model" / "samples.txt").read_text().split() == learned
     assert (of_load / "plots" / "predictions.png").stat().st_size > 0
-    assert "Weighted mean of network" in (of_load / "model" / "README.md").read_text()
+    assert "An ensemble: the weighted mean of network" in (of_load / "model" / "README.md").read_text()
 
     aam("predict", "--model", of_load, "--table", community / "table.biom", "--output", community / "p.tsv")
     again = pd.read_csv(community / "p.tsv", sep="\t", index_col=0, dtype={"SampleID": str})
@@ -78,10 +78,10 @@ def test_a_number(community, of_load):
 
 def test_classes_without_trees_or_a_test_part(community):
     folder = community / "disease"
-    said = aam(*options_for(community, "rich", folder), "--classifier", "--auto", "--no-trees", "--test-fraction", 0)
+    said = aam(*options_for(community, "rich", folder), "--classifier", "--no-trees", "--test-fraction", 0)
     assert "cross-fitted" in said
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["weights"].keys() == set(members.NETWORKS)
+    assert metrics["weights"].keys() == set(members.WITHOUT_TREES)
     assert metrics["held_out_samples"] == 90
     aam("predict", "--model", folder / "model", "--table", community / "table.biom", "--output", community / "d.tsv")
     probabilities = pd.read_csv(community / "d_probabilities.tsv", sep="\t", index_col=0)
@@ -107,7 +107,7 @@ def test_predictions_are_of_the_set_and_of_each_sample_alone(community, of_load,
 def test_another_community_is_flagged(of_load, tmp_path):
     write_simulation(simulate(7, n_samples=20, n_asvs=60, length=40), tmp_path)
     said = aam("predict", "--model", of_load, "--table", tmp_path / "table.biom", "--output", tmp_path / "p.tsv")
-    assert "20 of 20 samples are unlike all that the model learned from" in said
+    assert "20 of 20 samples are out of distribution" in said
     assert pd.read_csv(tmp_path / "p_intervals.tsv", sep="\t")["out_of_distribution"].all()
 
 
@@ -117,7 +117,7 @@ def test_the_folder_holds_no_code_and_damage_is_said(of_load, community, tmp_pat
     for path in folder.iterdir():
         with pytest.raises((pickle.UnpicklingError, ValueError, EOFError, IndexError, KeyError, AttributeError, ImportError)):
             pickle.loads(path.read_bytes())
-    assert load_ensemble(folder) is not None
+    assert isinstance(load(folder), FittedEnsemble)
     broken = tmp_path / "model"
     broken.mkdir()
     for path in folder.iterdir():
@@ -157,14 +157,28 @@ def test_the_folder_holds_no_code_and_damage_is_said(of_load, community, tmp_pat
     (broken / "asvs.txt").unlink()
     assert "not a complete model folder" in aam(*predict, code=2)
     said = aam("embed", "--model", of_load, "--table", community / "table.biom", "--output", tmp_path / "e.tsv", code=2)
-    assert "several models in one" in said
+    assert "an ensemble has no embeddings" in said
 
 
-def test_one_network_is_trained_where_its_options_are_given(community, tmp_path):
+def test_options_of_the_other_recipe_are_refused(community, tmp_path):
     train = options_for(community, "age", tmp_path / "x")
-    said = aam(*train, "--auto", *SMALL, code=2)
-    assert "leave out --auto, or --embedding-dim, --attention-heads, --attention-layers, --batch-size, --lr" in said
-    assert "--no-trees is of --auto" in aam(*train, "--no-trees", *SMALL, code=2)
-    aam(*train, *SMALL, "--epochs", 1)
-    recorded = tmp_path / "x" / "model" / "config.json"
-    assert json.loads(recorded.read_text())["ensemble"] is None
+    said = aam(*train, *SMALL, code=2)
+    names = "--embedding-dim, --attention-heads, --attention-layers, --batch-size, --lr"
+    assert f"{names} belong to --recipe transformer, which is not asked for: add that, or leave them out" in said
+    said = aam(*train, "--recipe", "transformer", code=2)
+    assert "--network-steps, --forest-trees, --boosting-rounds belong to --recipe ensemble" in said
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_log_says_first_what_is_fitted(of_load):
+    first = (of_load / "aam.log").read_text().splitlines()[0]
+    assert first.endswith("recipe: ensemble (--recipe transformer trains a transformer instead)")
+    recorded = (of_load / "config.yaml").read_text()
+    assert "recipe: ensemble" in recorded
+    assert "network_steps: 60" in recorded
+    assert "\nepochs:" not in recorded
+
+
+def test_a_config_file_sets_the_hyper_parameters(community, of_load, tmp_path):
+    aam("train", "--config", of_load / "config.yaml", "--output-dir", tmp_path / "again")
+    assert (tmp_path / "again" / "predictions.tsv").read_text() == (of_load / "predictions.tsv").read_text()

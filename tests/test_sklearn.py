@@ -1,0 +1,254 @@
+"""The scikit-learn estimators: what they take, say and keep, alone and within scikit-learn's tools."""
+
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import biom
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+
+import aam
+from aam.errors import InputError
+from aam.options import FitOptions, ModelOptions, PretrainObjectives, TrainFitOptions
+from tests.support.commands import aam as run
+from tests.support.studies import QUICK, simulated_study, without_sequences
+
+QUICKER = replace(QUICK, cross_fit_folds=2)
+TINY = ModelOptions(embedding_dim=8, attention_heads=1, attention_layers=1)
+
+
+def regressor(**others):
+    return aam.AAMRegressor(**{"ensemble_options": QUICKER, "n_jobs": 1, **others})
+
+
+def classifier(**others):
+    return aam.AAMClassifier(ensemble_options=QUICKER, n_jobs=1, **others)
+
+
+def frame_of(study):
+    return pd.DataFrame(study.counts.toarray(), index=study.table.sample_ids, columns=study.sequences)
+
+
+@pytest.fixture(scope="module")
+def study():
+    return simulated_study()
+
+
+@pytest.fixture(scope="module")
+def fitted(study):
+    return regressor().fit(study, "age", groups="subject")
+
+
+def test_four_lines_on_a_real_table(shared_data, tmp_path):
+    folder = shared_data("ecam")
+    paths = {"metadata": str(folder / "metadata.tsv"), "rep_seqs": str(folder / "seqs.fasta")}
+    study = aam.read_study(str(folder / "table.biom"), **paths, where="[mom_child]='C' AND [month_of_life] > 20")
+    model = regressor().fit(study, "day_of_life", groups="host_subject_id")
+    model.save(str(tmp_path / "model"))
+    assert np.array_equal(aam.load(str(tmp_path / "model")).predict(study), model.predict(study))
+    assert aam.AAMRegressor.load(tmp_path / "model").score(study, "day_of_life") == model.score(study, "day_of_life")
+
+
+def test_the_same_table_in_any_form_says_the_same(study, fitted):
+    frame, expected = frame_of(study), fitted.predict(study)
+    table = biom.Table(sparse.csr_matrix(study.counts.T), study.sequences, study.table.sample_ids)
+    for form in (frame, frame.astype(pd.SparseDtype("int", 0)), frame.astype("float32"), table):
+        assert np.array_equal(fitted.predict(form), expected)
+    y = {"y": study.metadata["age"], "groups": study.metadata["subject"]}
+    given = regressor(sequences=study.sequences)
+    for form in (study.counts, study.counts.tocsc(), study.counts.toarray(), study.counts.toarray().tolist()):
+        assert np.array_equal(given.fit(form, **y).predict(form), expected)
+    names = [f"ASV {number}" for number in range(frame.shape[1])]
+    for sequences in (dict(zip(names, study.sequences, strict=True)), pd.Series(study.sequences, names)):
+        form = frame.set_axis(names, axis=1)
+        assert np.array_equal(regressor(sequences=sequences).fit(form, **y).predict(form), expected)
+
+
+def test_a_sample_is_a_set_of_asvs(study, fitted):
+    frame, expected = frame_of(study), fitted.predict(study)
+    assert np.allclose(fitted.predict(frame.iloc[:, ::-1]), expected, atol=1e-3)
+    assert np.allclose(fitted.predict(frame.assign(**{"ACGT" * 10: 0})), expected, atol=1e-3)
+    assert np.allclose(fitted.predict(frame / 7), expected, atol=1e-3)
+
+
+def test_intervals_and_novelty(study, fitted):
+    wide, narrow = (fitted.predict_interval(study, coverage) for coverage in (0.9, 0.5))
+    assert wide.shape == (len(study), 2)
+    assert (wide[:, 0] <= narrow[:, 0]).all() and (narrow[:, 0] < narrow[:, 1]).all() and (narrow[:, 1] <= wide[:, 1]).all()
+    strange = frame_of(study).iloc[:3].set_axis(list(simulated_study(seed=7).sequences), axis=1)
+    assert (fitted.novelty(study) <= 1).mean() > 0.8
+    assert (fitted.novelty(strange) > 1).all()
+
+
+def test_copies_are_equal(study, fitted, tmp_path):
+    expected = fitted.predict(study)
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    for copy in (pickle.loads(pickle.dumps(fitted)), joblib.load(tmp_path / "model.joblib")):
+        assert np.array_equal(copy.predict(study), expected)
+    with pytest.raises(NotFittedError):
+        clone(fitted).predict(study)
+    assert clone(fitted).get_params() == fitted.get_params() == regressor().get_params()
+
+
+@pytest.mark.parametrize("labels", [(2, 10), ("b", "a"), (True, False)])
+def test_classes_of_any_kind(study, labels, tmp_path):
+    y = np.array(labels)[(study.metadata["age"] > study.metadata["age"].median()).to_numpy().astype(int)]
+    model = classifier().fit(study, y, groups=study.metadata["subject"])
+    probabilities, sets = model.predict_proba(study), model.predict_interval(study, 0.8)
+    assert model.classes_.tolist() == sorted(labels)
+    assert np.array_equal(model.predict(study), model.classes_[probabilities.argmax(axis=1)])
+    assert sets.dtype == bool and sets[np.arange(len(study)), probabilities.argmax(axis=1)].all()
+    assert model.score(study, y) > 0.6
+    model.save(tmp_path / "model")
+    loaded = aam.AAMClassifier.load(tmp_path / "model")
+    assert loaded.classes_.tolist() == [str(label) for label in sorted(labels)]
+    assert np.array_equal(loaded.predict_proba(study), probabilities)
+
+
+def test_features_without_sequences(study):
+    named = without_sequences(study)
+    frame, y = frame_of(study).set_axis(list(named.table.feature_ids), axis=1), study.metadata["age"]
+    with pytest.warns(UserWarning, match="have no sequences: left out are the members that read them"):
+        model = regressor().fit(frame, y)
+    expected = model.predict(frame)
+    assert np.array_equal(model.predict(named), expected)
+    with pytest.raises(ValueError, match="novelty is not known"):
+        model.novelty(frame)
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        model.predict(frame.iloc[:, ::-1])
+    with pytest.warns(UserWarning, match="1 of 48 samples have no reads: S00000"):
+        model.predict(frame.mul(frame.index != frame.index[0], axis=0))
+
+
+def test_groups_reach_fit_by_routing_only(study):
+    counts, y, two = study.counts, study.metadata["age"], np.arange(len(study)) % 2
+    model = regressor(sequences=study.sequences)
+    assert cross_val_score(model, counts, y, groups=two, cv=GroupKFold(2)).shape == (2,)
+    with sklearn.config_context(enable_metadata_routing=True):
+        subjects = study.metadata["subject"].to_numpy()
+        said = cross_val_predict(make_pipeline(Normalizer("l1"), model), counts, y, params={"groups": subjects}, cv=GroupKFold(3))
+        assert said.shape == (len(study),) and np.isfinite(said).all()
+        # The training part of each fold is one group, which `fit` refuses.
+        with pytest.raises(InputError, match="one group is learned from only"):
+            cross_val_predict(model, counts, y, params={"groups": two}, cv=GroupKFold(2))
+
+
+def test_a_search_over_parameters(study):
+    search = GridSearchCV(regressor(), {"trees": [True, False]}, cv=GroupKFold(2))
+    search.fit(frame_of(study), study.metadata["age"], groups=study.metadata["subject"])
+    assert search.best_params_.keys() == {"trees"}
+    names = {trees: search.estimator.set_params(trees=trees).fit(study, "age").fitted_.ensemble.members for trees in (True, False)}
+    assert "forest" in names[True] and "forest" not in names[False]
+
+
+def test_random_numbers_of_others_stay_as_they_are(study):
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002 - the global state is what is tested
+    first, second = (regressor(random_state=seed).fit(study, "age").predict(study) for seed in (0, 1))
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    assert not np.array_equal(first, second)
+
+
+@pytest.fixture(scope="module")
+def encoder(study):
+    options = FitOptions(batch_size=16)
+    return aam.AAMEncoder(epochs=1, model_options=TINY, fit_options=options).fit(study, groups="subject")
+
+
+def test_embeddings(study, encoder, tmp_path):
+    embeddings = encoder.transform(study)
+    assert embeddings.dtype == np.float32 and embeddings.shape == (len(study), 8)
+    assert encoder.get_feature_names_out()[0] == "aamencoder0"
+    encoder.save(tmp_path / "encoder")
+    assert np.array_equal(aam.AAMEncoder.load(tmp_path / "encoder").transform(frame_of(study)), embeddings)
+    assert np.array_equal(pickle.loads(pickle.dumps(encoder)).transform(study), embeddings)
+    options = {"objectives": PretrainObjectives(penalty=0), "model_options": TINY, "sequences": study.sequences}
+    steps = make_pipeline(aam.AAMEncoder(epochs=1, **options), Ridge())
+    assert steps.fit(study.counts, study.metadata["age"]).predict(study.counts).shape == (len(study),)
+
+
+def test_a_transformer_from_a_pretrained_encoder(study, encoder, tmp_path):
+    encoder.save(tmp_path / "encoder")
+    options = {"recipe": "transformer", "pretrained_encoder": tmp_path / "encoder", "fit_options": TrainFitOptions(epochs=1)}
+    model = aam.AAMRegressor(**options, freeze_base=True).fit(study, "age", groups="subject")
+    model.save(tmp_path / "model")
+    loaded = aam.AAMRegressor.load(tmp_path / "model")
+    assert loaded.recipe == "transformer"
+    assert np.allclose(loaded.predict(study), model.predict(study), atol=1e-4)
+    with pytest.raises(InputError, match="too few groups were held out"):
+        model.predict_interval(study)
+
+
+def test_the_command_line_says_the_same(community, tmp_path):
+    data = {"table": community / "table.biom", "metadata": community / "metadata.tsv"}
+    study = aam.read_study(**data)
+    options = [
+        f"--{name.replace('_', '-')}={getattr(QUICK, name)}" for name in ("network_steps", "network_min_epochs", "forest_trees")
+    ]
+    arguments = [word for name, path in data.items() for word in (f"--{name}", path)]
+    trained = ["--metadata-column", "age", "--group-column", "subject", "--recipe", "ensemble", *options]
+    run("train", *arguments, *trained, "--output-dir", tmp_path / "run")
+    regressor().fit(study, "age", groups="subject").save(tmp_path / "saved")
+    for folder in (tmp_path / "run", tmp_path / "saved"):
+        output = tmp_path / f"{folder.name}.tsv"
+        run("predict", "--model", folder, "--table", data["table"], "--output", output)
+        written = pd.read_csv(output, sep="\t", index_col=0, float_precision="round_trip").iloc[:, 0]
+        assert np.array_equal(written.to_numpy(), aam.load(folder).predict(study))
+        assert np.array_equal(written.to_numpy(), aam.AAMRegressor.load(folder).predict(study))
+
+
+def test_what_cannot_be_used_is_named(study, fitted, tmp_path):
+    frame, ages = frame_of(study), study.metadata["age"]
+    fitted.save(tmp_path / "model")
+    wrong = [
+        (lambda: aam.read_study(3), "`table`"),
+        (lambda: aam.load(3), "`folder`"),
+        (lambda: aam.AAMClassifier.load(tmp_path / "model"), "use AAMRegressor"),
+        (lambda: aam.AAMEncoder.load(tmp_path / "model"), "has no encoder"),
+        (lambda: regressor(recipe="x").fit(study, "age"), "`recipe=x`"),
+        (lambda: regressor(freeze_base=True).fit(study, "age"), "`freeze_base` belong to the other recipe"),
+        (lambda: regressor(target_transform="x").fit(study, "age"), "`target_transform=x`"),
+        (lambda: regressor(ensemble_options={}).fit(study, "age"), "`ensemble_options`: must be EnsembleOptions"),
+        (lambda: regressor(random_state=-1).fit(study, "age"), "`random_state=-1`"),
+        (lambda: regressor(sampling_depth=10).fit(study, "age"), "`sampling_depth=10`: the study was read with"),
+        (lambda: regressor(sampling_depth=10).fit(frame / 7, ages), "only counts can be rarefied"),
+        (lambda: regressor(sampling_depth=10**9).fit(frame, ages), "48 of 48 samples have fewer reads"),
+        (lambda: regressor(sequences=["ACGT"]).fit(frame, ages), "`sequences`: there are 1, and X has 50 features"),
+        (lambda: regressor(sequences={}).fit(frame, ages), "`sequences`: 50 of 50 features have none"),
+        (lambda: regressor().fit(frame.assign(age=1), ages), "1 of 51 features of X are not named by their sequences: age"),
+        (lambda: regressor().fit(frame * 0, ages), "48 of 48 samples have no reads"),
+        (lambda: regressor().fit(-frame, ages), "Negative values in data: sample S00000"),
+        (lambda: regressor().fit(frame, "age"), "`y=age`: names a column"),
+        (lambda: regressor().fit(study, "day"), "no column day"),
+        (lambda: regressor().fit(study, ages[:-1]), "inconsistent numbers of samples"),
+        (lambda: regressor().fit(study, "age", groups=[None] * 48), "`groups`: 48 of 48 samples have none"),
+        (lambda: classifier().fit(study, np.ones(48)), "one class only"),
+        (lambda: fitted.predict(frame.add_prefix("ASV ")), "the model reads sequences"),
+        (lambda: fitted.predict_interval(study, 0.2), "`coverage=0.2`"),
+        (lambda: aam.AAMRegressor(recipe="transformer").fit(without_sequences(study), "age"), "a transformer reads sequences"),
+        (lambda: aam.AAMEncoder(unifrac_metric="x").fit(replace(study, distance=None)), "`unifrac_metric=x`"),
+    ]
+    for use, message in wrong:
+        with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+            use()
+
+
+@pytest.mark.slow
+def test_the_blocks_of_the_page_run(tmp_path, monkeypatch):
+    page = Path(__file__).parents[1] / "docs" / "python.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    runnable = [block for block in blocks if not block.startswith("# needs files")]
+    assert len(runnable) > 5
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(runnable), {})
