@@ -5,6 +5,7 @@ It writes tests/released/VERSION: a table, models of each kind that learned from
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
 from pathlib import Path
@@ -47,4 +48,6 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    # It takes none, and whoever gives one does not mean to write.
+    argparse.ArgumentParser(description=__doc__).parse_args()
     write(RELEASED / __version__)

@@ -21,7 +21,10 @@ from sklearn.preprocessing import Normalizer
 
 import aam
 from aam.errors import InputError
-from aam.options import FitOptions, ModelOptions, PretrainObjectives, TrainFitOptions
+from aam.learners.ensemble import EnsembleLearner
+from aam.options import FitOptions, ModelOptions, PretrainObjectives, TargetOptions, TrainFitOptions
+from aam.study.folds import make_folds
+from aam.study.problem import pose
 from tests.support.commands import aam as run
 from tests.support.studies import QUICK, simulated_study, without_sequences
 
@@ -143,6 +146,16 @@ def test_groups_reach_fit_by_routing_only(study):
         # The training part of each fold is one group, which `fit` refuses.
         with pytest.raises(InputError, match="one group is learned from only"):
             cross_val_predict(model, counts, y, params={"groups": two}, cv=GroupKFold(2))
+
+
+def test_it_is_the_learner_that_is_evaluated(study):
+    problem = pose(study, TargetOptions(metadata_column="age"), "subject")
+    fold = make_folds(len(study), 3, 1, 0, groups=problem.groups)[0]
+    learned = EnsembleLearner(QUICKER, jobs=1).fit(problem, fold.train).predict(study, fold.test)
+    model = regressor(sequences=study.sequences).fit(
+        study.counts[fold.train], problem.truth[fold.train], problem.groups[fold.train]
+    )
+    assert np.array_equal(model.predict(study.counts[fold.test]), learned)
 
 
 def test_a_search_over_parameters(study):

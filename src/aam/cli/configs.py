@@ -216,6 +216,13 @@ class DemoConfig:
         check_seed(self.seed)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DoctorConfig:
+    self_test: bool = True
+    """Compute something with every part (a few seconds); --no-self-test only looks."""
+
+
 def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOptions) -> None:
     """InputError for options that exclude each other."""
     if data.stream and (compute.max_memory_gb or compute.auto_batch_size):

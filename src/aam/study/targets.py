@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
+from scipy.special import softmax
+from torch import Tensor
+from torch.nn import functional as F
 
 from aam.errors import InputError, first_few
 from aam.options import BestMetric, LossType, TransformName
+from aam.scoring.intervals import likely
 from aam.scoring.measures import AUC, MAE, Measure
 from aam.scoring.scores import class_scores, regression_scores
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 # Kinds as the model folder names them.
 Kind = Literal["regression", "classification"]
@@ -95,8 +97,6 @@ class RegressionTarget:
 
     def loss(self, predicted: Tensor, true: Tensor) -> Tensor:
         """Summed loss of outputs [B, 1] against training units [B]."""
-        from torch.nn import functional as F
-
         losses: dict[LossType, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
         return losses[self.loss_type](predicted[:, 0].float(), true, reduction="sum")
 
@@ -191,8 +191,6 @@ class ClassTarget:
 
     def decode_outputs(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs of a head, logits [n, K] -> class probabilities, float64 [n, K]."""
-        from scipy.special import softmax
-
         return softmax(outputs.astype(np.float64), axis=1)
 
     def labels(self, truth: np.ndarray) -> np.ndarray:
@@ -201,9 +199,6 @@ class ClassTarget:
 
     def loss(self, predicted: Tensor, true: Tensor) -> Tensor:
         """Summed loss of logits [B, K] against class ids [B], classes weighted alike."""
-        import torch
-        from torch.nn import functional as F
-
         weights = torch.tensor(self.weights, dtype=torch.float32, device=predicted.device)
         # Weighted, to be divided by the number of samples and not by the sum of weights, so that batches add up.
         return (F.cross_entropy(predicted.float(), true, reduction="none") * weights[true]).sum()
@@ -226,8 +221,6 @@ class ClassTarget:
 
     def interval_table(self, predicted: np.ndarray, limit: float) -> dict[str, np.ndarray]:
         """Column of the prediction sets: classes whose probability is at least 1 - `limit`, likeliest first."""
-        from aam.scoring.intervals import likely
-
         sets = [";".join(self.classes[k] for k in likely(row, limit)) for row in predicted]
         return {"set": np.array(sets, dtype=object)}
 
