@@ -36,6 +36,7 @@ test: $(READY)
 
 lint: $(READY)
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 types: $(READY)
 	$(BIN)/mypy
