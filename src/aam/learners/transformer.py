@@ -209,6 +209,6 @@ def calibrated(fitted: FittedTransformer, problem: Problem, rows: np.ndarray, pr
     """
     found = thresholds(scores_of(problem.truth[rows], predicted), problem.units(rows))
     if "90" not in found:
-        log.warning("no 90 %% prediction intervals: they need 9 or more held-out groups (`test_fraction`)")
+        log.warning("no 90 % prediction intervals: they need 9 or more held-out groups (`test_fraction`)")
     target = replace(fitted.target, intervals=found)
     return replace(fitted, info=replace(fitted.info, target=target))

@@ -51,7 +51,7 @@ def train_ensemble(config: TrainConfig) -> None:
         part, held_out, predicted = "cross-fitted", split.train, cross_fitted(fitted)
     scores = score_held_out(problem, predicted, held_out, split.train, folder)
     if "90" not in fitted.target.intervals:
-        log.warning("no 90 %% prediction intervals: they need 9 or more groups to train on")
+        log.warning("no 90 % prediction intervals: they need 9 or more groups to train on")
     fitted = replace(fitted, info=replace(fitted.info, scores=scores))
     fitted.save(folder / "model")
     about = {
