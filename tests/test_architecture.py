@@ -158,6 +158,19 @@ def test_a_command_is_thin_and_imports_its_work_once():
     assert lines <= 2200
 
 
+def test_every_file_has_its_line_in_the_tree_of_files():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    tree = next(block for block in re.findall(r"^```\n(.*?)^```", text, re.M | re.S) if block.startswith("errors.py"))
+    folders, listed = [], set()
+    for line in tree.splitlines():
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
+        folders[depth:] = [name]
+        if name.endswith(".py"):
+            listed.add("".join(folders))
+    files = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if not path.stem.startswith("__")}
+    assert listed == files
+
+
 def test_files_are_short_and_named_for_what_they_hold():
     for path in python_files():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, f"{path}: over 400 lines hide a second noun"
