@@ -172,7 +172,7 @@ def test_options_of_the_other_recipe_are_refused(community, tmp_path):
 
 def test_the_log_says_first_what_is_fitted(of_load):
     first = (of_load / "aam.log").read_text().splitlines()[0]
-    assert first.endswith("recipe: ensemble (--recipe transformer trains a transformer instead)")
+    assert first.endswith("fitting an ensemble, the default recipe (--recipe transformer trains a transformer)")
     recorded = (of_load / "config.yaml").read_text()
     assert "recipe: ensemble" in recorded
     assert "network_steps: 60" in recorded

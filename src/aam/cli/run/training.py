@@ -36,7 +36,7 @@ def run_training(config: TrainConfig) -> None:
 def train_ensemble(config: TrainConfig) -> None:
     """Fit the members, weigh them on groups that they did not see, score them on the test samples, and save them."""
     folder = start_run(config, alone="an ensemble")
-    log.info("recipe: ensemble (`recipe=transformer` trains a transformer instead)")
+    log.info("fitting an ensemble, the default recipe (`recipe=transformer` trains a transformer)")
     if config.output.resume:
         log.warning("an ensemble keeps nothing to continue from: it is fitted from the start")
     problem = read_problem(config)
@@ -88,7 +88,9 @@ def train_transformer(config: TrainConfig) -> None:
         workspace=Workspace(config.output.output_dir, resume),
     )
     folder = start_run(config)
-    log.info("recipe: transformer, %s", "from scratch" if start is None else f"from the encoder in {pretrained}")
+    log.info(
+        "training a transformer %s, as `recipe` says", "from scratch" if start is None else f"from the encoder in {pretrained}"
+    )
     if start is not None:
         warn_of_differences(start, config)
     problem = read_problem(config)
