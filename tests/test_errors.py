@@ -10,11 +10,10 @@ from aam.errors import InputError, first_few, one_line, path_of
 def test_a_path_is_text_or_a_path():
     assert path_of("table", "a/b.biom") == Path("a/b.biom")
     assert path_of("table", Path("a/b.biom")) == Path("a/b.biom")
-    assert path_of("table", None) is None
     assert path_of("table", "~/b.biom") == Path.home() / "b.biom"
 
 
-@pytest.mark.parametrize("value", [3, "", b"table.biom", ["table.biom"], True])
+@pytest.mark.parametrize("value", [3, "", b"table.biom", ["table.biom"], True, None])
 def test_what_is_no_path_is_told_by_the_name_of_its_argument(value):
     with pytest.raises(InputError, match=r"^`rep_seqs`: must be a path") as caught:
         path_of("rep_seqs", value)

@@ -120,7 +120,7 @@ def test_classes_of_any_kind(study, labels, tmp_path):
     assert np.array_equal(loaded.predict_proba(study), probabilities)
 
 
-def test_features_without_sequences(study):
+def test_features_without_sequences(study, tmp_path):
     named = without_sequences(study)
     frame, y = frame_of(study).set_axis(list(named.table.feature_ids), axis=1), study.metadata["age"]
     with pytest.warns(UserWarning, match="have no sequences: left out are the members that read them"):
@@ -133,6 +133,15 @@ def test_features_without_sequences(study):
         model.predict(frame.iloc[:, ::-1])
     with pytest.warns(UserWarning, match="1 of 48 samples have no reads: S00000"):
         model.predict(frame.mul(frame.index != frame.index[0], axis=0))
+    model.save(tmp_path / "model")
+    loaded = aam.AAMRegressor.load(tmp_path / "model")
+    for known in (frame, frame.iloc[:, ::-1], frame.assign(other=1), named):
+        assert np.allclose(loaded.predict(known), expected if known is not named else model.predict(named), atol=1e-3)
+    for without_names in (frame.to_numpy(), sparse.csr_array(frame.to_numpy()), frame.to_numpy().tolist()):
+        with pytest.raises(InputError, match="knows them by name: give a DataFrame"):
+            loaded.predict(without_names)
+    with pytest.raises(InputError, match="knows features by their IDs"):
+        loaded.predict(frame.add_prefix("other "))
 
 
 def test_groups_reach_fit_by_routing_only(study):
@@ -184,6 +193,8 @@ def test_embeddings(study, encoder, tmp_path):
     embeddings = encoder.transform(study)
     assert embeddings.dtype == np.float32 and embeddings.shape == (len(study), 8)
     assert encoder.get_feature_names_out()[0] == "aamencoder0"
+    alone = np.concatenate([encoder.transform(frame_of(study).iloc[[row]]) for row in range(3)])
+    assert np.allclose(alone, embeddings[:3], atol=1e-5)
     encoder.save(tmp_path / "encoder")
     assert np.array_equal(aam.AAMEncoder.load(tmp_path / "encoder").transform(frame_of(study)), embeddings)
     assert np.array_equal(pickle.loads(pickle.dumps(encoder)).transform(study), embeddings)
@@ -200,8 +211,31 @@ def test_a_transformer_from_a_pretrained_encoder(study, encoder, tmp_path):
     loaded = aam.AAMRegressor.load(tmp_path / "model")
     assert loaded.recipe == "transformer"
     assert np.allclose(loaded.predict(study), model.predict(study), atol=1e-4)
-    with pytest.raises(InputError, match="too few groups were held out"):
-        model.predict_interval(study)
+    for fresh_or_not in (model, loaded):
+        with pytest.raises(InputError, match="holds out no samples to calibrate prediction intervals"):
+            fresh_or_not.predict_interval(study)
+    shorter = aam.AAMEncoder(epochs=1, max_bp=20, model_options=TINY, objectives=PretrainObjectives(penalty=0))
+    shorter.fit(frame_of(study)).save(tmp_path / "shorter")
+    options["pretrained_encoder"] = tmp_path / "shorter"
+    assert aam.AAMRegressor(**options).fit(study, "age").fitted_.info.reads.max_bp == 20
+    for wrong, message in (
+        ({"max_bp": 30}, "`max_bp=30`: the pretrained encoder reads 20"),
+        ({"model_options": TINY}, "`model_options`: the transformer has the shape of `pretrained_encoder`"),
+    ):
+        with pytest.raises(InputError, match=message):
+            aam.AAMRegressor(**options, **wrong).fit(frame_of(study), study.metadata["age"])
+
+
+def test_a_bar_is_shown_where_it_is_asked_for(study, capfd):
+    fit_options = TrainFitOptions(epochs=1)
+    transformer = {"recipe": "transformer", "model_options": TINY, "fit_options": fit_options}
+    encoder = {"model_options": TINY, "fit_options": FitOptions(epochs=1)}
+    shown = {}
+    for verbose in (False, True):
+        for estimator in (aam.AAMRegressor(**transformer, verbose=verbose), aam.AAMEncoder(**encoder, verbose=verbose)):
+            estimator.fit(study, "age")
+            shown[type(estimator).__name__, verbose] = "Epoch 0" in "".join(capfd.readouterr())
+    assert shown == {(kind, verbose): verbose for kind in ("AAMRegressor", "AAMEncoder") for verbose in (False, True)}
 
 
 def test_the_command_line_says_the_same(community, tmp_path):
@@ -224,22 +258,22 @@ def test_the_command_line_says_the_same(community, tmp_path):
 
 def test_what_cannot_be_used_is_named(study, fitted, tmp_path):
     frame, ages = frame_of(study), study.metadata["age"]
+    empty = replace(study, table=study.table.select_samples([]), metadata=study.metadata.iloc[:0])
     fitted.save(tmp_path / "model")
     wrong = [
         (lambda: aam.read_study(3), "`table`"),
         (lambda: aam.load(3), "`folder`"),
         (lambda: aam.AAMClassifier.load(tmp_path / "model"), "use AAMRegressor"),
         (lambda: aam.AAMEncoder.load(tmp_path / "model"), "has no encoder"),
-        (lambda: regressor(recipe="x").fit(study, "age"), "`recipe=x`"),
-        (lambda: regressor(freeze_base=True).fit(study, "age"), "`freeze_base` belong to the other recipe"),
-        (lambda: regressor(target_transform="x").fit(study, "age"), "`target_transform=x`"),
-        (lambda: regressor(ensemble_options={}).fit(study, "age"), "`ensemble_options`: must be EnsembleOptions"),
-        (lambda: regressor(random_state=-1).fit(study, "age"), "`random_state=-1`"),
-        (lambda: regressor(sampling_depth=10).fit(study, "age"), "`sampling_depth=10`: the study was read with"),
         (lambda: regressor(sampling_depth=10).fit(frame / 7, ages), "only counts can be rarefied"),
         (lambda: regressor(sampling_depth=10**9).fit(frame, ages), "48 of 48 samples have fewer reads"),
         (lambda: regressor(sequences=["ACGT"]).fit(frame, ages), "`sequences`: there are 1, and X has 50 features"),
         (lambda: regressor(sequences={}).fit(frame, ages), "`sequences`: 50 of 50 features have none"),
+        (lambda: regressor(sequences=5).fit(frame, ages), "`sequences`: must be a list of text, or a mapping"),
+        (lambda: regressor(sequences="ACGT").fit(frame, ages), "`sequences`: must be a list of text, or a mapping"),
+        (lambda: regressor(max_bp="a").fit(frame, ages), "`max_bp='a'`"),
+        (lambda: regressor().fit(empty, "age"), "`X`: 0 samples: at least 2"),
+        (lambda: regressor().fit(biom.Table(np.ones((1, 1)), ["ACGT" * 5], ["only"]), [1]), "`X`: 1 samples: at least 2"),
         (lambda: regressor().fit(frame.assign(age=1), ages), "1 of 51 features of X are not named by their sequences: age"),
         (lambda: regressor().fit(frame * 0, ages), "48 of 48 samples have no reads"),
         (lambda: regressor().fit(-frame, ages), "Negative values in data: sample S00000"),
@@ -250,12 +284,56 @@ def test_what_cannot_be_used_is_named(study, fitted, tmp_path):
         (lambda: classifier().fit(study, np.ones(48)), "one class only"),
         (lambda: fitted.predict(frame.add_prefix("ASV ")), "the model reads sequences"),
         (lambda: fitted.predict_interval(study, 0.2), "`coverage=0.2`"),
+        (lambda: fitted.predict_interval(study, "a"), "`coverage="),
+        (lambda: fitted.predict_interval(study, np.nan), "`coverage="),
         (lambda: aam.AAMRegressor(recipe="transformer").fit(without_sequences(study), "age"), "a transformer reads sequences"),
-        (lambda: aam.AAMEncoder(unifrac_metric="x").fit(replace(study, distance=None)), "`unifrac_metric=x`"),
     ]
     for use, message in wrong:
         with pytest.raises(ValueError, match=message.replace("(", r"\(")):
             use()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"recipe": "x"}, "`recipe=x`: must be ensemble or transformer"),
+        ({"freeze_base": True}, "`recipe=ensemble`: takes no `freeze_base`;"),
+        ({"model_options": np.ones(2), "fit_options": 1}, "`recipe=ensemble`: takes no `model_options`, no `fit_options`;"),
+        ({"recipe": "transformer", "trees": False}, "`recipe=transformer`: takes no `trees`, no `ensemble_options`, no `n_jobs`;"),
+        ({"target_transform": "x"}, "`target_transform=x`"),
+        ({"ensemble_options": {}}, "`ensemble_options`: must be EnsembleOptions"),
+        ({"ensemble_options": replace(QUICKER, trees=False)}, "`ensemble_options`: has trees=False; give `trees=False` to"),
+        ({"trees": "no"}, "`trees=no`: must be True or False"),
+        ({"freeze_base": "no"}, "`freeze_base=no`: must be True or False"),
+        ({"verbose": 3}, "`verbose=3`: must be True or False"),
+        ({"random_state": -1}, "`random_state=-1`"),
+        ({"n_jobs": "x"}, "`n_jobs=x`: must be a whole number other than 0"),
+        ({"n_jobs": 0}, "`n_jobs=0`: must be a whole number other than 0"),
+        ({"sampling_depth": 10}, "`sampling_depth=10`: the study was read with"),
+        ({"max_bp": "a"}, "`max_bp='a'`: must be a whole number"),
+        ({"sequences": ["ACGT"]}, "`sequences`: a study has its own"),
+    ],
+)
+def test_a_wrong_parameter_is_named(study, parameters, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        regressor(**parameters).fit(study, "age")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"unifrac_metric": "x"}, "`unifrac_metric='x'`"),
+        ({"unifrac_metric": "generalized"}, "`unifrac_metric=generalized`: the study comes with distances (unweighted)"),
+        ({"objectives": PretrainObjectives(penalty=0), "tree": "tree.nwk"}, "`tree`: no distances are learned"),
+        ({"epochs": "a"}, "`epochs='a'`: must be a whole number"),
+        ({"objectives": 1}, "`objectives`: must be PretrainObjectives"),
+        ({"verbose": "no"}, "`verbose=no`"),
+        ({"tree": 3}, "`tree`: must be a path"),
+    ],
+)
+def test_a_wrong_parameter_of_the_encoder_is_named(study, parameters, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        aam.AAMEncoder(**parameters).fit(study)
 
 
 @pytest.mark.slow

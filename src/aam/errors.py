@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import overload
 
 
 class InputError(ValueError):
@@ -39,15 +38,9 @@ def one_line(error: Exception) -> str:
     return text if len(text) <= 1000 else f"{text[:1000]} ..."
 
 
-@overload
-def path_of(argument: str, value: str | Path) -> Path: ...
-@overload
-def path_of(argument: str, value: None) -> None: ...
-@overload
-def path_of(argument: str, value: str | Path | None) -> Path | None: ...
-def path_of(argument: str, value: str | Path | None) -> Path | None:
+def path_of(argument: str, value: str | Path) -> Path:
     """A path that was given as text or as a path. InputError, which names the argument, for anything else."""
-    if value is None or isinstance(value, Path):
+    if isinstance(value, Path):
         return value
     if not isinstance(value, str) or not value:
         raise InputError(f"`{argument}`: must be a path (str or Path), not {type(value).__name__} {value!r:.100}")

@@ -12,8 +12,12 @@ from safetensors.numpy import load_file, save_file
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
 from aam.ensemble import members
+from aam.learners.ensemble import EnsembleLearner
+from aam.options import EnsembleOptions, TargetOptions
 from aam.saved.ensemble import FittedEnsemble
 from aam.saved.load import load
+from aam.study.problem import pose
+from aam.study.reading import read_study
 from tests.support.commands import SMALL, aam
 
 QUICK = ["--network-steps", 60, "--forest-trees", 20, "--boosting-rounds", 10]
@@ -66,7 +70,7 @@ def test_a_number(community, of_load):
     assert not set(subjects[held_out]) & set(subjects[learned])
     assert (of_load / "model" / "samples.txt").read_text().split() == learned
     assert (of_load / "plots" / "predictions.png").stat().st_size > 0
-    assert "An ensemble: the weighted mean of network" in (of_load / "model" / "README.md").read_text()
+    assert "An ensemble: the weighted mean of set networks (" in (of_load / "model" / "README.md").read_text()
 
     aam("predict", "--model", of_load, "--table", community / "table.biom", "--output", community / "p.tsv")
     again = pd.read_csv(community / "p.tsv", sep="\t", index_col=0, dtype={"SampleID": str})
@@ -182,3 +186,21 @@ def test_the_log_says_first_what_is_fitted(of_load):
 def test_a_config_file_sets_the_hyper_parameters(community, of_load, tmp_path):
     aam("train", "--config", of_load / "config.yaml", "--output-dir", tmp_path / "again")
     assert (tmp_path / "again" / "predictions.tsv").read_text() == (of_load / "predictions.tsv").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:the features have no sequences")
+def test_features_without_sequences_are_predicted_from_the_command_line_too(community, tmp_path):
+    """Fitted in Python, saved, and applied by the command: the same to the bit."""
+    table = read_table(community / "table.biom")
+    names = [f"genus {number}" for number in range(len(table.feature_ids))]
+    (tmp_path / "genera.biom").write_text(Table(table.counts.toarray().T, names, table.sample_ids).to_json("test"))
+    study = read_study(tmp_path / "genera.biom", metadata=community / "metadata.tsv", by_id=True)
+    options = EnsembleOptions(forest_trees=20, boosting_rounds=10)
+    fitted = EnsembleLearner(options, jobs=1).fit(pose(study, TargetOptions(metadata_column="load"), "subject"), study.rows)
+    fitted.save(tmp_path / "model")
+    predict = ["predict", "--model", tmp_path / "model", "--table", tmp_path / "genera.biom", "--output", tmp_path / "p.tsv"]
+    aam(*predict)
+    written = pd.read_csv(tmp_path / "p.tsv", sep="\t", index_col=0, float_precision="round_trip")["prediction"]
+    np.testing.assert_array_equal(written, fitted.predict(study))
+    predict[4] = community / "table.biom"
+    assert "none of them is in the table" in aam(*predict, "--overwrite", code=2)

@@ -11,6 +11,7 @@ from biom import Table
 
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import FeatureTable, read_table
+from aam.errors import InputError
 from aam.learners import baselines
 from tests.support.commands import SMALL, aam
 
@@ -185,3 +186,20 @@ def test_what_cannot_be_evaluated_is_refused(community, tmp_path):
     assert "--leave-one-group-out needs --group-column" in aam(*options, "--leave-one-group-out", code=2)
     said = aam(*options, "--group-column", "study", "--folds", 9, code=2)
     assert "--folds 9: there are 4 groups only" in said
+
+
+def test_what_failed_is_spelled_as_the_command_line_spells_it(community, tmp_path, monkeypatch):
+    def fails(problem, rows, settings):
+        raise InputError("raise `max_memory_gb`, or set `penalty=0`")
+
+    monkeypatch.setattr(baselines, "nearest_neighbours", fails)
+    options = [*options_for(community, "age"), "--only-baselines", "--folds", 2]
+    aam(*options, "--output-dir", tmp_path / "out")
+    text = check_page(tmp_path / "out")
+    assert "raise --max-memory-gb, or set --penalty 0" in text
+    assert "`" not in text
+    # Its folds are known by what was read, not by where it lay.
+    monkeypatch.chdir(community)
+    moved = list(options)
+    moved[moved.index("--metadata") + 1] = "metadata.tsv"
+    aam(*moved, "--output-dir", tmp_path / "out", "--resume")

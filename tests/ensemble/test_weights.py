@@ -10,13 +10,15 @@ def test_members_that_beat_the_trivial_prediction_count_alike():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=200)
     good, fair, bad = (truth + size * rng.normal(size=200) for size in (0.1, 0.8, 3.0))
-    assert choose_weights(truth, {"good": good, "fair": fair, "bad": bad}) == {"good": 0.5, "fair": 0.5, "bad": 0.0}
-    assert choose_weights(truth, {"bad": bad}) == {"bad": 1.0}
+    median = np.full(200, np.median(truth))
+    assert choose_weights(truth, {"good": good, "fair": fair, "bad": bad}, median) == {"good": 0.5, "fair": 0.5, "bad": 0.0}
+    assert choose_weights(truth, {"bad": bad}, median) == {"bad": 1.0}
     labels = np.array([0] * 90 + [1] * 10)
     shares = np.tile([0.9, 0.1], (100, 1))
     says = np.where(labels == 1, 0.4, 0.05)
     # The commonest class is no knowledge.
-    assert choose_weights(labels, {"shares": shares, "knows": np.stack([1 - says, says], axis=1)}) == {"shares": 0.0, "knows": 1.0}
+    knows = np.stack([1 - says, says], axis=1)
+    assert choose_weights(labels, {"shares": shares, "knows": knows}, shares) == {"shares": 0.0, "knows": 1.0}
 
 
 def test_probabilities_are_made_true_of_rare_classes_too():

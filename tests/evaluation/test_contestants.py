@@ -35,6 +35,7 @@ from aam.options import (
     TrainFitOptions,
 )
 from aam.study.folds import make_folds
+from aam.study.targets import RegressionTarget
 from tests.support.problems import learnable_problem, problem_of, with_counts
 from tests.support.studies import QUICK, problem_in, simulated_study
 
@@ -183,3 +184,17 @@ def test_folds_are_those_that_the_options_ask_for(tmp_path):
     assert fold.test.tolist() == list(range(60, 80))
     with pytest.raises(InputError, match="`group_column`"):
         folds_of(replace(problem, groups=None), FoldOptions(leave_one_group_out=True), 0, 80)
+
+
+def test_an_evaluation_in_which_every_model_fails_says_so(tmp_path):
+    problem = learnable_problem()
+    folds = folds_of(problem, FoldOptions(folds=2), 0, len(problem))
+    with pytest.raises(InputError, match="every model failed; the last one: broken is left out"):
+        run_folds(problem, {"broken": Baseline(no_number)}, folds, KeptFolds(tmp_path / "folds", "key"))
+
+
+def test_baselines_need_no_scale_of_the_target():
+    problem = learnable_problem()
+    problem = replace(problem, truth=problem.truth - problem.truth.max(), target=RegressionTarget("log-zscore"))
+    rows = problem.study.rows
+    assert np.isfinite(baselines_of(problem, 0, 1)["median"].fit(problem, rows).predict(problem.study)).all()

@@ -66,7 +66,7 @@ def test_nothing_is_known_of_other_samples_of_classes(study):
 def test_a_pretrained_encoder_knows_nothing_of_other_samples(study):
     learner = PretrainingLearner(SHAPE, options=FitOptions(epochs=1, batch_size=8))
     changed = elsewhere(problem_in(study)).study
-    here, there = (learner.fit(one, LEARNED)[0] for one in (study, changed))
+    here, there = (learner.fit(one, LEARNED) for one in (study, changed))
     assert set(here.info.learned_from) == set(study.ids(LEARNED))
     np.testing.assert_array_equal(here.embed(study), there.embed(study))
 
@@ -97,7 +97,7 @@ def test_a_shared_learner_fits_once_while_problem_and_samples_stay(study):
 
 @pytest.fixture(scope="module")
 def encoder(study):
-    return PretrainingLearner(SHAPE, options=FIT).fit(study, LEARNED)[0]
+    return PretrainingLearner(SHAPE, options=FIT).fit(study, LEARNED)
 
 
 @pytest.mark.parametrize("freeze_base", [False, True])

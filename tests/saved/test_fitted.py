@@ -1,6 +1,9 @@
 """What every fitted model promises: prediction intervals, and that it is the same once it was saved."""
 
+import pickle
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -46,7 +49,7 @@ def test_a_coverage_is_no_less_than_was_asked_for():
     assert MANY.limit() == MANY.limit(0.9) == MANY.target.intervals["90"]
 
 
-@pytest.mark.parametrize("coverage", [0.0, 0.49, 0.995, 1.0, 90, -0.9])
+@pytest.mark.parametrize("coverage", [0.0, 0.49, 0.995, 1.0, 90, -0.9, float("nan"), "a", None])
 def test_an_unknown_coverage_is_refused(coverage):
     with pytest.raises(InputError, match=f"`coverage={coverage}`: must be from 0.5 to 0.99"):
         MANY.limit(coverage)
@@ -109,7 +112,7 @@ def test_an_ensemble_of_features_without_sequences_knows_them_by_their_ids(study
 @pytest.fixture(scope="module")
 def encoder(study):
     learner = PretrainingLearner(SHAPE, options=FitOptions(epochs=1, batch_size=8))
-    return learner.fit(study, LEARNED)[0]
+    return learner.fit(study, LEARNED)
 
 
 def test_an_encoder_is_the_same_to_the_bit_when_it_is_loaded(study, encoder, tmp_path):
@@ -141,3 +144,44 @@ def test_a_head_on_a_frozen_base_says_the_same_of_known_embeddings_and_of_new_on
     loaded = same_when_loaded(fitted, tmp_path / "model", study)
     np.testing.assert_allclose(loaded.predict(study), fitted.predict(study), rtol=1e-5)
     np.testing.assert_array_equal(loaded.embed(study), encoder.embed(study))
+
+
+def test_a_model_replaces_nothing_but_a_model(encoder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    (tmp_path / "a file").write_text("mine")
+    for place, said in (("mine", "holds thesis.txt and no model"), ("a file", "is a file"), ("mine/..", "a folder of its own")):
+        with pytest.raises(InputError, match=said):
+            encoder.save(tmp_path / place)
+    for place in (".", ".."):
+        with pytest.raises(InputError, match="a folder of its own"):
+            encoder.save(place)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == (tmp_path / "a file").read_text() == "mine"
+    for _ in range(2):
+        encoder.save(str(tmp_path / "new" / "model"))
+    assert load(tmp_path / "new").info == load(tmp_path / "new" / "model").info
+
+
+def test_a_pickle_of_a_frozen_base_holds_no_samples(study, encoder):
+    learner = TransformerLearner(start=GivenEncoder(encoder), freeze_base=True, options=TrainFitOptions(epochs=1, batch_size=8))
+    fitted = learner.fit(problem_in(study), LEARNED)
+    assert fitted.embedded is not None
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.embedded is None
+    np.testing.assert_array_equal(again.predict(study), fitted.predict(study))
+
+
+def test_features_known_by_id_must_be_in_the_table(study):
+    fitted = EnsembleLearner(QUICK, jobs=1).fit(problem_in(without_sequences(study)), LEARNED)
+    assert not fitted.reads_sequences
+    assert "by_id=True" in _card(fitted)
+    other = without_sequences(study)
+    other = replace(other, table=replace(other.table, feature_ids=tuple(f"x {name}" for name in other.table.feature_ids)))
+    with pytest.raises(InputError, match="none of them is in the table"):
+        fitted.predict(other)
+
+
+def _card(fitted):
+    with TemporaryDirectory() as folder:
+        fitted.save(Path(folder) / "model")
+        return (Path(folder) / "model" / "README.md").read_text()

@@ -112,7 +112,8 @@ def refuse_change(path: Path, options: object) -> None:
     recorded, now = _load(path), _parse(_dump(options))
     changed = {name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name)}
     if forbidden := sorted(changed.difference(MAY_CHANGE, inputs_of(options))):
-        name = forbidden[0]
+        # Another recipe has other options, too.
+        name = "recipe" if "recipe" in forbidden else forbidden[0]
         difference = f"it was {recorded.get(name, 'not given')}, now it is {now.get(name, 'not given')}"
         raise InputError(f"`resume` with another {flag(name)}: {difference}; start afresh in another `output_dir`")
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from aam.cli.options import names_of
 from aam.cli.spelling import flag
-from aam.errors import InputError
+from aam.errors import InputError, first_few
 from aam.options import (
     CacheOptions,
     EncoderOptions,
@@ -74,14 +74,14 @@ def refuse_unused(command: str, given: Mapping[str, Sequence[str]]) -> None:
         if not _is_on(given, "transformers"):
             _refuse(given, OF_EVALUATED_TRANSFORMERS, "`transformers`")
         if _is_on(given, "only_baselines"):
-            _refuse(given, OF_ENSEMBLE, "an evaluation of AAM, without `only_baselines`")
+            _refuse(given, OF_ENSEMBLE, "AAM, which `only_baselines` leaves out")
 
 
 def _refuse(given: Iterable[str], unused: Collection[str], belongs: str) -> None:
     if wrong := [name for name in given if name in unused]:
-        names = ", ".join(f"`{name}`" for name in wrong)
+        names = first_few([f"`{name}`" for name in wrong])
         verb, what = ("belongs", "it") if len(wrong) == 1 else ("belong", "them")
-        raise InputError(f"{names} {verb} to {belongs}, which is not asked for: add that, or leave {what} out")
+        raise InputError(f"{names} {verb} to {belongs}: leave {what} out, or ask for that")
 
 
 def _is_on(given: Mapping[str, Sequence[str]], name: str) -> bool:

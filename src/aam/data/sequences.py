@@ -107,6 +107,11 @@ def _mapped(shape: tuple[int, int]) -> np.ndarray:
     return np.memmap(TemporaryFile(), dtype=np.uint8, shape=shape)
 
 
+def no_tokens(table: FeatureTable) -> np.ndarray:
+    """Tokens of features without sequences, uint8 [M, 1]: START alone."""
+    return np.full((len(table.feature_ids), 1), Nucleotide.START, dtype=np.uint8)
+
+
 def tokenize(sequences: Sequence[str], feature_ids: Sequence[str], max_bp: int, *, on_disk: bool = False) -> np.ndarray:
     """Tokens of M sequences, uint8 [M, 1 + L] with L = min(max_bp, longest): START, nucleotides, PAD; ambiguous letters are MASK.
 

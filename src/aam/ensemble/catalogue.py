@@ -10,7 +10,7 @@ from scipy import sparse
 
 from aam.data.table import FeatureTable
 from aam.ensemble.asv_vectors import SequenceWords
-from aam.errors import InputError
+from aam.errors import InputError, first_few
 from aam.options import EnsembleOptions
 from aam.study.study import Study
 
@@ -87,6 +87,9 @@ class Catalogue:
         """A study, the one fitted to or another one. InputError for one without sequences where these are what is known."""
         if study.sequences is None and not self.by_id:
             raise InputError("the model reads sequences, and these features have none: name them by their sequences, or give them")
+        if self.by_id and self.keys and not set(self.keys).intersection(study.table.feature_ids):
+            known, found = first_few(self.keys, 3), first_few(study.table.feature_ids, 3)
+            raise InputError(f"the model knows features by their IDs ({known}), and none of them is in the table ({found})")
         place = {key: 1 + number for number, key in enumerate(self.keys)}
         keys = _keys(study, np.arange(len(study.table.feature_ids)), self.by_id)
         identity = np.array([place.get(key, 0) for key in keys], dtype=np.int64)

@@ -14,7 +14,7 @@ from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE, WITHOUT_TREES, Membe
 from aam.ensemble.training import Training
 from aam.ensemble.weights import Calibration, choose_weights, mean_of
 from aam.errors import InputError
-from aam.options import EnsembleOptions
+from aam.options import MEMBER_LABELS, EnsembleOptions
 from aam.study.problem import Problem
 
 # Samples predicted at a time.
@@ -72,7 +72,7 @@ class FittedMembers:
         judged = {name: self.fitted.judged[name] for name in names if name in self.fitted.judged}
         calibrations = {name: Calibration.fit(truth, said) for name, said in judged.items()} if classes else {}
         surer = {name: _calibrated(said, calibrations.get(name)) for name, said in judged.items()}
-        weights = choose_weights(truth, surer)
+        weights = choose_weights(truth, surer, problem.target.trivial(truth, len(truth)))
         mean = mean_of(weights, surer)
         overall = Calibration.fit(truth, mean) if classes else None
         members = {name: self.fitted.members[name] for name in judged}
@@ -85,7 +85,7 @@ def fit_members(
     """Fit the members to the samples `rows`: nothing is known of the others. `show`: a progress bar."""
     names = MEMBERS if options.trees else WITHOUT_TREES
     if problem.study.sequences is None:
-        left_out = [name for name in names if name not in NEED_NO_SEQUENCE]
+        left_out = [MEMBER_LABELS[name] for name in names if name not in NEED_NO_SEQUENCE]
         names = tuple(name for name in names if name in NEED_NO_SEQUENCE)
         warnings.warn(
             f"the features have no sequences: left out are the members that read them ({', '.join(left_out)})", stacklevel=2

@@ -19,6 +19,7 @@ from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.training import Training
 from aam.models import SampleNetwork
 from aam.options import EnsembleOptions, ReadOptions
+from aam.study.targets import balanced_weights
 from aam.training.fit import quiet_lightning
 
 _CLIP, _WARM_UP = 1.0, 0.1
@@ -99,8 +100,7 @@ def train_network(training: Training, rows: np.ndarray) -> SampleNetwork:
     loader = make_loader(samples, Collate(table.tokens[:, :1], problem.learned), rows, options.network_batch_size, shuffle=True)
     weights = None
     if problem.classes is not None:
-        members = np.bincount(problem.learned[rows], minlength=problem.classes).clip(min=1)
-        weights = torch.from_numpy(len(rows) / (problem.classes * members)).float()
+        weights = torch.from_numpy(balanced_weights(problem.learned[rows], problem.classes)).float()
     epochs = epochs_for(len(rows), options)
     module = NetworkModule(network, table, weights, options, epochs * len(loader))
     quiet_lightning()

@@ -24,21 +24,16 @@ def loss(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(-np.log(predicted[np.arange(len(truth)), truth].clip(_SURE, 1)).mean())
 
 
-def choose_weights(truth: np.ndarray, judged: Mapping[Name, np.ndarray]) -> dict[Name, float]:
-    """Weights of the members, which add up to 1, by what each said of samples [n] that it did not learn from.
+def choose_weights(truth: np.ndarray, judged: Mapping[Name, np.ndarray], trivial: np.ndarray) -> dict[Name, float]:
+    """Weights of the members, which add up to 1, by what each said of samples [n] that it did not learn from; trivial: what one
+    would say without any microbes.
 
     All that beat the trivial prediction count alike (all, where none does). With a few dozen groups nothing tells two useful
     members apart reliably, and weights that try to are worse on new groups: `EXPERIMENTS.md` has the numbers.
     """
-    some = next(iter(judged.values()))
-    trivial = np.full(len(truth), np.median(truth)) if some.ndim == 1 else np.tile(_shares(truth, some.shape[1]), (len(truth), 1))
     least = loss(truth, trivial)
     useful = [name for name, said in judged.items() if loss(truth, said) < least] or list(judged)
     return {name: (name in useful) / len(useful) for name in judged}
-
-
-def _shares(labels: np.ndarray, classes: int) -> np.ndarray:
-    return np.bincount(labels, minlength=classes) / len(labels)
 
 
 def mean_of(weights: Mapping[Name, float], said: Mapping[Name, np.ndarray]) -> np.ndarray:

@@ -12,14 +12,12 @@ from scipy.stats import spearmanr
 from aam.errors import InputError
 from aam.evaluation.compare import Outcome
 from aam.learners.learner import Shared
-from aam.learners.pretraining import PretrainingLearner, split_off
+from aam.learners.pretraining import PretrainingLearner
 from aam.saved.fitted import Fitted
 from aam.saved.info import ModelInfo
 from aam.saved.transformer import FittedEncoder
 from aam.study.problem import Problem
-from aam.study.splits import Split
 from aam.study.study import Study
-from aam.training.fit import check_fit
 
 RECOVERY = "UniFrac recovery"
 # Distances between fewer samples have no rank correlation.
@@ -28,16 +26,12 @@ _FEWEST = 3
 
 @dataclass(frozen=True)
 class _Pretraining:
-    """Pretraining on the samples of a problem: groups stay whole and classes are spread evenly where the epoch is chosen."""
+    """Pretraining on the samples of a problem, whose labels decide only which of them choose the epoch."""
 
     learner: PretrainingLearner
 
-    def split(self, problem: Problem, rows: np.ndarray) -> Split:
-        learner = self.learner
-        return split_off(rows, None, learner.val_fraction, learner.options.seed, problem.groups, problem.labels)
-
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedEncoder:
-        return self.learner.fit(problem.study, rows, validation=self.split(problem, rows).val)[0]
+        return self.learner.fit(problem.study, rows, problem.groups, problem.labels)
 
 
 @dataclass(eq=False)
@@ -60,9 +54,7 @@ class PretrainedInFold:
 
     def check(self, problem: Problem, rows: np.ndarray) -> None:
         """InputError for what cannot work, before anything is fitted."""
-        objectives = self.learner.objectives
-        split = _Pretraining(self.learner).split(problem, self._rows(problem, rows))
-        check_fit(self.learner.options, split, objectives.learns_distances)
+        self.learner.check(problem.study, self._rows(problem, rows), problem.groups, problem.labels)
 
     def _rows(self, problem: Problem, rows: np.ndarray) -> np.ndarray:
         return problem.study.rows if self.transductive else rows

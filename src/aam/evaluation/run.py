@@ -33,7 +33,10 @@ def folds_of(problem: Problem, options: FoldOptions, seed: int, learned: int) ->
 
 
 def key_of_run(problem: Problem, folds: Sequence[Fold], *options: object) -> str:
-    """Hash of what the predictions of the folds depend on: the data, the distances, the folds, and the options of the models."""
+    """Hash of what the predictions of the folds depend on: the data, the distances, the folds, and the options of the models.
+
+    Places of files are not among the options: what is in them is hashed.
+    """
     study, counts = problem.study, problem.study.counts
     distances = [] if study.distance is None else [buffer.cpu().numpy() for buffer in study.distance.buffers()]
     # Repeats and numbers tell folds of the same samples apart.
@@ -67,4 +70,6 @@ def run_folds(
             failed.append(f"{name} is left out: it failed in {fold.name}: {error}")
             log.warning("%s", failed[-1])
             del predictions[name]
+    if not predictions:
+        raise InputError(f"every model failed; the last one: {failed[-1]}")
     return Outcome(problem, folds, predictions), failed

@@ -74,7 +74,7 @@ class Baseline:
 
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedBaseline:
         """Fit to the samples `rows`."""
-        posed = problem.fitted_to(rows)
+        posed = problem.learnable_by(rows)
         info = ModelInfo(ModelOptions(), problem.study.reads, target=TargetInfo(posed.column, posed.target))
         return FittedBaseline(info, self.fitting(posed, rows, self))
 

@@ -12,7 +12,7 @@ from aam.ensemble.ensemble import FittedMembers, fit_members
 from aam.ensemble.members import MEMBERS
 from aam.ensemble.novelty import Novelty
 from aam.ensemble.weights import loss
-from aam.options import EnsembleOptions
+from aam.options import MEMBER_LABELS, EnsembleOptions
 from aam.saved.ensemble import FittedEnsemble
 from aam.saved.info import ModelInfo, TargetInfo
 from aam.scoring.intervals import scores_of, thresholds
@@ -38,7 +38,7 @@ class EnsembleLearner:
         jobs = self.jobs or torch.get_num_threads()
         members = fit_members(posed, rows, self.options, self.seed, jobs, show=self.show)
         ensemble, judged = members.combine(MEMBERS)
-        log.info("weights: %s", ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble.weights.items()))
+        log.info("weights: %s", ", ".join(f"{MEMBER_LABELS[name]} {weight:.2f}" for name, weight in ensemble.weights.items()))
         decoded = posed.target.decode(judged)
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
         target = TargetInfo(posed.column, posed.target, intervals=intervals)

@@ -41,8 +41,8 @@ _FIRST_DRAWS = 32
 class PretrainingLearner:
     """Fits an encoder to a study: UniFrac between samples, masked nucleotides, masked abundances.
 
-    val_fraction: share of the samples that choose the epoch, where they are not named; workspace: where checkpoints are kept, or a
-    folder below `scratch` that is gone afterwards.
+    validation: samples that choose the epoch, else a share `val_fraction` of the samples is drawn; workspace: where checkpoints are
+    kept, or a folder below `scratch` that is gone afterwards; show: progress bars.
     """
 
     model: ModelOptions = field(default_factory=ModelOptions)
@@ -50,24 +50,37 @@ class PretrainingLearner:
     options: FitOptions = field(default_factory=FitOptions)
     compute: TrainComputeOptions = field(default_factory=TrainComputeOptions)
     val_fraction: float = 0.1
+    validation: np.ndarray | None = None
     workspace: Workspace | None = None
     scratch: Path | None = None
+    show: bool = True
 
     @property
     def monitor(self) -> str:
         """What chooses the best epoch. InputError for what is not measured."""
         return monitor_of(self.options.best_metric, DISTANCE_METRICS if self.objectives.learns_distances else ("loss",))
 
+    def check(self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None) -> Split:
+        """How the samples `rows` are split. InputError for what cannot work, before anything is computed."""
+        split = split_off(rows, self.validation, self.val_fraction, self.options.seed, groups, labels)
+        check_fit(self.options, split, self.objectives.learns_distances)
+        return split
+
     def fit(
-        self, study: Study, rows: np.ndarray, validation: np.ndarray | None = None, groups: np.ndarray | None = None
-    ) -> tuple[FittedEncoder, FitResult]:
-        """Fit a fresh encoder to the samples `rows`; those of them in `validation` choose the epoch (drawn where not given, with
-        groups [N] whole).
+        self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None
+    ) -> FittedEncoder:
+        """Fit a fresh encoder to the samples `rows`, a part of which chooses the epoch: groups [N] stay whole in that, and classes
+        (labels [N], which are not learned) are spread evenly.
         """
+        return self.fit_with_history(study, rows, groups, labels)[0]
+
+    def fit_with_history(
+        self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None
+    ) -> tuple[FittedEncoder, FitResult]:
+        """The same, with the metrics of every epoch."""
         objectives, compute, monitor = self.objectives, self.compute, self.monitor
         distance = distance_for(study, objectives)
-        split = split_off(rows, validation, self.val_fraction, self.options.seed, groups)
-        check_fit(self.options, split, objectives.learns_distances)
+        split = self.check(study, rows, groups, labels)
         with working_in(self.workspace, self.scratch) as place:
             L.seed_everything(self.options.seed, verbose=False)
             encoder = SequenceEncoder(self.model, study.reads.max_bp, compute)
@@ -86,7 +99,7 @@ class PretrainingLearner:
             val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, **made)
             commonest = commonest_letters(study, split.train)
             module = PretrainModule(encoder, distance, objectives, options, commonest, probe)
-            result = fit(module, (train, val), compute, place.folder, monitor, place.resume)
+            result = fit(module, (train, val), compute, place.folder, monitor, place.resume, self.show)
             plan.log_peak()
         learned_from = study.ids(np.concatenate([split.train, split.val]))
         info = ModelInfo(self.model, study.reads, metric_name(study, objectives), None, learned_from, seed=self.options.seed)

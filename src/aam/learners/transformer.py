@@ -61,7 +61,7 @@ class TransformerLearner:
 
     start: gives the encoder to start from, None for a fresh one; freeze_base: only the head learns; validation: samples that choose
     the epoch, else a share `val_fraction` of the samples is drawn; cache: of embeddings of a frozen base; workspace: where
-    checkpoints are kept, or a folder below `scratch` that is gone afterwards.
+    checkpoints are kept, or a folder below `scratch` that is gone afterwards; show: progress bars of training.
     """
 
     model: ModelOptions = field(default_factory=ModelOptions)
@@ -75,6 +75,7 @@ class TransformerLearner:
     cache: Cache = field(default_factory=lambda: Cache(None))
     workspace: Workspace | None = None
     scratch: Path | None = None
+    show: bool = True
 
     def __post_init__(self) -> None:
         if self.freeze_base and self.start is None:
@@ -109,7 +110,7 @@ class TransformerLearner:
                 self._frozen(posed, model, dataset, split) if self.freeze_base else self._whole(posed, model, dataset, split, place)
             )
             log.info("%s\n%s", summarise(model), describe(self.compute, encoder.asv_encoder.gradient_checkpointing))
-            result = fit(parts.module, parts.loaders, self.compute, place.folder, monitor, place.resume)
+            result = fit(parts.module, parts.loaders, self.compute, place.folder, monitor, place.resume, self.show)
             parts.plan.log_peak()
         before = () if start is None else start.info.learned_from
         learned_from = tuple(dict.fromkeys([*before, *posed.study.ids(np.concatenate([split.train, split.val]))]))

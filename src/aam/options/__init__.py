@@ -7,7 +7,7 @@ arguments in Python, and the command line spells them as flags.
 
 from __future__ import annotations
 
-from aam.options.checks import check, check_counts, check_seed
+from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
     GroupOptions,
@@ -21,7 +21,7 @@ from aam.options.data import (
     TreeOptions,
     UniFracMetric,
 )
-from aam.options.ensemble import EnsembleOptions
+from aam.options.ensemble import MEMBER_LABELS, EnsembleOptions
 from aam.options.evaluation import ContestOptions, FoldOptions, FoldPretrainOptions
 from aam.options.fit import (
     BestMetric,
@@ -49,6 +49,7 @@ from aam.options.models import (
 
 __all__ = [
     "DEFAULT_COMPUTE",
+    "MEMBER_LABELS",
     "AsvSampling",
     "AttnImplementation",
     "BestMetric",
@@ -65,6 +66,7 @@ __all__ = [
     "LossType",
     "MaskStrategy",
     "ModelOptions",
+    "Options",
     "PositionEncoding",
     "Precision",
     "PretrainObjectives",

@@ -2,7 +2,58 @@
 
 from __future__ import annotations
 
-from aam.errors import InputError
+from functools import cache
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from aam.errors import InputError, path_of
+
+_WANTED = {int: "a whole number", float: "a number", bool: "True or False", str: "text", Path: "a Path", NoneType: "None"}
+
+
+class Options:
+    """What all dataclasses of options share: a value of another type than its field declares is an InputError that names it; a path
+    may be text.
+    """
+
+    def __post_init__(self) -> None:
+        kind: Any = type(self)
+        for name, hint in _hints(kind).items():
+            value = getattr(self, name)
+            if Path in (hint, *get_args(hint)) and isinstance(value, str):
+                object.__setattr__(self, name, path_of(name, value))
+            elif not _fits(value, hint):
+                raise InputError(f"`{name}={value!r:.80}`: must be {_wanted(hint)}")
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(part, parts[0]) for part in value)
+    if hint in (int, float):
+        # NumPy's numbers too, but no bool.
+        return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _wanted(hint: Any) -> str:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"one of {', '.join(parts)}"
+    if origin is tuple:
+        return f"a tuple, each part {_wanted(parts[0])}"
+    return " or ".join(map(_wanted, parts)) if parts else _WANTED[hint]
 
 
 def check(condition: bool, option: str, value: object, need: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aam.errors import InputError
-from aam.options.checks import check, check_counts
+from aam.options.checks import Options, check, check_counts
 
 UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"]
 AsvSampling = Literal["abundant", "random"]
@@ -16,7 +16,7 @@ LossType = Literal["mse", "mae", "huber"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions:
+class TableOptions(Options):
     table: Path
     """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV."""
     more_tables: tuple[Path, ...] = ()
@@ -30,7 +30,7 @@ class TableOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadOptions:
+class ReadOptions(Options):
     """What the model sees of a sample. Kept in the model folder, so that predict does as train did."""
 
     max_bp: int = 150
@@ -45,6 +45,7 @@ class ReadOptions:
     """Which ASVs `token_limit` keeps: the most abundant, or a random draw weighted by abundance."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self, "max_bp", "sampling_depth", "token_limit")
         check(self.max_bp <= 100_000, "max_bp", self.max_bp, "at most 100000")
         if self.rarefy_each_epoch and self.sampling_depth is None:
@@ -57,7 +58,7 @@ class ReadOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TreeOptions:
+class TreeOptions(Options):
     tree: Path | None = None
     """Phylogeny of the ASVs (newick or .qza). Default: built from the sequences and kept in the output folder."""
     unifrac_matrix: Path | None = None
@@ -68,13 +69,14 @@ class TreeOptions:
     """Exponent of generalized UniFrac: 0 weighs branches alike, 1 by abundance."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
         if self.tree and self.unifrac_matrix:
             raise InputError("`tree` and `unifrac_matrix` are both given: choose one source of distances")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupOptions:
+class GroupOptions(Options):
     """Which samples, and which of them stay together."""
 
     metadata: Path | None = None
@@ -87,6 +89,7 @@ class GroupOptions:
     """Share of the training samples set aside as validation samples, which choose the best epoch."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
         for option in ("where", "group_column"):
             if getattr(self, option) is not None and self.metadata is None:
@@ -115,7 +118,7 @@ class PretrainSampleOptions(SampleOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetOptions:
+class TargetOptions(Options):
     metadata_column: str
     """Metadata column to predict."""
     classifier: bool = False
@@ -128,5 +131,6 @@ class TargetOptions:
     """Loss of a number. Classes use cross-entropy with balanced class weights."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.metadata_column in self.categorical_columns:
             raise InputError(f"`categorical_columns={self.metadata_column}`: this is the column to predict; leave it out")

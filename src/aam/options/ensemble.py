@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aam.options.checks import check, check_counts
+from aam.options.checks import Options, check, check_counts
 from aam.options.models import ModelOptions
+
+# Members by the name that they have in model folders, and what people call them.
+MEMBER_LABELS = {
+    "network": "set networks",
+    "identity": "kernel model of ASV presence",
+    "sequence": "kernel model of sequences",
+    "wide": "kernel model of presence, abundance and sequences",
+    "forest": "random forest",
+    "boosting": "boosted trees",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleOptions:
+class EnsembleOptions(Options):
     trees: bool = True
     """Include a random forest and boosted trees; without them the ensemble is set networks and kernel models."""
     cross_fit_folds: int = 5
@@ -58,6 +68,7 @@ class EnsembleOptions:
     """Share of the training samples (and two at least) that an ASV must occur in to be a feature of trees."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         whole = [name for name, value in vars(self).items() if isinstance(value, int) and not isinstance(value, bool)]
         check_counts(self, *whole)
         check(self.cross_fit_folds >= 2, "cross_fit_folds", self.cross_fit_folds, "at least 2")
@@ -69,9 +80,8 @@ class EnsembleOptions:
             check(0.0 <= getattr(self, option) < 1.0, option, getattr(self, option), "0 or more and below 1")
         heads = 2 * self.network_heads
         check(self.network_dim % heads == 0, "network_dim", self.network_dim, f"a multiple of {heads} (2 x `network_heads`)")
-        check(
-            self.network_min_epochs <= self.network_max_epochs, "network_min_epochs", self.network_min_epochs, "at most the maximum"
-        )
+        least, most = self.network_min_epochs, self.network_max_epochs
+        check(least <= most, "network_min_epochs", least, f"at most {most} (`network_max_epochs`)")
 
     @property
     def network(self) -> ModelOptions:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aam.errors import InputError
-from aam.options.checks import check
+from aam.options.checks import Options, check
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldOptions:
+class FoldOptions(Options):
     folds: int = 5
     """Number of folds; groups are never split between folds, and each fold is predicted by models trained on the others."""
     repeats: int = 1
@@ -27,6 +27,7 @@ class FoldOptions:
     """Metadata column that may explain the target by itself (study, site): the medians of its levels become a baseline."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(self.folds >= 2, "folds", self.folds, "at least 2")
         check(self.repeats >= 1, "repeats", self.repeats, "at least 1")
         if self.test_table and (self.leave_one_group_out or self.repeats > 1):
@@ -36,19 +37,20 @@ class FoldOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContestOptions:
+class ContestOptions(Options):
     only_baselines: bool = False
     """Leave out AAM: what the usual models reach, in minutes."""
     transformers: bool = False
     """Also evaluate transformers: from scratch, pretrained within each fold, and with a frozen base. Much slower."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.only_baselines and self.transformers:
             raise InputError("`only_baselines` and `transformers` are both given: choose one")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldPretrainOptions:
+class FoldPretrainOptions(Options):
     """How the transformers of an evaluation are pretrained."""
 
     pretrain_epochs: int = 4
@@ -57,4 +59,5 @@ class FoldPretrainOptions:
     """Pretrain once on all samples, held-out ones included, without their labels: faster, for a table that will not grow."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check(self.pretrain_epochs >= 1, "pretrain_epochs", self.pretrain_epochs, "at least 1")

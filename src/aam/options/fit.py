@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aam.errors import InputError
-from aam.options.checks import check, check_counts, check_seed
+from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import ReadOptions
 
 MaskStrategy = Literal["random", "span", "hybrid"]
@@ -15,7 +15,7 @@ BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainObjectives:
+class PretrainObjectives(Options):
     penalty: float = 1.0
     """Weight of the UniFrac loss."""
     nuc_penalty: float = 0.1
@@ -28,6 +28,7 @@ class PretrainObjectives:
     """Mask single nucleotides, spans of 3-5, or half of each."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for option in ("penalty", "nuc_penalty", "count_penalty"):
             check(getattr(self, option) >= 0, option, getattr(self, option), "0 or more")
         check(0.0 < self.nuc_mask_ratio < 1.0, "nuc_mask_ratio", self.nuc_mask_ratio, "between 0 and 1")
@@ -65,7 +66,7 @@ def check_frozen(objectives: PretrainObjectives, reads: ReadOptions) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitOptions:
+class FitOptions(Options):
     batch_size: int = 32
     """Batch size: samples per step on each device."""
     epochs: int = 50
@@ -96,6 +97,7 @@ class FitOptions:
     """Refuse operations that may differ from run to run on a GPU."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self, "batch_size", "epochs", "accumulate", "patience", "max_steps")
         for option in ("lr", "gradient_clip", "checkpoint_minutes"):
             check(getattr(self, option) > 0, option, getattr(self, option), "above 0")
@@ -121,7 +123,7 @@ class EvaluateFitOptions(TrainFitOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CacheOptions:
+class CacheOptions(Options):
     cache: bool = True
     """Keep the built tree and the embeddings of a frozen base for later runs on the same data."""
     cache_dir: Path | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aam.errors import InputError
-from aam.options.checks import check, check_counts
+from aam.options.checks import Options, check, check_counts
 
 AttnImplementation = Literal["auto", "sdpa", "flash", "mem_efficient", "math"]
 PositionEncoding = Literal["rotary", "learned"]
@@ -16,7 +16,7 @@ Strategy = Literal["auto", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
+class ModelOptions(Options):
     embedding_dim: int = 64
     """Width D of ASV and sample embeddings."""
     attention_heads: int = 4
@@ -31,6 +31,7 @@ class ModelOptions:
     """Dropout in the head that predicts the target. The encoder has none: its noise would add to every distance."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self, "embedding_dim", "attention_heads", "attention_layers")
         divisor = 2 * self.attention_heads
         need = f"a multiple of {divisor} (2 x `attention_heads`)"
@@ -40,7 +41,7 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderOptions:
+class EncoderOptions(Options):
     """Where training starts from."""
 
     pretrained_encoder: Path | None = None
@@ -49,23 +50,25 @@ class EncoderOptions:
     """Train only the head that predicts the target; the pretrained encoder stays as it is."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.freeze_base and self.pretrained_encoder is None:
             raise InputError("`freeze_base` needs `pretrained_encoder`: an encoder worth keeping")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedModelOptions:
+class TrainedModelOptions(Options):
     model: Path
     """Output folder of train or pretrain, or the model folder in it. Nothing else of that run is needed."""
     batch_size: int = 64
     """Batch size; changes memory and speed only."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self, "batch_size")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputeOptions:
+class ComputeOptions(Options):
     """How a model is run. Not part of the model: none of it is kept in the model folder."""
 
     asv_chunk_size: int | None = None
@@ -83,6 +86,7 @@ class ComputeOptions:
     """Number of machines, each started by torchrun or srun."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self, "asv_chunk_size", "devices", "num_nodes")
 
 

@@ -20,10 +20,10 @@ from aam.ensemble.ensemble import Ensemble, FittedMembers
 from aam.ensemble.members import KINDS, WITHOUT_TREES, Arrays, Member
 from aam.ensemble.novelty import Novelty
 from aam.ensemble.weights import Calibration
-from aam.errors import one_line, path_of
+from aam.errors import one_line
 from aam.options import ModelOptions
 from aam.saved.fitted import Fitted
-from aam.saved.folder import WEIGHTS, ModelFolder, write_folder
+from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
 from aam.saved.info import ModelInfo, parse_info
 from aam.study.study import Study
 
@@ -64,6 +64,10 @@ class FittedEnsemble(Fitted):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "members": None, "_seen": {}}
+
+    @property
+    def reads_sequences(self) -> bool:
+        return not self.ensemble.catalogue.by_id
 
     def see(self, study: Study) -> SeenTable:
         """A study as the members see it; that of the last one is kept."""
@@ -111,7 +115,7 @@ class FittedEnsemble(Fitted):
         }
         tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
         more = {_KEYS: "".join(f"{key}\n" for key in catalogue.keys)}
-        write_folder(path_of("folder", folder), tensors, self.info, ensemble=about, more=more)
+        write_folder(place_for_model(folder), tensors, self.info, ensemble=about, more=more)
 
 
 def read_ensemble(folder: ModelFolder) -> FittedEnsemble:

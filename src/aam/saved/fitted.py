@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,11 @@ class Fitted(ABC):
             raise InputError("an encoder, which predicts nothing: train on it (`pretrained_encoder`), or use embed")
         return self.info.target
 
+    @property
+    def reads_sequences(self) -> bool:
+        """Whether it reads the sequences of ASVs; else it knows features by their IDs."""
+        return True
+
     @abstractmethod
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         """Numbers in original units [n], or class probabilities [n, K], of the samples `rows` of a study (default: all of them)."""
@@ -39,9 +45,9 @@ class Fitted(ABC):
 
         InputError where too few groups were held out to know it, and for a coverage that is not from 0.5 to 0.99.
         """
-        percent = math.ceil(100 * coverage - 1e-9)
-        if percent not in PERCENTS:
+        if not isinstance(coverage, Real) or not PERCENTS[0] <= 100 * coverage <= PERCENTS[-1] + 1e-9:
             raise InputError(f"`coverage={coverage}`: must be from 0.5 to 0.99")
+        percent = math.ceil(100 * coverage - 1e-9)
         if str(percent) not in self.target.intervals:
             raise InputError(f"prediction intervals of {percent} % are not known: too few groups were held out to calibrate them")
         return self.target.intervals[str(percent)]
@@ -65,7 +71,7 @@ class Fitted(ABC):
 
     def embed(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         """Sample embeddings float32 [n, D]. InputError for a model that has none."""
-        raise InputError("an ensemble has no embeddings: use a transformer (recipe transformer) or an encoder (pretrain)")
+        raise InputError("an ensemble has no embeddings: use a transformer (`recipe=transformer`) or an encoder (pretrain)")
 
     def embed_asvs(self, study: Study) -> np.ndarray:
         """ASV embeddings float32 [M, D]. InputError for a model that has none."""

@@ -17,7 +17,8 @@ from torch import Tensor
 from aam import __version__
 from aam.disk.json_files import json_text
 from aam.disk.writing import whole
-from aam.errors import InputError
+from aam.errors import InputError, first_few, path_of
+from aam.options import MEMBER_LABELS
 from aam.parallel.ranks import by_first
 from aam.saved.info import ModelInfo, TargetInfo
 
@@ -67,6 +68,27 @@ def open_folder(folder: Path, argument: str = "folder") -> ModelFolder:
     return ModelFolder(folder, config, argument)
 
 
+def place_for_model(folder: str | Path) -> Path:
+    """The folder to save a model in. InputError for one that holds anything but a model: it would be replaced."""
+    place = path_of("folder", folder).absolute()
+    if not place.name or place.name == ".." or place == Path.cwd():
+        raise InputError(f"`folder={folder}`: name a folder of its own for the model; it is replaced as a whole")
+    if place.exists() and not place.is_dir():
+        raise InputError(f"`folder={folder}`: is a file, not a folder")
+    if place.is_dir() and (held := sorted(entry.name for entry in place.iterdir())) and not _is_model(place):
+        raise InputError(
+            f"`folder={folder}`: holds {first_few(held, 3)} and no model; choose another, which is replaced as a whole"
+        )
+    return place
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        return "format_version" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 @by_first
 def write_folder(
     folder: Path,
@@ -109,7 +131,7 @@ def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
 - Trained on {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
 - {_shape(info, ensemble)}
 {_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`,
-  or in Python: `aam.load(".").{method}(aam.read_study("TABLE"))`.
+  or in Python: `aam.load(".").{method}(aam.read_study("TABLE"{", by_id=True" if ensemble and ensemble["by_id"] else ""}))`.
 
 | held-out score | value |
 |---|---|
@@ -118,7 +140,7 @@ def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
 
 def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
     if ensemble is not None:
-        members = ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble["weights"].items())
+        members = ", ".join(f"{MEMBER_LABELS[name]} ({weight:.2f})" for name, weight in ensemble["weights"].items())
         return f"An ensemble: the weighted mean of {members}."
     options = info.options
     heads, layers = options.attention_heads, options.attention_layers

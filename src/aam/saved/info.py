@@ -16,8 +16,8 @@ from aam.study.targets import KINDS, Target
 class TargetInfo:
     """What a model predicts and takes beside the microbes.
 
-    intervals: by coverage in percent, how wrong (`scoring.intervals.scores_of`) a prediction of a sample of a new group is at most
-    that often; empty where it is not known.
+    intervals: by coverage in percent, the error (`scoring.intervals.scores_of`) that predictions of samples of new groups
+    stay within that often; empty where it is not known.
     """
 
     metadata_column: str

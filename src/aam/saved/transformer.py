@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from torch import Tensor
 
 from aam.compute import default_device
 from aam.data.dataset import SampleDataset
-from aam.errors import InputError, path_of
+from aam.errors import InputError
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 from aam.saved.fitted import Fitted
-from aam.saved.folder import WEIGHTS, ModelFolder, write_folder
+from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
 from aam.saved.info import ModelInfo, TargetInfo, parse_info
 from aam.study.study import Study
 
@@ -62,7 +63,7 @@ class FittedEncoder(Fitted):
         return embed_asvs(self.encoder.to(default_device()).asv_encoder, study.asv_tokens).cpu().numpy()
 
     def save(self, folder: str | Path) -> None:
-        write_folder(path_of("folder", folder), self.model.state_dict(), self.info)
+        write_folder(place_for_model(folder), self.model.state_dict(), self.info)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -74,6 +75,10 @@ class FittedTransformer(FittedEncoder):
 
     predictor: SequencePredictor
     embedded: tuple[Study, np.ndarray] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The samples that it was fitted to are nobody's who only predicts.
+        return {**vars(self), "embedded": None}
 
     @property
     def model(self) -> SequencePredictor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from lightning.pytorch.utilities.seed import isolate_rng
@@ -12,12 +12,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from aam.disk.cache import Cache
 from aam.errors import InputError, path_of
-from aam.learners.pretraining import PretrainingLearner
-from aam.options import FitOptions, ModelOptions, PretrainObjectives, TreeOptions, UniFracMetric, check
+from aam.learners.pretraining import PretrainingLearner, metric_name
+from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TreeOptions, UniFracMetric
 from aam.saved.fitted import Fitted
 from aam.saved.transformer import FittedEncoder
-from aam.sklearn.estimator import Estimator, given_or_default, require_sequences
+from aam.sklearn.estimator import Estimator, flag, given_or_default, require_sequences
 from aam.study.matrices import GivenSequences
+from aam.study.study import Study
 from aam.study.tree import read_distance
 
 
@@ -33,7 +34,7 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     tree : str or Path, optional
         Phylogeny of the features (newick or ``.qza``). Default: that of the study, else one is built from the sequences.
     unifrac_metric : {"unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"}
-        UniFrac variant on that tree.
+        UniFrac variant on that tree. The tree of a study comes with its own.
     epochs : int, optional
         Maximum number of epochs. Default: that of `fit_options`.
     model_options : ModelOptions, optional
@@ -42,6 +43,8 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         Weights of what is learned.
     fit_options : FitOptions, optional
         How it is trained.
+    verbose : bool
+        Show a progress bar of fitting.
 
     Attributes
     ----------
@@ -62,15 +65,16 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self,
         *,
         sequences: GivenSequences | None = None,
-        max_bp: int = 150,
+        max_bp: int = ReadOptions.max_bp,
         sampling_depth: int | None = None,
         tree: str | Path | None = None,
-        unifrac_metric: UniFracMetric = "unweighted",
+        unifrac_metric: UniFracMetric = TreeOptions.unifrac_metric,
         epochs: int | None = None,
         model_options: ModelOptions | None = None,
         objectives: PretrainObjectives | None = None,
         fit_options: FitOptions | None = None,
         random_state: Any = 0,
+        verbose: bool = False,
     ) -> None:
         self.sequences = sequences
         self.max_bp = max_bp
@@ -82,26 +86,41 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.objectives = objectives
         self.fit_options = fit_options
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> AAMEncoder:
         """Pretrain on samples X [N, M]; y is not used; samples of a group [N] all learn, or all choose the best epoch."""
         study = self._read(X, fitting=True)
         require_sequences(study)
         objectives = given_or_default("objectives", self.objectives, PretrainObjectives)
-        if objectives.learns_distances and (study.distance is None or self.tree is not None):
-            metrics = get_args(UniFracMetric)
-            check(self.unifrac_metric in metrics, "unifrac_metric", self.unifrac_metric, f"one of {', '.join(metrics)}")
-            on = TreeOptions(tree=path_of("tree", self.tree), unifrac_metric=self.unifrac_metric)
-            study = replace(study, distance=read_distance(study, on, Cache(None)))
+        study = self._with_distance(study, objectives)
         options = replace(given_or_default("fit_options", self.fit_options, FitOptions), seed=self._seed)
         learner = PretrainingLearner(
             model=given_or_default("model_options", self.model_options, ModelOptions),
             objectives=objectives,
             options=options if self.epochs is None else replace(options, epochs=self.epochs),
+            show=flag("verbose", self.verbose),
         )
         with isolate_rng():
-            self.fitted_ = learner.fit(study, study.rows, groups=self._groups(study, groups))[0]
+            self.fitted_ = learner.fit(study, study.rows, groups=self._groups(study, groups))
         return self
+
+    def _with_distance(self, study: Study, objectives: PretrainObjectives) -> Study:
+        """The study with the distance that is learned. InputError for a tree or a variant that would be passed over."""
+        tree = None if self.tree is None else path_of("tree", self.tree)
+        asked = TreeOptions(tree=tree, unifrac_metric=self.unifrac_metric)
+        if not objectives.learns_distances:
+            if tree is not None:
+                raise InputError("`tree`: no distances are learned with `penalty=0`; leave one out")
+            return study
+        if study.distance is not None and tree is None:
+            there = metric_name(study, objectives)
+            if asked.unifrac_metric not in (TreeOptions.unifrac_metric, there):
+                raise InputError(
+                    f"`unifrac_metric={self.unifrac_metric}`: the study comes with distances ({there}); give `tree` too"
+                )
+            return study
+        return replace(study, distance=read_distance(study, asked, Cache(None)))
 
     def transform(self, X: Any) -> np.ndarray:
         """Embeddings float32 [n, D]."""

@@ -74,39 +74,66 @@ class Estimator(BaseEstimator):
         """X as a study."""
         if not fitting:
             check_is_fitted(self)
-        if isinstance(X, Study):
-            return self._as_read(X, fitting)
+        study = self._as_read(X, fitting) if isinstance(X, Study) else self._made_of(X, fitting)
+        if fitting and len(study) < 2:
+            raise InputError(f"`X`: {len(study)} samples: at least 2 are needed to fit")
+        return study
+
+    def _made_of(self, X: Any, fitting: bool) -> Study:
+        """The study of a table in memory."""
         if isinstance(X, Table):
             values, names, samples = X.matrix_data.T, X.ids("observation"), X.ids()
             if fitting:
                 self._remember(names)
-        elif not fitting and self._knows_columns_by_sequence(X):
+        elif not fitting and self._finds_columns(X):
             values, names, samples = check_array(X, accept_sparse="csr"), X.columns, _ids(X)
         else:
             values = validate_data(self, X, accept_sparse="csr", reset=fitting, ensure_min_samples=2 if fitting else 1)
             names, samples = self._names(X, values.shape[1]), _ids(X)
-        reads = ReadOptions(max_bp=self.max_bp, sampling_depth=self.sampling_depth) if fitting else self.fitted_.info.reads
+        reads = self._reads() if fitting else self.fitted_.info.reads
         return study_of(values, names, samples, sequences=self.sequences, reads=reads)
 
     def _as_read(self, study: Study, fitting: bool) -> Study:
         """A study as it was read. InputError where this estimator is to read it otherwise."""
         if fitting:
-            for option, default in (("max_bp", 150), ("sampling_depth", None)):
-                value, there = getattr(self, option), getattr(study.reads, option)
-                if value not in (default, there):
+            if self.sequences is not None:
+                raise InputError("`sequences`: a study has its own; leave them out, or give them to `read_study` (`rep_seqs`)")
+            asked, default = self._reads(), ReadOptions()
+            for option in ("max_bp", "sampling_depth"):
+                value, there = getattr(asked, option), getattr(study.reads, option)
+                if value not in (getattr(default, option), there):
                     raise InputError(f"`{option}={value}`: the study was read with {option}={there}; give it to `read_study`")
             self._remember(study.table.feature_ids)
         return study
+
+    def _reads(self) -> ReadOptions:
+        return ReadOptions(max_bp=self.max_bp, sampling_depth=self.sampling_depth)
 
     def _remember(self, names: Any) -> None:
         self.n_features_in_ = len(names)
         self.feature_names_in_ = np.array(names, dtype=object)
 
-    def _knows_columns_by_sequence(self, X: Any) -> bool:
-        """Whether a table may have other columns than the one fitted to, in another order: a sample is a set of ASVs."""
+    def _finds_columns(self, X: Any) -> bool:
+        """Whether a table may have other columns than the one fitted to, in another order: a sample is a set of ASVs.
+
+        A model of features without sequences that was read from a folder finds them by name. InputError for a table without names.
+        """
         named = self.sequences is None or isinstance(self.sequences, (Mapping, pd.Series))
+        if not self._knows_names_only:
+            return isinstance(X, pd.DataFrame) and named
+        if hasattr(self, "n_features_in_"):
+            return False
+        if not isinstance(X, pd.DataFrame):
+            raise InputError(
+                "`X`: a loaded model of features without sequences knows them by name: give a DataFrame with the names"
+            )
+        return True
+
+    @property
+    def _knows_names_only(self) -> bool:
+        """Whether the features that were fitted to have no sequences."""
         ensemble = getattr(self.fitted_, "ensemble", None)
-        return isinstance(X, pd.DataFrame) and named and not (ensemble is not None and ensemble.catalogue.by_id)
+        return ensemble is not None and ensemble.catalogue.by_id
 
     def _names(self, X: Any, n: int) -> Any:
         """IDs of n features; a table without names has those that were fitted to."""
@@ -137,6 +164,12 @@ def require_sequences(study: Study) -> None:
     """InputError for features without."""
     if study.sequences is None:
         raise InputError("a transformer reads sequences, and these features have none: give `sequences`, or name them by theirs")
+
+
+def flag(name: str, value: Any) -> bool:
+    """A parameter that is True or False. InputError, which names it, for anything else."""
+    check(isinstance(value, (bool, np.bool_)), name, value, "True or False")
+    return bool(value)
 
 
 def given_or_default(name: str, value: Any, kind: type) -> Any:

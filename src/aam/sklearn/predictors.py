@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,18 +19,20 @@ from aam.data.metadata import numeric_column
 from aam.errors import InputError, path_of
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import GivenEncoder, TransformerLearner
-from aam.options import EnsembleOptions, ModelOptions, TrainFitOptions, TransformName, check
+from aam.options import EnsembleOptions, ModelOptions, ReadOptions, TrainFitOptions, TransformName, check
 from aam.saved.fitted import Fitted
 from aam.saved.load import load_encoder
-from aam.saved.transformer import FittedEncoder
+from aam.saved.transformer import FittedEncoder, FittedTransformer
 from aam.scoring.intervals import COVERAGE, likely
-from aam.sklearn.estimator import Estimator, given_or_default, require_sequences
+from aam.sklearn.estimator import Estimator, flag, given_or_default, require_sequences
 from aam.study.matrices import GivenSequences
 from aam.study.problem import Problem
 from aam.study.study import Study
 from aam.study.targets import ClassTarget, RegressionTarget, Target
 
 Recipe = Literal["ensemble", "transformer"]
+
+_FLAGS = ("trees", "freeze_base", "verbose")
 
 
 class Predictor(Estimator):
@@ -40,7 +43,7 @@ class Predictor(Estimator):
         *,
         recipe: Recipe = "ensemble",
         sequences: GivenSequences | None = None,
-        max_bp: int = 150,
+        max_bp: int = ReadOptions.max_bp,
         sampling_depth: int | None = None,
         trees: bool = True,
         ensemble_options: EnsembleOptions | None = None,
@@ -98,18 +101,20 @@ class Predictor(Estimator):
         """Which recipe. InputError for an unknown one, and where options of the other are given."""
         others: dict[Any, dict[str, Any]] = {
             "ensemble": {"pretrained_encoder": None, "freeze_base": False, "model_options": None, "fit_options": None},
-            "transformer": {"trees": True, "ensemble_options": None},
+            "transformer": {"trees": True, "ensemble_options": None, "n_jobs": None},
         }
-        if self.recipe not in get_args(Recipe):
-            raise InputError(f"`recipe={self.recipe}`: must be ensemble or transformer")
-        if given := [option for option, default in others[self.recipe].items() if getattr(self, option) != default]:
-            raise InputError(f"`recipe={self.recipe}`: `{'`, `'.join(given)}` belong to the other recipe; leave them out")
+        check(self.recipe in get_args(Recipe), "recipe", self.recipe, " or ".join(get_args(Recipe)))
+        values = self.get_params(deep=False) | {name: flag(name, getattr(self, name)) for name in _FLAGS}
+        # Not `!=`, which arrays answer for each number.
+        if given := [option for option, default in others[self.recipe].items() if values[option] is not default]:
+            raise InputError(f"`recipe={self.recipe}`: takes no `{'`, no `'.join(given)}`; leave out what is of the other recipe")
         return self.recipe == "ensemble"
 
     def _fit_ensemble(self, problem: Problem) -> Fitted:
         options = given_or_default("ensemble_options", self.ensemble_options, EnsembleOptions)
-        jobs = None if self.n_jobs is None else effective_n_jobs(self.n_jobs)
-        learner = EnsembleLearner(replace(options, trees=self.trees and options.trees), self._seed, jobs, self.verbose)
+        if self.trees and not options.trees:
+            raise InputError("`ensemble_options`: has trees=False; give `trees=False` to the estimator instead")
+        learner = EnsembleLearner(replace(options, trees=bool(self.trees)), self._seed, self._jobs, bool(self.verbose))
         return learner.fit(problem, problem.study.rows)
 
     def _fit_transformer(self, problem: Problem) -> Fitted:
@@ -117,16 +122,44 @@ class Predictor(Estimator):
         options = given_or_default("fit_options", self.fit_options, TrainFitOptions)
         start = None
         if self.pretrained_encoder is not None:
-            encoder = load_encoder(path_of("pretrained_encoder", self.pretrained_encoder), "pretrained_encoder")
-            start, study = GivenEncoder(encoder), problem.study
-            problem = problem.on(study.read_as(replace(study.reads, max_bp=encoder.info.reads.max_bp)))
+            encoder = self._start(self.pretrained_encoder)
+            start, study, max_bp = GivenEncoder(encoder), problem.study, encoder.info.reads.max_bp
+            if study.reads.max_bp not in (ReadOptions.max_bp, max_bp):
+                raise InputError(f"`max_bp={study.reads.max_bp}`: the pretrained encoder reads {max_bp} nucleotides; leave it out")
+            problem = problem.on(study.read_as(replace(study.reads, max_bp=max_bp)))
         learner = TransformerLearner(
             model=given_or_default("model_options", self.model_options, ModelOptions),
             options=replace(options, seed=self._seed),
             start=start,
-            freeze_base=self.freeze_base,
+            freeze_base=bool(self.freeze_base),
+            show=bool(self.verbose),
         )
         return learner.fit(problem, problem.study.rows)
+
+    def _start(self, folder: str | Path) -> FittedEncoder:
+        """The pretrained encoder. InputError where another shape is asked for."""
+        if self.model_options is not None:
+            raise InputError("`model_options`: the transformer has the shape of `pretrained_encoder`; leave one out")
+        return load_encoder(path_of("pretrained_encoder", folder), "pretrained_encoder")
+
+    @property
+    def _jobs(self) -> int | None:
+        """Models to fit at a time; None for one for each core."""
+        if self.n_jobs is None:
+            return None
+        whole = isinstance(self.n_jobs, Integral) and not isinstance(self.n_jobs, bool)
+        check(whole and self.n_jobs != 0, "n_jobs", self.n_jobs, "a whole number other than 0, or None")
+        return effective_n_jobs(self.n_jobs)
+
+    def _limit(self, coverage: float) -> float:
+        """Half the width of prediction intervals, or its like for classes. InputError where it is not known."""
+        check_is_fitted(self)
+        if isinstance(self.fitted_, FittedTransformer) and not self.fitted_.target.intervals:
+            raise InputError(
+                "a transformer fitted here holds out no samples to calibrate prediction intervals: see "
+                "`aam.learners.transformer.calibrated`"
+            )
+        return self.fitted_.limit(coverage)
 
     def _restore(self, fitted: Fitted, folder: str | Path) -> None:
         self._take(fitted.target.target, folder)
@@ -145,9 +178,9 @@ class AAMRegressor(RegressorMixin, Predictor):
     recipe : {"ensemble", "transformer"}
         The mean of set networks, kernel models and trees, or one transformer.
     sequences : sequence of str, or mapping of feature name to sequence, optional
-        Sequences of the features of X. Default: the feature names where they are sequences.
+        Sequences of the features of X. Default: the feature names where they are sequences. A study has its own.
     max_bp : int
-        Number of nucleotides of each ASV to read.
+        Number of nucleotides of each ASV to read. With `pretrained_encoder`, as many as that reads.
     sampling_depth : int, optional
         Rarefy every sample to this many reads.
     trees : bool
@@ -159,7 +192,7 @@ class AAMRegressor(RegressorMixin, Predictor):
     freeze_base : bool
         Transformer: train only the head that predicts the target; the pretrained encoder stays as it is.
     model_options : ModelOptions, optional
-        Transformer: its shape.
+        Transformer: its shape, where there is no `pretrained_encoder`.
     fit_options : TrainFitOptions, optional
         Transformer: how it is trained.
     random_state : int, RandomState or None
@@ -167,7 +200,7 @@ class AAMRegressor(RegressorMixin, Predictor):
     n_jobs : int, optional
         Ensemble: models to fit at a time. Default: one for each core.
     verbose : bool
-        Ensemble: show a progress bar. A transformer shows its own.
+        Show a progress bar of fitting.
     target_transform : {"none", "minmax", "zscore", "log-zscore"}
         Scale of the target during training. Predictions are in original units.
 
@@ -192,7 +225,7 @@ class AAMRegressor(RegressorMixin, Predictor):
         *,
         recipe: Recipe = "ensemble",
         sequences: GivenSequences | None = None,
-        max_bp: int = 150,
+        max_bp: int = ReadOptions.max_bp,
         sampling_depth: int | None = None,
         trees: bool = True,
         ensemble_options: EnsembleOptions | None = None,
@@ -244,8 +277,7 @@ class AAMRegressor(RegressorMixin, Predictor):
 
         InputError where too few groups were fitted to, and for a transformer, none of whose samples are held out for this.
         """
-        check_is_fitted(self)
-        limit, predicted = self.fitted_.limit(coverage), self.predict(X)
+        limit, predicted = self._limit(coverage), self.predict(X)
         return np.column_stack([predicted - limit, predicted + limit])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -308,8 +340,7 @@ class AAMClassifier(ClassifierMixin, Predictor):
 
         A set holds the true class of a sample of a new group with probability `coverage`, 0.5 to 0.99. InputError as for numbers.
         """
-        check_is_fitted(self)
-        limit, probabilities = self.fitted_.limit(coverage), self.predict_proba(X)
+        limit, probabilities = self._limit(coverage), self.predict_proba(X)
         found = np.zeros(probabilities.shape, dtype=bool)
         for row, said in enumerate(probabilities):
             found[row, likely(said, limit)] = True

@@ -109,7 +109,7 @@ def inner_folds(
     splitter = _splitter(min(number, units), seed, mine is not None, labels is not None)
     try:
         with warnings.catch_warnings():
-            # A part may lack a rare class: who learns from it knows.
+            # A part may lack a rare class: models that are fitted to it know.
             warnings.filterwarnings("ignore", message="The least populated class")
             return list(splitter.split(rows, target, mine))
     except ValueError as error:
@@ -117,8 +117,8 @@ def inner_folds(
 
 
 def _splitter(number: int, seed: int, grouped: bool, classes: bool) -> KFold:
-    # Of one class, StratifiedGroupKFold deals the groups in random order, each to the fold with the fewest samples; GroupKFold,
-    # shuffled, deals numbers of groups: where groups differ in size, folds would differ by multiples.
+    # Of one class, StratifiedGroupKFold puts each group, in random order, into the fold with the fewest samples. GroupKFold,
+    # shuffled, gives each fold as many groups: where groups differ in size, folds would differ by multiples.
     kind = StratifiedGroupKFold if grouped else StratifiedKFold if classes else KFold
     return kind(n_splits=number, shuffle=True, random_state=seed)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_list_like
 from scipy import sparse
 
-from aam.data.sequences import NOT_NUCLEOTIDE, Nucleotide, fold, tokenize
+from aam.data.sequences import NOT_NUCLEOTIDE, fold, no_tokens, tokenize
 from aam.data.table import FeatureTable, check_ids
 from aam.errors import InputError, first_few
 from aam.options import ReadOptions
@@ -72,10 +73,7 @@ def study_of(
     _check_values(table)
     found = _sequences_of(table.feature_ids, sequences)
     _check_reads(table, reads, has_sequences=found is not None)
-    if found is None:
-        tokens = np.full((len(table.feature_ids), 1), Nucleotide.START, dtype=np.uint8)
-    else:
-        tokens = tokenize(found, table.feature_ids, reads.max_bp)
+    tokens = no_tokens(table) if found is None else tokenize(found, table.feature_ids, reads.max_bp)
     return Study(table, found, tokens, None, reads)
 
 
@@ -133,6 +131,8 @@ def _sequences_of(feature_ids: tuple[str, ...], given: GivenSequences | None) ->
         if missing := [name for name in feature_ids if name not in known]:
             raise InputError(f"`sequences`: {len(missing)} of {len(feature_ids)} features have none: {first_few(missing)}")
         given = [known[name] for name in feature_ids]
+    elif not (is_list_like(given, allow_sets=False) and hasattr(given, "__len__")):
+        raise InputError(f"`sequences`: must be a list of text, or a mapping from feature to text, not {type(given).__name__}")
     if len(given) != len(feature_ids):
         raise InputError(f"`sequences`: there are {len(given)}, and X has {len(feature_ids)} features")
     return tuple(fold(name, str(text), "correct `sequences`") for name, text in zip(feature_ids, given, strict=True))

@@ -70,6 +70,10 @@ class Problem:
         """The same of another view of the study: the same samples in the same order."""
         return replace(self, study=study)
 
+    def learnable_by(self, rows: np.ndarray) -> Problem:
+        """The same, whose truth is learned as it is. InputError for a class that none of the training samples `rows` has."""
+        return replace(self, target=self.target.unscaled(self.truth[rows]))
+
     def fitted_to(self, rows: np.ndarray) -> Problem:
         """The same with target and categoricals fitted to the training samples `rows`. InputError for nothing to learn."""
         categoricals = self.categoricals

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from aam.data.metadata import read_metadata, reconcile
-from aam.data.sequences import read_sequences, tokenize
+from aam.data.sequences import no_tokens, read_sequences, tokenize
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.disk.cache import Cache
@@ -36,6 +36,7 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     sampling_depth: int | None = None,
     max_bp: int = 150,
     ignore_missing: bool = False,
+    by_id: bool = False,
 ) -> Study:
     """Read a feature table with the sequences of its ASVs, and metadata and a tree where they are given.
 
@@ -61,6 +62,8 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
         Number of nucleotides of each ASV to read.
     ignore_missing : bool
         Leave out samples that cannot be used (no metadata, no target, too few reads) instead of stopping.
+    by_id : bool
+        Know features by their IDs alone, without sequences: genera, OTUs, pathways.
 
     Returns
     -------
@@ -78,22 +81,31 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     >>> study = aam.read_study("table.qza", metadata="metadata.tsv", rep_seqs="rep-seqs.qza")  # doctest: +SKIP
 
     """
+    if isinstance(more_tables, str | Path):
+        raise InputError(f"`more_tables={more_tables}`: must be a sequence of paths")
+    if column is not None and metadata is None:
+        raise InputError(f"`column={column}` needs `metadata`: the table that holds it")
     data = TableOptions(
         table=path_of("table", table),
         more_tables=tuple(path_of("more_tables", path) for path in more_tables),
-        rep_seqs=path_of("rep_seqs", rep_seqs),
+        rep_seqs=None if rep_seqs is None else path_of("rep_seqs", rep_seqs),
         ignore_missing=ignore_missing,
     )
-    samples = GroupOptions(metadata=path_of("metadata", metadata), where=where)
-    study = read_samples(data, ReadOptions(max_bp=max_bp, sampling_depth=sampling_depth), samples, column)
+    samples = GroupOptions(metadata=None if metadata is None else path_of("metadata", metadata), where=where)
+    study = read_samples(data, ReadOptions(max_bp=max_bp, sampling_depth=sampling_depth), samples, column, by_id=by_id)
     if tree is None:
         return study
     distance = read_distance(study, TreeOptions(tree=path_of("tree", tree)), Cache(None))
     return replace(study, distance=distance)
 
 
-def read_samples(data: TableOptions, reads: ReadOptions, samples: GroupOptions, column: str | None = None) -> Study:
-    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in `column` where it is named."""
+def read_samples(
+    data: TableOptions, reads: ReadOptions, samples: GroupOptions, column: str | None = None, *, by_id: bool = False
+) -> Study:
+    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in `column` where it is named.
+
+    by_id: features are known by their IDs, and have no sequences.
+    """
     table = read_tables(data)
     metadata = None
     if samples.metadata is not None:
@@ -104,6 +116,9 @@ def read_samples(data: TableOptions, reads: ReadOptions, samples: GroupOptions, 
     if reads.sampling_depth is not None:
         table = drop_shallow(table, reads.sampling_depth, data.ignore_missing)
         metadata = None if metadata is None else metadata.loc[list(table.sample_ids)]
+    if by_id:
+        log.info("table: %d samples, %d features, known by their IDs", *table.counts.shape)
+        return Study(table, None, no_tokens(table), metadata, reads)
     sequences = read_sequences(table, data.rep_seqs)
     tokens = tokenize(sequences, table.feature_ids, reads.max_bp, on_disk=data.stream)
     log.info("table: %d samples, %d ASVs of up to %d nt", *table.counts.shape, tokens.shape[1] - 1)

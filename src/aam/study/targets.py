@@ -49,6 +49,10 @@ class RegressionTarget:
         if not self.scale > 0:
             raise ValueError(f"scale {self.scale} of a target")
 
+    def unscaled(self, truth: np.ndarray) -> RegressionTarget:
+        """The same number, learned in original units, of whatever training samples."""
+        return replace(self, transform="none")
+
     def fit(self, truth: np.ndarray) -> RegressionTarget:
         """The same scaled to the training samples' values, float [n]. InputError when they are all equal, or negative with
         log-zscore.
@@ -170,12 +174,16 @@ class ClassTarget:
             raise InputError(f"class {first_few(unseen)} is not among the training samples' classes: {first_few(self.classes)}")
         return np.array([index[label] for label in labels], dtype=np.int64)
 
+    def unscaled(self, truth: np.ndarray) -> ClassTarget:
+        """Classes have no scale: fitted as ever."""
+        return self.fit(truth)
+
     def fit(self, truth: np.ndarray) -> ClassTarget:
         """The same with the weights of the training samples, class ids [n]. InputError for a class that none of them has."""
         members = np.bincount(truth, minlength=self.outputs)
         if missing := [name for name, number in zip(self.classes, members, strict=True) if not number]:
             raise InputError(f"class {first_few(missing)} is not among the training samples; leave it out with `where`")
-        return replace(self, weights=tuple((len(truth) / (self.outputs * members)).tolist()))
+        return replace(self, weights=tuple(balanced_weights(truth, self.outputs).tolist()))
 
     def encode(self, truth: np.ndarray) -> np.ndarray:
         """Class ids are learned as they are."""
@@ -231,6 +239,11 @@ class ClassTarget:
     def names(self, predicted: np.ndarray) -> np.ndarray:
         """What is written as the prediction: the likeliest class of probabilities [n, K]."""
         return self.labels(predicted.argmax(axis=1))
+
+
+def balanced_weights(truth: np.ndarray, classes: int) -> np.ndarray:
+    """Weights [K] with which classes of class ids [n] count alike, their mean over the samples being 1."""
+    return len(truth) / (classes * np.bincount(truth, minlength=classes).clip(min=1))
 
 
 Target = RegressionTarget | ClassTarget

@@ -95,11 +95,12 @@ def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
 
 
 def _trainer(
-    options: FitOptions, compute: TrainComputeOptions, train: DataLoader, folder: Path, monitor: str
+    options: FitOptions, compute: TrainComputeOptions, train: DataLoader, folder: Path, monitor: str, show: bool
 ) -> tuple[L.Trainer, Checkpoints, EpochLine]:
     higher_is_better = monitor.endswith(_HIGHER_IS_BETTER)
     checkpoints = Checkpoints(folder / "checkpoints", monitor, higher_is_better, options.checkpoint_minutes)
     lines = EpochLine()
+    bars = [RichProgressBar(leave=False, console_kwargs={"stderr": True})] if show else []
     epochs, batches = whole_epochs(options, len(train))
     trainer = L.Trainer(
         max_epochs=epochs,
@@ -112,13 +113,14 @@ def _trainer(
             LearningRateMonitor("step"),
             lines,
             ValidationPlots(),
-            RichProgressBar(leave=False, console_kwargs={"stderr": True}),
+            *bars,
             # After the others, whose state it saves.
             checkpoints,
         ],
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=show,
         default_root_dir=folder,
     )
     return trainer, checkpoints, lines
@@ -176,14 +178,15 @@ def fit(
     folder: Path,
     monitor: str,
     resume: bool,
+    show: bool = True,
 ) -> FitResult:
-    """Fit `module` in place to (training, validation) batches, by its `fit_options`.
+    """Fit `module` in place to (training, validation) batches, by its `fit_options`; show: a progress bar.
 
     It is left with the weights of the epoch at which `monitor` was best. Raises InputError where no epoch gave a finite `monitor`.
     """
     options, (train, val) = module.fit_options, loaders
     quiet_lightning()
-    trainer, checkpoints, lines = _trainer(options, compute, train, folder, monitor)
+    trainer, checkpoints, lines = _trainer(options, compute, train, folder, monitor, show)
     sharded = isinstance(trainer.strategy, Sharded)
     # What is sharded cannot be put together again in place.
     fitted = copy.deepcopy(module) if sharded else module

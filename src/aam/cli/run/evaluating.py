@@ -10,6 +10,7 @@ import torch
 
 from aam.cli.configs import EvaluateConfig
 from aam.cli.run.folder import start_run
+from aam.cli.spelling import spell
 from aam.compute import check_compute
 from aam.disk.cache import Cache
 from aam.evaluation.contestants import (
@@ -55,7 +56,8 @@ def run_evaluation(config: EvaluateConfig) -> None:
     contestants = contestants_of(problem, config.contest, seed, ensemble=config.ensemble, transformers=settings, jobs=jobs)
     check_contestants(problem, contestants, folds)
     models = (config.contest, config.ensemble, config.model, config.objectives, config.fit, config.pretraining)
-    key = key_of_run(problem, folds, config.reads, config.samples, config.target, config.distances, *models)
+    about = (config.reads, config.samples.val_fraction, config.distances.unifrac_metric, config.distances.alpha)
+    key = key_of_run(problem, folds, *about, *models)
     outcome, failed = run_folds(problem, contestants, folds, KeptFolds(folder / "folds", key))
     outcome, recovered = recovery_of(outcome)
     write_predictions(outcome, folder / "predictions.tsv")
@@ -67,7 +69,7 @@ def run_evaluation(config: EvaluateConfig) -> None:
         pretraining=config.pretraining if config.contest.transformers else None,
         recovered=recovered,
     )
-    findings = [*failed, *findings_of(outcome, config.folding.confounder_column)]
+    findings = [*map(spell, failed), *findings_of(outcome, config.folding.confounder_column)]
     write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline_of(outcome)), folder)
     log.info("wrote %s", folder / "index.html")
 

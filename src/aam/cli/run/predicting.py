@@ -37,7 +37,7 @@ def run_predicting(config: PredictConfig) -> None:
             f"`metadata` is missing: this model was trained with the columns {', '.join(about.categoricals.vocabularies)}"
         )
     samples = GroupOptions(metadata=config.metadata if takes_metadata else None)
-    study = read_samples(config.data, fitted.info.reads, samples)
+    study = read_samples(config.data, fitted.info.reads, samples, by_id=not fitted.reads_sequences)
     predicted = fitted.predict(study)
     certainty = fitted.certainty(study, predicted)
     if strange := int(np.sum(certainty.get("out_of_distribution", np.zeros(1)))):

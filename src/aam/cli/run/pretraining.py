@@ -47,7 +47,8 @@ def run_pretraining(config: PretrainConfig) -> None:
         distance = read_distance(study, config.distances, Cache.of(config.caching), folder / "tree.nwk", resume)
         study = replace(study, distance=distance)
     write_split(study, split, folder, resume)
-    fitted, result = learner.fit(study, np.sort(np.concatenate([split.train, split.val])), split.val)
+    learner = replace(learner, validation=split.val)
+    fitted, result = learner.fit_with_history(study, np.sort(np.concatenate([split.train, split.val])))
     part, held_out = split.held_out
     scores: dict[str, float] = {}
     if learns_distances:
