@@ -26,6 +26,9 @@ class MadeUp(Mapping[str, str]):
     def __contains__(self, name: object) -> bool:
         return True
 
+    def __repr__(self) -> str:
+        return "MadeUp()"
+
 
 EMPTY = "the check has samples without reads, which no model of sequences can read: a ValueError that names them"
 SHORT = "one epoch of a tiny transformer learns too little for the score that the check asks for"

@@ -168,7 +168,7 @@ def test_options_of_the_other_recipe_are_refused(community, tmp_path):
     train = options_for(community, "age", tmp_path / "x")
     said = aam(*train, *SMALL, code=2)
     names = "--embedding-dim, --attention-heads, --attention-layers, --batch-size, --lr"
-    assert f"{names} belong to --recipe transformer, which is not asked for: add that, or leave them out" in said
+    assert f"{names} belong to --recipe transformer: leave them out, or ask for that" in said
     said = aam(*train, "--recipe", "transformer", code=2)
     assert "--network-steps, --forest-trees, --boosting-rounds belong to --recipe ensemble" in said
     assert not (tmp_path / "x").exists()
