@@ -21,7 +21,7 @@ from aam.data.simulate import simulate
 from aam.distances.unifrac import UniFrac
 from aam.learners.pretraining import commonest_letters
 from aam.models import SequenceEncoder, SequencePredictor
-from aam.models.inference import TableSamples, embed_samples, predict_samples
+from aam.models.inference import TableSamples, embed_samples, predict_embedded
 from aam.options import (
     DEFAULT_COMPUTE,
     ComputeOptions,
@@ -280,7 +280,11 @@ def embed_table(work: Workload) -> Step:
 def predict_table(work: Workload) -> Step:
     """Predict the whole table."""
     model = work.predictor().eval()
-    return _whole_table(work, lambda samples: predict_samples(model, samples, work.batch_size))
+
+    def predict(samples: TableSamples) -> object:
+        return predict_embedded(model, embed_samples(model.base_model, samples, work.batch_size), None)
+
+    return _whole_table(work, predict)
 
 
 def encode_step(work: Workload) -> Step:

@@ -5,7 +5,7 @@ import torch
 
 from aam.data.dataset import SampleDataset
 from aam.models import SequencePredictor
-from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_samples
+from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded
 from aam.options import ReadOptions
 from tests.support import reference
 from tests.support.encoders import make_encoder
@@ -42,7 +42,7 @@ def test_predictions_take_the_categoricals_of_their_sample():
     model = SequencePredictor(encoder, encoder.asv_encoder.options, outputs=2, sizes=(4, 3)).eval()
     table, codes = table_of(), np.stack([np.arange(7) % 4, np.arange(7) % 3], axis=1)
     dataset, rows = SampleDataset(table, ReadOptions(), seed=0), np.array([6, 1, 2])
-    outputs = predict_samples(model, TableSamples(dataset, tokens_of(), rows, codes), batch_size=2)
+    outputs = predict_embedded(model, embed_samples(model.base_model, TableSamples(dataset, tokens_of(), rows), 2), codes[rows])
     embeddings = torch.from_numpy(embed_samples(encoder, TableSamples(dataset, tokens_of(), rows), 2))
     with torch.no_grad():
         expected = model.head(embeddings, torch.from_numpy(codes[rows]))

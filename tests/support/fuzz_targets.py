@@ -158,8 +158,8 @@ def ensemble(path: Path) -> None:
     counts = sparse.csr_array(np.tile(1 + np.arange(len(ids)), (3, 1)))
     seen = SeenTable(counts, tokens, catalogue.words.vectors(tokens), np.arange(len(ids)), len(catalogue.keys))
     assert np.isfinite(loaded.ensemble.predict(seen, np.arange(3))).all()
-    if loaded.novelties is not None:
-        assert np.isfinite(loaded.novelties.distances(seen)).all()
+    if loaded.known_asvs is not None:
+        assert np.isfinite(loaded.known_asvs.distances(seen)).all()
 
 
 def places(part: Any) -> Iterator[tuple[Any, Any]]:

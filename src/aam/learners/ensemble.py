@@ -10,7 +10,6 @@ import torch
 
 from aam.ensemble.ensemble import FittedMembers, fit_members
 from aam.ensemble.members import MEMBERS
-from aam.ensemble.novelty import Novelty
 from aam.ensemble.weights import loss
 from aam.options import MEMBER_LABELS, EnsembleOptions
 from aam.saved.ensemble import FittedEnsemble
@@ -43,10 +42,8 @@ class EnsembleLearner:
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
         target = TargetInfo(posed.column, posed.target, intervals=intervals)
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
-        table = members.training.table
-        novelty = None if study.sequences is None else Novelty.fit(table, rows, posed.groups_of(rows))
-        fitted = FittedEnsemble(ensemble, novelty, info, members)
-        fitted.remember(problem.study, table)
+        fitted = FittedEnsemble(ensemble, info, members)
+        fitted.remember(problem.study, members.training.table)
         return fitted
 
 

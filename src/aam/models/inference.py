@@ -41,16 +41,14 @@ def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
 
 @dataclass(frozen=True)
 class TableSamples:
-    """Samples to run a model on: the rows of a dataset, with the table's tokens uint8 [M, 1 + L] and categoricals int64 [N, C]."""
+    """Samples to run a model on: the rows of a dataset, with the table's tokens uint8 [M, 1 + L]."""
 
     dataset: SampleDataset
     asv_tokens: np.ndarray
     rows: np.ndarray
-    categoricals: np.ndarray | None = None
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
-        collate = Collate(self.asv_tokens, categoricals=self.categoricals)
-        loader = make_loader(self.dataset, collate, self.rows, batch_size, shuffle=False)
+        loader = make_loader(self.dataset, Collate(self.asv_tokens), self.rows, batch_size, shuffle=False)
         yield from track(loader, "Encoding samples", len(loader))
 
 
@@ -73,13 +71,6 @@ def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: i
             embedding = encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts)
         embedded[torch.from_numpy(place[batch.sample_index.numpy()]).to(device)] = embedding.float()
     return total(embedded).cpu().numpy()
-
-
-@torch.inference_mode()
-def predict_samples(model: SequencePredictor, samples: TableSamples, batch_size: int) -> np.ndarray:
-    """Head outputs float32 [rows, outputs]: transformed numbers, or class logits."""
-    categoricals = None if samples.categoricals is None else samples.categoricals[samples.rows]
-    return predict_embedded(model, embed_samples(model.base_model, samples, batch_size), categoricals)
 
 
 @torch.inference_mode()

@@ -51,23 +51,30 @@ _BROKEN = (
 
 @dataclass(eq=False)
 class FittedEnsemble(Fitted):
-    """An ensemble and what is known about it; novelties: None for features without sequences.
-
-    members: what it was combined from, while it is fresh.
-    """
+    """An ensemble and what is known about it; members: what it was combined from, while it is fresh."""
 
     ensemble: Ensemble
-    novelties: Novelty | None
     info: ModelInfo
     members: FittedMembers | None = None
+    _novelty: Novelty | None = field(default=None, repr=False)
     _seen: dict[int, tuple[Study, SeenTable]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "members": None, "_seen": {}}
+        return {**vars(self), "_novelty": self.known_asvs, "members": None, "_seen": {}}
 
     @property
     def reads_sequences(self) -> bool:
         return not self.ensemble.catalogue.by_id
+
+    @property
+    def known_asvs(self) -> Novelty | None:
+        """What novelty is measured from; None for features without sequences. Of a fresh ensemble it is fitted when asked for:
+        it costs the square of the ASVs, and most folds of an evaluation do not need it.
+        """
+        if self._novelty is None and self.members is not None and self.reads_sequences:
+            training, rows = self.members.training, self.members.rows
+            self._novelty = Novelty.fit(training.table, rows, training.problem.groups_of(rows))
+        return self._novelty
 
     def see(self, study: Study) -> SeenTable:
         """A study as the members see it; that of the last one is kept."""
@@ -85,9 +92,9 @@ class FittedEnsemble(Fitted):
         return self.target.target.decode(self.ensemble.predict(table, study.rows if rows is None else rows))
 
     def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
-        if self.novelties is None:
+        if self.known_asvs is None:
             return None
-        found = self.novelties.distances(self.see(study))
+        found = self.known_asvs.distances(self.see(study))
         return found if rows is None else found[rows]
 
     def without_trees(self) -> FittedEnsemble:
@@ -100,8 +107,8 @@ class FittedEnsemble(Fitted):
     def save(self, folder: str | Path) -> None:
         catalogue = self.ensemble.catalogue
         arrays: Arrays = {f"words.{name}": value for name, value in vars(catalogue.words).items()}
-        if self.novelties is not None:
-            arrays |= {f"familiar.{name}": np.asarray(value) for name, value in vars(self.novelties).items()}
+        if self.known_asvs is not None:
+            arrays |= {f"familiar.{name}": np.asarray(value) for name, value in vars(self.known_asvs).items()}
         for name, fitted in self.ensemble.members.items():
             for number, member in enumerate(fitted):
                 arrays |= {f"{name}.{number}.{part}": value for part, value in member.arrays().items()}
@@ -130,7 +137,7 @@ def read_ensemble(folder: ModelFolder) -> FittedEnsemble:
             raise ValueError("config.json names no target")
         outputs = info.target.target.outputs
         ensemble = _build(arrays, tuple(folder.lines(_KEYS)), folder.config["ensemble"], info.options, outputs)
-        fitted = FittedEnsemble(ensemble, _novelty(arrays, ensemble.catalogue), info)
+        fitted = FittedEnsemble(ensemble, info, _novelty=_read_novelty(arrays, ensemble.catalogue))
         with np.errstate(all="ignore"):
             _try(fitted, outputs)
     except _BROKEN as error:
@@ -143,7 +150,7 @@ def _require(condition: bool, what: str) -> None:
         raise ValueError(what)
 
 
-def _novelty(arrays: Arrays, catalogue: Catalogue) -> Novelty | None:
+def _read_novelty(arrays: Arrays, catalogue: Catalogue) -> Novelty | None:
     if catalogue.by_id:
         return None
     _require(arrays["familiar.vectors"].shape[1:] == catalogue.words.shift.shape, "the vectors of known ASVs")
@@ -184,8 +191,8 @@ def _try(fitted: FittedEnsemble, outputs: int) -> None:
     every = [member.predict(table, rows) for members in fitted.ensemble.members.values() for member in members]
     for said in (*every, fitted.ensemble.predict(table, rows)):
         _require(said.shape == ((2,) if outputs == 1 else (2, outputs)) and bool(np.isfinite(said).all()), "what a member says")
-    if fitted.novelties is not None:
-        _require(bool(np.isfinite(fitted.novelties.distances(table)).all()), "the vectors of known ASVs")
+    if fitted.known_asvs is not None:
+        _require(bool(np.isfinite(fitted.known_asvs.distances(table)).all()), "the vectors of known ASVs")
 
 
 def _calibration(found: dict[str, Any]) -> Calibration:
