@@ -153,7 +153,7 @@ def test_groups_reach_fit_by_routing_only(study):
         said = cross_val_predict(make_pipeline(Normalizer("l1"), model), counts, y, params={"groups": subjects}, cv=GroupKFold(3))
         assert said.shape == (len(study),) and np.isfinite(said).all()
         # The training part of each fold is one group, which `fit` refuses.
-        with pytest.raises(InputError, match="one group is learned from only"):
+        with pytest.raises(InputError, match="the training samples are of one group only"):
             cross_val_predict(model, counts, y, params={"groups": two}, cv=GroupKFold(2))
 
 

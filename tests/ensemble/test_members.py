@@ -156,7 +156,7 @@ def test_features_without_sequences_are_learned_by_members_that_need_none(study)
 
 
 def test_too_few_groups_or_classes_are_refused(problem):
-    with pytest.raises(InputError, match="one group is learned from only"):
+    with pytest.raises(InputError, match="the training samples are of one group only"):
         fit(replace(problem, groups=np.zeros(48)), WITHOUT_TREES)
     labels = (np.arange(48) < 4).astype(np.int64)
     with pytest.raises(InputError, match="has one class only"):

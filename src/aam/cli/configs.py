@@ -137,7 +137,7 @@ class EvaluateConfig(ConfigFile):
         if self.data.stream:
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
         if self.target.categorical_columns:
-            raise InputError("`categorical_columns`: evaluate compares what is learned from the microbes alone; leave it out")
+            raise InputError("`categorical_columns`: evaluate compares predictions from the microbes alone; leave it out")
 
     @property
     def unused(self) -> frozenset[str]:

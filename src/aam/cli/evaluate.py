@@ -6,7 +6,7 @@ from aam.cli.configs import EvaluateConfig
 
 
 def evaluate(config: EvaluateConfig) -> None:
-    """Evaluate how well a metadata column can be predicted, by AAM and by the models in use today, in cross-validation.
+    """Evaluate how well a metadata column can be predicted, by AAM and by the usual models, in cross-validation.
 
     Everything is fitted to the training samples of each fold. The output folder holds a report, index.html.
     """

@@ -28,8 +28,8 @@ OF_ENSEMBLE = names_of(EnsembleOptions)
 OF_TRANSFORMER = (
     _TRAINED | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions) | {"categorical_columns", "stream"}
 ) - {"seed"}
-# In an evaluation a tree is for nearest neighbours too, and the cache for the tree.
-OF_EVALUATED_TRANSFORMERS = (_TRAINED | names_of(EvaluateFitOptions, FoldPretrainOptions)) - {"seed"}
+# In an evaluation a tree is for nearest neighbours too, and the cache for the tree; several devices are refused whatever is fitted.
+OF_EVALUATED_TRANSFORMERS = (_TRAINED | names_of(EvaluateFitOptions, FoldPretrainOptions)) - {"seed", "devices"}
 
 _READ = ("table", "rep_seqs", "metadata", "metadata_column", "classifier", "group_column", "where")
 # What the help shows of each command; --help-all shows the rest. A command that is not here shows all it has.

@@ -143,7 +143,7 @@ class KernelMember:
 @dataclass(frozen=True, eq=False)
 class TreesMember:
     """Trees on the shares of the ASVs `kept`, places among the known; `link`: what makes predictions of their sums; `outputs`: of
-    all, `learned` the places of those that the samples learned from have.
+    all, `learned` the places of those that the training samples have.
     """
 
     trees: Trees

@@ -53,7 +53,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, truth: np.ndarray, probabilities: np.ndarray) -> Calibration:
-        """Fit to probabilities [n, K] of samples of known class that were not learned from."""
+        """Fit to probabilities [n, K] of samples of known class that were not training samples."""
         logs = np.log(probabilities.clip(_SURE))
         classes = logs.shape[1]
 

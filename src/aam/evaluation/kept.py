@@ -1,4 +1,4 @@
-"""Predictions of each fold, on disk, for a run that is broken off."""
+"""Predictions of each fold, on disk, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 

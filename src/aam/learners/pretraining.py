@@ -111,7 +111,7 @@ def distance_for(study: Study, objectives: PretrainObjectives) -> torch.nn.Modul
     if not objectives.learns_distances:
         return None
     if study.distance is None:
-        raise InputError("UniFrac is learned from a tree: give `tree`, or `penalty=0`")
+        raise InputError("the UniFrac objective needs a tree: give `tree`, or `penalty=0`")
     return study.distance
 
 

@@ -78,7 +78,7 @@ class SequenceEncoder(SampleLevel):
                 layer.compile(dynamic=True)
 
     def learn_only(self, *, embeddings: bool, nucleotides: bool, abundances: bool) -> None:
-        """Freeze what no output that is learned from depends on: optimisers and other ranks wait for no gradient of it."""
+        """Freeze what no trained output depends on: optimisers and other ranks wait for no gradient of it."""
         asvs, samples = self.asv_encoder, self.sample_encoder
         used = {
             asvs.nucleotide_head: nucleotides,

@@ -18,7 +18,7 @@ INNER_FOLDS = 3
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Sorted rows, int64, of the samples that are learned from and of those that are tested; repeat and number count from 0."""
+    """Sorted rows, int64, of the training samples and of the test samples; repeat and number count from 0."""
 
     repeat: int
     number: int
@@ -61,7 +61,7 @@ def leave_one_group_out(groups: np.ndarray, labels: np.ndarray | None = None) ->
 
 
 def one_fold(learned: int, n: int, labels: np.ndarray | None = None) -> list[Fold]:
-    """The first `learned` of n samples are learned from, the others tested. InputError for a class that only the others have."""
+    """The first `learned` of n samples are for training, the others for testing. InputError for a class that only the others have."""
     folds = [Fold(0, 0, np.arange(learned), np.arange(learned, n))]
     _require_classes(folds, labels)
     return folds
@@ -105,7 +105,7 @@ def inner_folds(
     target = np.zeros(len(rows)) if labels is None else labels[rows]
     units = len(rows) if mine is None else len(set(mine))
     if units < 2:
-        raise InputError("one group is learned from only: nothing can be chosen by it")
+        raise InputError("the training samples are of one group only: there is none to validate on")
     splitter = _splitter(min(number, units), seed, mine is not None, labels is not None)
     try:
         with warnings.catch_warnings():

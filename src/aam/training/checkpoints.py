@@ -27,10 +27,10 @@ _LOOK_EVERY = 50
 
 
 class Checkpoints(Checkpoint):
-    """`last`: all that a resumed run needs to end as if it had never been broken off, written after every epoch, every `minutes`
+    """`last`: all that a resumed run needs to end as if it had never been interrupted, written after every epoch, every `minutes`
     within one, and when a signal asks to stop. `best`: the weights of the epoch with the best `monitor`.
 
-    taken: batches of this epoch that were learned from when `last` was written, of so many `batches`.
+    taken: batches of this epoch that were done when `last` was written, of so many `batches`.
 
     What is written replaces the one before only when it is complete, and that one is kept too (`last-before`, `best-before`).
     """

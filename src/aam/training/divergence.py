@@ -1,4 +1,4 @@
-"""A run whose numbers are no numbers ends, and says from which samples on."""
+"""Ends a run whose loss or weights are not finite, and names the samples of the batch."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def require_each_fits(limit: Limit, table: TrainingTable) -> None:
 
 
 def largest_batch(wanted: int, limit: Limit, table: TrainingTable) -> int:
-    """The most samples at a time, up to `wanted`, of which random batches fit."""
+    """The maximum number of samples, up to `wanted`, of which random batches fit."""
     size = wanted
     while size > 2 and not all(limit(*drawn) for drawn in table.sizes(size)):
         size = math.ceil(size / 2)
@@ -324,7 +324,7 @@ def bytes_in_use() -> int:
 
 
 def peak_bytes() -> int:
-    """The most memory that the run has held: on the GPU, or of the process since it started."""
+    """Peak memory of the run: on the GPU, or of the process since it started."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     # In kilobytes on Linux, in bytes on a Mac.

@@ -129,7 +129,7 @@ def _prepare_run(config: RunConfig) -> None:
 def write_split(study: Study, split: Split, folder: Path, resume: bool) -> None:
     """Write train_samples.txt, val_samples.txt and test_samples.txt, one id a line.
 
-    InputError where a run that is to be gone on with has others: what it learned from would be held out now.
+    InputError where a run to be resumed has others: its training samples would be held out now.
     """
     texts = {
         folder / f"{name}_samples.txt": "".join(f"{sample_id}\n" for sample_id in study.ids(getattr(split, name)))
