@@ -1,4 +1,7 @@
+import os
+import signal
 import time
+from collections.abc import Iterator
 from multiprocessing import active_children
 
 import pytest
@@ -16,7 +19,7 @@ def test_a_lost_process_is_missed_where_a_batch_is_waited_for_and_nowhere_else()
     for attempt in range(5):
         others = active_children()
         loader = numbers()
-        batches = from_workers(lambda loader=loader: iter(loader))
+        batches = from_workers(lambda loader=loader: iter(loader), 2)
         assert next(batches).item() == 0
         (worker, _) = [process for process in active_children() if process not in others]
         worker.kill()
@@ -31,7 +34,7 @@ def test_a_lost_process_is_missed_where_a_batch_is_waited_for_and_nowhere_else()
 
 def test_processes_give_what_they_would_without_a_loss():
     loader = numbers()
-    assert [batch.item() for batch in from_workers(lambda: iter(loader))] == list(range(100))
+    assert [batch.item() for batch in from_workers(lambda: iter(loader), 2)] == list(range(100))
 
 
 class Broken:
@@ -45,4 +48,33 @@ class Broken:
 def test_what_a_process_raises_itself_is_not_its_loss():
     loader = DataLoader(Broken(), num_workers=1, worker_init_fn=begin_worker)
     with pytest.raises(KeyError, match="no 0"):
-        list(from_workers(lambda: iter(loader)))
+        list(from_workers(lambda: iter(loader), 1))
+
+
+def told_to_stop(worker: int) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    begin_worker(worker)
+
+
+def test_a_process_that_is_told_to_stop_before_it_has_begun_goes_on():
+    loader = DataLoader(range(100), batch_size=1, num_workers=2, worker_init_fn=told_to_stop)
+    assert [batch.item() for batch in from_workers(lambda: iter(loader), 2)] == list(range(100))
+
+
+def gone(worker: int) -> None:
+    os._exit(1)
+
+
+def test_a_process_that_is_lost_before_the_first_batch_is_missed():
+    loader = DataLoader(range(100), batch_size=1, num_workers=2, worker_init_fn=gone)
+
+    def begin() -> Iterator[object]:
+        others = set(active_children())
+        batches = iter(loader)
+        limit = time.monotonic() + 30
+        while set(active_children()) - others:
+            assert time.monotonic() < limit
+        return batches
+
+    with pytest.raises(LostWorker):
+        list(from_workers(begin, 2))

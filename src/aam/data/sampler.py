@@ -198,7 +198,7 @@ class Loader(DataLoader[Any]):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         try:
-            yield from from_workers(super().__iter__) if self.num_workers else super().__iter__()
+            yield from from_workers(super().__iter__, self.num_workers) if self.num_workers else super().__iter__()
         except InputError as error:
             # One of a worker comes with its traceback.
             raise InputError(str(error).strip().rpartition("aam.errors.InputError: ")[2]) from error

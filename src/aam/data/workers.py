@@ -12,7 +12,7 @@ from multiprocessing.util import Finalize
 from typing import TypeVar
 
 from aam.errors import LostWorker
-from aam.parallel.signals import leave_signals_to_parent
+from aam.parallel.signals import leave_signals_to_parent, stopping_later
 
 T = TypeVar("T")
 # Those that a batch is waited for from.
@@ -37,21 +37,22 @@ def end_workers_at_exit() -> None:
     Finalize(None, kill, exitpriority=1)
 
 
-def from_workers(begin: Callable[[], Iterator[T]]) -> Iterator[T]:
-    """What the iterator of a `DataLoader` gives, whose processes `begin` starts. LostWorker when one was ended from outside.
+def from_workers(begin: Callable[[], Iterator[T]], number: int) -> Iterator[T]:
+    """What the iterator of a `DataLoader` gives, whose `number` processes `begin` starts. LostWorker when one is ended from outside.
 
     PyTorch would raise that wherever the program is at that moment: in a hook, whose caller does not expect it, or in a lock.
     """
     others = active_children()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    try:
+    # A process that is told to stop before it has begun would end: where all of a job are told, none may be lost.
+    with stopping_later():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         iterator = begin()
         if threading.current_thread() is threading.main_thread():
             # PyTorch has set its own, once.
             signal.signal(signal.SIGCHLD, lambda number, frame: _miss())
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     processes = [process for process in active_children() if process not in others]
+    if len(processes) < number:
+        raise LostWorker
     while True:
         try:
             _awaited[:] = processes

@@ -79,9 +79,13 @@ def stopping_later() -> Iterator[None]:
 
 
 def leave_signals_to_parent() -> None:
-    """In a process that makes batches, or reads a file first: the one that made it saves, or clears away, and then ends it."""
+    """In a process that makes batches, or reads a file first: the one that made it saves, or clears away, and then ends it.
+
+    Signals that waited since before the fork (`stopping_later`) are dropped.
+    """
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 def _outlive_terminal(number: int) -> None:

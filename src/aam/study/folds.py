@@ -61,7 +61,7 @@ def leave_one_group_out(groups: np.ndarray, labels: np.ndarray | None = None) ->
 
 
 def one_fold(learned: int, n: int, labels: np.ndarray | None = None) -> list[Fold]:
-    """The first `learned` of n samples are for training, the others for testing. InputError for a class that only the others have."""
+    """The first `learned` of n samples for training, the others for testing. InputError for a class that only the others have."""
     folds = [Fold(0, 0, np.arange(learned), np.arange(learned, n))]
     _require_classes(folds, labels)
     return folds
