@@ -38,7 +38,7 @@ def end_workers_at_exit() -> None:
 
 
 def from_workers(begin: Callable[[], Iterator[T]], number: int) -> Iterator[T]:
-    """What the iterator of a `DataLoader` gives, whose `number` processes `begin` starts. LostWorker when one is ended from outside.
+    """What the iterator of a `DataLoader` gives, whose `number` processes `begin` starts. LostWorker when one ends from outside.
 
     PyTorch would raise that wherever the program is at that moment: in a hook, whose caller does not expect it, or in a lock.
     """
