@@ -129,14 +129,14 @@ def messages(path: Path) -> Iterator[str]:
 
 
 def test_messages_below_the_command_line_name_options_and_spell_no_flags():
-    # Options of other programs are spelled as they are.
+    # Options of other programs are spelled as they are. A text that ends in dashes has its option put in.
     others = re.compile(r"--(nnodes|ntasks|to-hdf5|to-tsv|p-where)\b")
     wrong = [
         f"{path.relative_to(ROOT)}: {message}"
         for path in PACKAGE.rglob("*.py")
         if path.relative_to(PACKAGE).parts[0] != "cli"
         for message in messages(path)
-        if re.search(r"--[a-z]", others.sub("", message))
+        if re.search(r"--([a-z]|$)", others.sub("", message))
     ]
     assert wrong == []
 

@@ -45,9 +45,9 @@ def meet(devices: int, num_nodes: int) -> None:
         return
     environment = _environment()
     size = environment.world_size()
-    for option, given, started in (("devices", devices, size // nodes()), ("num-nodes", num_nodes, nodes())):
+    for option, given, started in (("devices", devices, size // nodes()), ("num_nodes", num_nodes, nodes())):
         if given not in (1, started):
-            raise InputError(f"--{option} {given}: {started} were started; leave the option out")
+            raise InputError(f"`{option}={given}`: {started} were started; leave the option out")
     if size == 1:
         return
     if "OMP_NUM_THREADS" not in os.environ:
