@@ -1,14 +1,18 @@
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
-from multiprocessing import active_children
+from multiprocessing import active_children, resource_sharer
 
 import pytest
 from torch.utils.data import DataLoader
 
-from aam.data.workers import begin_worker, from_workers
+from aam.data.workers import begin_worker, end_workers_at_exit, from_workers
 from aam.errors import LostWorker
+
+# As a run has it, before it starts any.
+end_workers_at_exit()
 
 
 def numbers() -> DataLoader:
@@ -78,3 +82,25 @@ def test_a_process_that_is_lost_before_the_first_batch_is_missed():
 
     with pytest.raises(LostWorker):
         list(from_workers(begin, 2))
+
+
+class HungUpOn:
+    """Its process hands something over to somebody who breaks the connection off, as a main process does that ends."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int) -> int:
+        address, _ = resource_sharer._resource_sharer.register(lambda connection, pid: None, lambda: None)
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(address)
+            # Closed with something unread.
+            caller.recv(1)
+        time.sleep(0.3)
+        return number
+
+
+def test_a_connection_that_is_broken_off_is_no_traceback(capfd):
+    loader = DataLoader(HungUpOn(), num_workers=1, worker_init_fn=begin_worker)
+    assert len(list(from_workers(lambda: iter(loader), 1))) == 1
+    assert capfd.readouterr().err == ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
+from types import TracebackType
 from typing import TypeVar
 
 from aam.errors import LostWorker
@@ -22,6 +24,13 @@ _awaited: list[BaseProcess] = []
 def begin_worker(worker: int) -> None:
     """What each of them does first."""
     leave_signals_to_parent()
+    sys.excepthook = _report_faults
+
+
+def _report_faults(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write what goes wrong in the thread that hands batches over, unless whoever asked for one has gone: that is said there."""
+    if not isinstance(error, (ConnectionError, EOFError)):
+        sys.__excepthook__(kind, error, trace)
 
 
 @cache
