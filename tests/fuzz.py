@@ -7,6 +7,7 @@ guided by coverage do so (pip install atheris), with bounds on the time and the 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=100_000)
     given = parser.parse_args(argv)
     read, seeds = targets()[given.target]
+    # What readers warn of would fill the screen.
+    logging.disable(logging.WARNING)
     if given.target == "values":
         # The file is sound: nothing can happen to the library that reads it, and a process for each costs a hundred times the rest.
         hdf5._FORKS = False

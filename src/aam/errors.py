@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
+
+# Letters without a shape, which Python takes for printable.
+_SHAPELESS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
 class InputError(ValueError):
@@ -25,11 +31,32 @@ class LostWorker(RuntimeError):  # noqa: N818 - nothing of ours went wrong
     """A process that makes batches was ended from outside."""
 
 
+def shown(item: object) -> str:
+    """A name as a message shows it: in quotes and escaped where it has what cannot be seen, else as it is."""
+    text = str(item)
+    if _SHAPELESS.search(text) or unicodedata.normalize("NFC", text) != text:
+        return ascii(text)
+    return text if text and text.isprintable() and text == text.strip() else repr(text)
+
+
 def first_few(items: object, limit: int = 5) -> str:
-    """Join the first items for an error message, with the number left out: ``a, b, c ... (12 more)``."""
-    listed = [str(item) for item in items]  # type: ignore[attr-defined]
-    shown = ", ".join(listed[:limit])
-    return shown if len(listed) <= limit else f"{shown} ... ({len(listed) - limit} more)"
+    """Join the first items for an error message, with the number left out: ``a, b, c ... (12 more)``; each as `shown` has it."""
+    listed = [shown(item) for item in items]  # type: ignore[attr-defined]
+    first = ", ".join(listed[:limit])
+    return first if len(listed) <= limit else f"{first} ... ({len(listed) - limit} more)"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things, as it is said: ``1 group``, ``2 groups``, ``1,594 ASVs``."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def some_of(number: int, total: int, what: str, noun: str = "sample", plural: str = "") -> str:
+    """How many of all it concerns, as it is said: ``1 of 48 samples has no reads``; `what` begins with the verb of several."""
+    verb, _, rest = what.partition(" ")
+    if number == 1:
+        verb = {"have": "has", "are": "is"}[verb]
+    return f"{number:,} of {counted(total, noun, plural)} {verb} {rest}"
 
 
 def one_line(error: Exception) -> str:
@@ -45,3 +72,9 @@ def path_of(argument: str, value: str | Path) -> Path:
     if not isinstance(value, str) or not value:
         raise InputError(f"`{argument}`: must be a path (str or Path), not {type(value).__name__} {value!r:.100}")
     return Path(value).expanduser()
+
+
+def several_paths(argument: str, value: str | Path | Iterable[str | Path]) -> tuple[Path, ...]:
+    """One path or several, given as text or as paths. InputError, which names the argument, for anything else."""
+    parts = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    return tuple(path_of(argument, part) for part in parts)

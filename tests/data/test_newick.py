@@ -104,7 +104,6 @@ def test_qiime_artifacts(tmp_path, caplog):
         ("(a b,c);", "character 4: two labels for one node; quote a label with a space"),
         ("(a,b)(c,d);", "character 6: ( after a node"),
         ("(a,b);(c,d);", "character 7: text after the end of the tree"),
-        (">seq\nACGT\n", "character 6: two labels for one node; quote a label with a space"),
         ("(a,b)[open;", "character 6: a quote or bracket that is never closed"),
         ("(a,'b);", "character 4: a quote or bracket that is never closed"),
     ],
@@ -115,6 +114,15 @@ def test_malformed_trees_are_one_line_errors(tmp_path, text, fault):
     with pytest.raises(InputError) as caught:
         list(read_nodes(path))
     assert str(caught.value) == f"{path}: not a newick tree ({fault})"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(">seq\nACGT\n", r"sequences \(FASTA\)"), ("#NEXUS\nbegin trees;\n", "a tree in Nexus format")]
+)
+def test_other_files_are_called_by_their_names(tmp_path, content, kind):
+    (tmp_path / "tree.nwk").write_text(content)
+    with pytest.raises(InputError, match=rf"tree.nwk: {kind}, not a newick tree \(character"):
+        list(read_nodes(tmp_path / "tree.nwk"))
 
 
 def test_unreadable_trees(tmp_path):

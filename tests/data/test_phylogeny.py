@@ -1,14 +1,11 @@
 import io
-import logging
-import sys
 
 import numpy as np
 import pytest
 from skbio import TreeNode
 
 from aam.data.newick import read_nodes
-from aam.data.phylogeny import Phylogeny, _root_at_midpoint, build_tree
-from aam.data.simulate import simulate
+from aam.data.phylogeny import Phylogeny
 from aam.data.table import read_table
 from aam.errors import InputError
 from tests.support.reference import read_tree
@@ -55,14 +52,44 @@ def test_names_of_inner_nodes_are_no_tips():
         Phylogeny.from_tree(newick("((x:1,y:1)a:1,z:1);"), ["a"])
 
 
-def test_missing_tips_are_one_warning(caplog):
+def test_features_that_are_no_tips(caplog):
     features = [f"f{number}" for number in range(10)]
-    with caplog.at_level(logging.WARNING, "aam"):
-        phylogeny = Phylogeny.from_tree(newick("(f3:1,(f7:1,x:1):1);"), features)
+    phylogeny = Phylogeny.from_tree(newick("(f3:1,(f7:1,F8:1):1);"), features)
     assert phylogeny.missing == ("f0", "f1", "f2", "f4", "f5", "f6", "f8", "f9")
+    assert phylogeny.near == " (1 looks like an id of the tree but for upper and lower case: 'f8' is 'F8' there)"
     assert sorted(phylogeny.tip_columns) == [3, 7]
+    # What it means is said where the reads are known.
+    assert not caplog.records
+
+
+def test_blanks_at_the_ends_of_labels_do_not_count(tmp_path):
+    (tmp_path / "tree.nwk").write_text("(('a ':1,' b':2):3,c:4);")
+    phylogeny = Phylogeny.from_nodes(read_nodes(tmp_path / "tree.nwk"), ["a", "b", "c"])
+    assert spans(phylogeny, ["a", "b", "c"]) == {"a": 1, "b": 2, "ab": 3, "c": 4, "abc": 0}
+    # Ids with blanks, as of a table in memory, are those of their own tree.
+    assert Phylogeny.from_nodes(read_nodes(tmp_path / "tree.nwk"), ["a ", " b", "c"]).missing == ()
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        "((A,B),(C,D));",
+        "((A:0,B:0.0):0,(C:0,D:0):0);",
+        "((A,B:0):0,(C,D:0)):0;",
+        # What all samples share tells none apart.
+        "((A,B),(C,D)):5;",
+        "(((A:0,B:0),(C,D)):2,x:1);",
+    ],
+)
+def test_trees_without_branch_lengths_are_refused(tree):
+    with pytest.raises(InputError, match=r"no branch lengths above the ASVs of the table .*`tree` is left out"):
+        Phylogeny.from_tree(newick(tree), list("ABCD"))
+
+
+def test_some_missing_lengths_are_one_warning_with_their_share(caplog):
+    Phylogeny.from_tree(newick("((A:1,B),(C:0,D),(x,y));"), list("ABCD"))
     (record,) = caplog.records
-    assert record.getMessage() == "8 of 10 ASVs are not in the tree and count in no distance: f0, f1, f2, f4, f5 ... (3 more)"
+    assert record.getMessage() == "4 of the 6 branches that the table needs (67 %) have no length in the tree; they count as 0"
 
 
 @pytest.mark.parametrize(
@@ -92,60 +119,3 @@ def test_real_trees(real_table):
     assert phylogeny.branch_length.sum() == pytest.approx(sum(needed.values()))
     nodes = list(zip(phylogeny.node_start, phylogeny.node_end, strict=True))
     assert len(set(nodes)) == len(nodes)
-
-
-def test_built_tree_is_close_to_the_true_one():
-    simulation = simulate(3, n_samples=8, n_asvs=60)
-    ids = [f"id {number}'(x)" for number in range(60)]
-    built = build_tree(simulation.sequences, ids, threads=1)
-    true = simulation.tree.cophenet(simulation.sequences).filter(simulation.sequences).data
-    assert np.corrcoef(built.cophenet(ids).filter(ids).data.ravel(), true.ravel())[0, 1] > 0.9
-    assert len(built.children) == 2
-    depths = [max(tip.depth() for tip in child.tips(include_self=True)) for child in built.children]
-    assert depths[0] == pytest.approx(depths[1])
-    assert Phylogeny.from_tree(built, ids).missing == ()
-
-
-A, B, C = "ACGTTGCATTAGCCATACGA", "ACGTTGCATTAGCCATTTTT", "ACCTTGAATTAGGCATACGA"
-
-
-@pytest.mark.parametrize(
-    "sequences",
-    [[A], [A, A, A], [A, B], [A, B, A], [A, B, C], [A, B, C, B.lower(), C.replace("T", "U")], ["RYKMSWN" + A, B, C, A, "N"]],
-)
-def test_few_equal_and_ambiguous_sequences(sequences):
-    ids = [f"asv{number}" for number in range(len(sequences))]
-    tree = build_tree(sequences, ids, threads=1)
-    assert sorted(tip.name for tip in tree.tips()) == ids
-    assert Phylogeny.from_tree(tree, ids).missing == ()
-    for first, sequence in zip(ids, sequences, strict=True):
-        for second, other in zip(ids, sequences, strict=True):
-            apart = tree.find(first).distance(tree.find(second))
-            same = sequence.upper().replace("U", "T") == other.upper().replace("U", "T")
-            assert (apart == 0) == same, (first, second)
-
-
-def test_without_the_tree_packages(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyfamsa", None)
-    with pytest.raises(InputError, match=r"pip install 'attention-all-microbes\[tree\]' or give `tree`"):
-        build_tree([A, B], ["a", "b"])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "(a:1,b:5,c:2);",
-        "((a:1,b:1):1,(c:4,d:1):0.5,e:1);",
-        # The two halves differ by rounding alone.
-        "((a:0.1,c:0.1):0.2,b:0.3);",
-        "(b:0.3,(a:0.1,c:0.1):0.2);",
-        "(a:2,b:0,c:0);",
-    ],
-)
-def test_midpoint(text):
-    tree = newick(text)
-    tips = [tip.name for tip in tree.tips()]
-    before = tree.cophenet(tips)
-    rooted = _root_at_midpoint(tree)
-    np.testing.assert_allclose(rooted.cophenet(tips).filter(tips).data, before.filter(tips).data, atol=1e-12)
-    assert max(tip.depth() for tip in rooted.tips()) == pytest.approx(before.data.max() / 2)

@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -7,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from aam.data.sequences import AMBIGUOUS, Nucleotide, read_sequences, tokenize
+from aam.data.sequences import AMBIGUOUS, Nucleotide, have_no_sequences, read_sequences, tokenize
 from aam.data.table import FeatureTable, read_table
-from aam.errors import InputError
+from aam.errors import InputError, shown
 from tests.support.formats import qza_bytes
 
 
@@ -53,8 +54,22 @@ def test_md5_ids_are_checked_as_written_and_in_upper_case(tmp_path):
 
 @pytest.mark.parametrize("feature_id", [md5("ACGT"), "ASV_1", "AC-GT", "AC.GT", "", "ACGT ", "ACG\u017f"])
 def test_ids_that_are_no_sequences_ask_for_rep_seqs(feature_id):
-    with pytest.raises(InputError, match=f"feature {feature_id}: .*`rep_seqs`"):
+    with pytest.raises(InputError, match=re.escape(f"feature {shown(feature_id)}: ") + ".*`rep_seqs`"):
         read_sequences(table_of("ACGT", feature_id))
+
+
+@pytest.mark.parametrize(
+    ("feature_ids", "names"),
+    [
+        (("Blautia", "Dorea", "NA"), True),
+        (("Blautia", "N", "Dorea", "GAC"), True),
+        (("Blautia", "Dorea", "ACGT" * 5), False),
+        (("Blautia", "Dorea", md5("ACGT")), False),
+        (("ACGT", "TTGA", "ASV_1"), False),
+    ],
+)
+def test_names_with_letters_of_nucleotides_are_no_sequences(feature_ids, names):
+    assert have_no_sequences(feature_ids) is names
 
 
 BAD = {
@@ -63,7 +78,10 @@ BAD = {
     "gap": (">a\nAC\n>b\nA-C\n>c\nA\n", "feature b: '-' at position 2 is not a nucleotide letter; correct its sequence"),
     "protein": (">a\nAC\n>b\nAC\n>c\nACE\n", "feature c: 'E' at position 3"),
     "empty": (">a\nAC\n>b\n>c\nAC\n", "feature b: empty sequence"),
-    "no fasta": ("a\tAC\n", "not FASTA"),
+    "no fasta": ("a\tAC\n", ": not FASTA"),
+    "a tree": ("(a:1,b:2);", r"a tree \(newick\), not FASTA"),
+    "reads": ("@r1\nACGT\n+\nIIII\n", r"reads \(FASTQ\), not FASTA"),
+    "a picture": (b"\x89PNG\r\n\x1a\n", r"a picture \(PNG\), neither FASTA nor"),
     "nothing": ("", "not FASTA"),
     "binary": (b"\xff\xfe\x00", "neither FASTA nor"),
     "table artifact": (qza_bytes(b"x"), r"artifact of type FeatureTable\[Frequency\], where FeatureData\[Sequence"),

@@ -113,7 +113,7 @@ def test_written_files_read_back(community, tmp_path):
     assert (table.sample_ids, table.feature_ids) == (community.table.sample_ids, community.table.feature_ids)
     assert (table.counts != community.table.counts).nnz == 0
     assert str(read_tree(tmp_path / "toy" / "tree.nwk")) == str(community.tree)
-    metadata = read_metadata(tmp_path / "toy" / "metadata.tsv")
+    metadata = read_metadata(tmp_path / "toy" / "metadata.tsv").typed
     assert list(metadata.index) == list(community.metadata.index)
     np.testing.assert_allclose(metadata["age"].astype(float), community.metadata["age"])
     assert list(metadata["subject"]) == list(community.metadata["subject"])

@@ -1,5 +1,6 @@
 """A table on disk is the table in memory, read block by block."""
 
+import gzip
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from aam.data.simulate import simulate, write_simulation
 from aam.data.simulate_large import simulate_to_disk
 from aam.data.stream import StreamedCounts, asvs_per_sample, open_tables, shuffled, stretches, used_columns
 from aam.data.table import FeatureTable, put_together, read_table
-from aam.distances.matrix import require_reads_on_tree
+from aam.distances.on_tree import require_reads_on_tree
 from aam.errors import InputError
 from aam.options import ReadOptions
 
@@ -159,6 +160,13 @@ def test_what_cannot_be_streamed(folders, tmp_path):
     (tmp_path / "table.tsv").write_text("#OTU ID\tS1\nACGT\t3\n")
     with pytest.raises(InputError, match=r"table.tsv: `stream` needs BIOM 2.1"):
         open_tables([tmp_path / "table.tsv"])
+    with h5py.File(tmp_path / "cells.h5ad", "w") as handle:
+        handle["X"], handle["obs/_index"], handle["var/_index"] = np.zeros((1, 1)), [b"a"], [b"g"]
+    with pytest.raises(InputError, match=r"cells.h5ad: an AnnData file \(.h5ad\), not a feature table in BIOM 2.1"):
+        open_tables([tmp_path / "cells.h5ad"])
+    (tmp_path / "table.biom.gz").write_bytes(gzip.compress((folders[0] / "table.biom").read_bytes()))
+    with pytest.raises(InputError, match=r"table.biom.gz: is compressed, .*gunzip it first"):
+        open_tables([tmp_path / "table.biom.gz"])
     with pytest.raises(InputError, match="duplicate sample ids: S00000"):
         open_tables([folders[0] / "table.biom"] * 2)
     with pytest.raises(InputError, match="duplicate sample ids: S00000"):
@@ -172,7 +180,7 @@ def test_empty_samples_are_left_out_when_asked(tmp_path):
 
     with h5py.File(tmp_path / "table.biom", "w") as handle:
         Table(sparse.csr_matrix(table.counts.T), table.feature_ids, table.sample_ids).to_hdf5(handle, "test")
-    with pytest.raises(InputError, match="1 of 3 samples have no reads: b"):
+    with pytest.raises(InputError, match="1 of 3 samples has no reads: b"):
         open_tables([tmp_path / "table.biom"])
     kept = open_tables([tmp_path / "table.biom"], ignore_missing=True)
     assert kept.sample_ids == ("a", "c")

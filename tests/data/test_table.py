@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import logging
@@ -135,7 +136,7 @@ BAD = {
     "text for counts": (replaced("sample/matrix/data", data=[b"a"] * 5), "broken BIOM table"),
     "a group for counts": (
         changed_hdf5(lambda handle: (handle.pop("sample/ids"), handle.create_group("sample/ids"))),
-        "broken BIOM",
+        "sample/ids is a group, not values",
     ),
     "claims much": (replaced("observation/ids", shape=(10**11,), dtype="S8", chunks=(1024,)), r"claims 100,000,000,000 values"),
     "claims many starts": (replaced("sample/matrix/indptr", shape=(10**11,), dtype=np.int32, chunks=(1024,)), "claims"),
@@ -172,15 +173,17 @@ BAD = {
     "ragged": (tsv_text() + "AAGG\t1\n", "feature AAGG has 2 cells, the header 4"),
     "no header": ("AAAA\t1\t2\n", "not a feature table: .*'#OTU ID' header"),
     "prose": ("Dear all,\nfind the table attached.", "not a feature table"),
-    "empty file": ("", "not a feature table"),
+    "nothing but comments": ("# of the third run\n# and more\n", "not a feature table"),
+    "empty file": ("", "not a feature table: .*this file is empty"),
+    "blank file": ("\n \t\n,,\n", "this file is empty"),
     "binary": (b"\x00\xff\xfe\x01", "not a feature table"),
     "truncated hdf5": (hdf5_bytes(biom_table())[:3000], r"broken BIOM table .*complete\?"),
     "truncated json": (json.dumps(json_document())[:-40], r"broken BIOM table .*complete\?"),
-    "other json": ('{"a": 1}', "broken BIOM table"),
+    "other json": ('{"a": 1}', "JSON of something else, not a feature table in BIOM 1: it has 'a'"),
     "truncated qza": (FORMATS["qza"][:-60], "not a QIIME 2 artifact, or a broken one"),
     "other zip": (qza_bytes(b"", member="x").replace(b"metadata.yaml", b"metadata.yamx"), "not a QIIME 2 artifact"),
     "other artifact": (qza_bytes(b"", "Phylogeny[Rooted]"), r"artifact of type Phylogeny\[Rooted\], where FeatureTable"),
-    "no reads": (tsv_text(VALUES * [1, 0, 1]), r"1 of 3 samples have no reads: s\.2; .*`ignore_missing`"),
+    "no reads": (tsv_text(VALUES * [1, 0, 1]), r"1 of 3 samples has no reads: s\.2; .*`ignore_missing`"),
 }
 
 
@@ -189,6 +192,76 @@ def test_bad_tables_are_refused_in_one_line(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
         read_table(write(tmp_path, content))
     assert "\n" not in str(caught.value)
+
+
+FROM_R = {
+    "one sample, flat": ({"matrix_type": "dense", "shape": [4, 1], "data": [3, 0, 0, 7]}, 1, [[3, 0, 0, 7]]),
+    "one sample, rows": ({"matrix_type": "dense", "shape": [4, 1], "data": [[3], [0], [0], [7]]}, 1, [[3, 0, 0, 7]]),
+    "one feature, flat": ({"matrix_type": "dense", "shape": [1, 3], "data": [3, 1, 2]}, 3, [[3], [1], [2]]),
+    "one count, flat": ({"matrix_type": "sparse", "shape": [4, 1], "data": [3, 0, 7]}, 1, [[0, 0, 0, 7]]),
+    "large counts as R writes them": ({"shape": [4, 1], "data": [[0, 0, 1e5], [3.0, 0.0, 2e5]]}, 1, [[10**5, 0, 0, 2 * 10**5]]),
+}
+
+
+@pytest.mark.parametrize(("changes", "samples", "counts"), FROM_R.values(), ids=FROM_R.keys())
+def test_biom_1_as_r_writes_small_tables(tmp_path, changes, samples, counts):
+    axes = {"rows": FEATURES[: changes["shape"][0]], "columns": SAMPLES[:samples]}
+    ids = {axis: [{"id": name, "metadata": "NA"} for name in names] for axis, names in axes.items()}
+    table = read_table(write(tmp_path, json.dumps(json_document(**ids, **changes))))
+    np.testing.assert_array_equal(table.counts.toarray(), counts)
+
+
+def wrong(**changes):
+    return json.dumps(json_document(**changes))
+
+
+BROKEN_JSON = {
+    "flat data of several samples": wrong(matrix_type="dense", data=VALUES.ravel().tolist()),
+    "rows of other lengths": wrong(matrix_type="dense", data=[[1, 2], [3]]),
+    "other shape": wrong(matrix_type="dense", data=VALUES.T.tolist()),
+    "no numbers": wrong(matrix_type="dense", data=[["a", "b", "c"]] * 4),
+    "objects": wrong(data=[{"a": 1}]),
+    "pairs": wrong(data=[[0, 0]]),
+    "place beyond all integers": wrong(data=[[1e300, 0, 1]]),
+    "place that is none": wrong(data=[[float("nan"), 0, 1]]),
+    "shape of one": wrong(shape=[4]),
+    "shape of none": wrong(shape=None),
+    "rows of numbers": wrong(rows=[1, 2, 3, 4]),
+    "ids that are lists": wrong(rows=[{"id": ["a", "b"]}] * 4),
+    "no ids": wrong(rows=[{"id": None}] * 4),
+    "a number that Python alone takes for one": wrong(data=[[0, 0, "1_0"]]),
+    "rows of text": wrong(rows=["a", "b", "c", "d"]),
+    "columns of rows, as jsonlite writes them": wrong(rows={"id": ["a", "b", "c", "d"], "metadata": [None] * 4}),
+    "ids that are true": wrong(rows=[{"id": True}] * 4),
+    "a long number": wrong(data=[[0, 0, 10**400]]),
+}
+
+
+@pytest.mark.parametrize("content", BROKEN_JSON.values(), ids=BROKEN_JSON.keys())
+def test_broken_biom_1_is_one_line(tmp_path, content):
+    with pytest.raises(InputError, match="broken BIOM table") as caught:
+        read_table(write(tmp_path, content))
+    assert "\n" not in str(caught.value)
+    assert "indices must be" not in str(caught.value)
+    assert "mapping" not in str(caught.value)
+
+
+def test_ids_of_biom_1_that_are_numbers_are_read_as_written(tmp_path):
+    rows, columns = '[{"id": 1.10}, {"id": 7}]', '[{"id": 2538.10}, {"id": "2538.1"}]'
+    path = write(tmp_path, f'{{"shape": [2, 2], "rows": {rows}, "columns": {columns}, "data": [[0, 0, 1.0], [1, 1, 2]]}}')
+    table = read_table(path)
+    assert (table.feature_ids, table.sample_ids) == (("1.10", "7"), ("2538.10", "2538.1"))
+    assert table.counts.toarray().tolist() == [[1, 0], [0, 2]]
+
+
+def test_a_gzip_bomb_is_refused(tmp_path):
+    path = write(tmp_path, gzip.compress(bytes(2**25)))
+    with pytest.raises(
+        InputError, match=r"unpacks to more than 16.8 MB, out of a .gz of 0.0\d+ MB; if it is sound, gunzip it first"
+    ):
+        read_table(path)
+    with pytest.raises(InputError, match="broken gzip file"):
+        read_table(write(tmp_path, gzip.compress(tsv_text().encode()) + b"more"))
 
 
 def test_missing_file_and_folder(tmp_path):
@@ -203,7 +276,7 @@ def test_ignore_missing_leaves_samples_out_with_a_warning(tmp_path, caplog):
         table = read_table(write(tmp_path, tsv_text(VALUES * [1, 0, 1])), ignore_missing=True)
     assert table.sample_ids == (SAMPLES[0], SAMPLES[2])
     assert table.feature_ids == tuple(FEATURES)
-    assert [record.getMessage() for record in caplog.records] == ["1 of 3 samples have no reads: s.2; left out"]
+    assert [record.getMessage() for record in caplog.records] == ["1 of 3 samples has no reads: s.2; left out"]
     with pytest.raises(InputError, match="no sample is left"):
         read_table(write(tmp_path, tsv_text(VALUES * 0)), ignore_missing=True)
 
@@ -212,7 +285,7 @@ def test_select_samples_keeps_the_order_asked_for(tmp_path):
     table = read_table(write(tmp_path, tsv_text())).select_samples([SAMPLES[2], SAMPLES[0]])
     assert table.sample_ids == (SAMPLES[2], SAMPLES[0])
     np.testing.assert_array_equal(table.counts.toarray(), VALUES.T[[2, 0]])
-    with pytest.raises(InputError, match=r"1 samples are not in the table: 2538\.100113"):
+    with pytest.raises(InputError, match=r"1 of 1 sample is not in the table: 2538\.100113"):
         table.select_samples(["2538.100113"])
 
 
@@ -222,7 +295,7 @@ def test_drop_shallow(tmp_path, caplog):
     with pytest.raises(InputError, match=r"2 of 3 samples have fewer reads than `sampling_depth=8`: s\.2, 10317"):
         drop_shallow(table, 8, ignore_missing=False)
     assert drop_shallow(table, 7, ignore_missing=True).sample_ids == (SAMPLES[0], "s.2")
-    assert "1 of 3 samples have fewer reads" in caplog.text
+    assert "1 of 3 samples has fewer reads" in caplog.text
 
 
 @given(

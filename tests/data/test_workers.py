@@ -60,7 +60,7 @@ def told_to_stop(worker: int) -> None:
     begin_worker(worker)
 
 
-def test_a_process_that_is_told_to_stop_before_it_has_begun_goes_on():
+def test_a_process_that_is_told_to_stop_before_it_has_begun_goes_on(own_signals):
     loader = DataLoader(range(100), batch_size=1, num_workers=2, worker_init_fn=told_to_stop)
     assert [batch.item() for batch in from_workers(lambda: iter(loader), 2)] == list(range(100))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import signal
 
 import pytest
 
@@ -18,6 +19,20 @@ def aam(*arguments, code=0):
         assert main([str(argument) for argument in arguments]) == code, said.getvalue()
     assert "Traceback" not in said.getvalue()
     return said.getvalue()
+
+
+def hear(number):
+    """Have a signal do what it does in the foreground of a terminal, whatever runs the tests; what it did before."""
+    return signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture
+def own_signals():
+    """Signals are heard, here and by processes that are started: a script in the background, or nohup, has them ignored."""
+    before = {number: hear(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

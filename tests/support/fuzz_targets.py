@@ -6,6 +6,7 @@ These are the readers, and what each begins with; test_fuzz.py and fuzz.py feed 
 from __future__ import annotations
 
 import copy
+import gzip
 import io
 import json
 import os
@@ -17,24 +18,30 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from aam.cli.config_file import refuse_change, write_config
 from aam.cli.options import OutputOptions
 from aam.cli.pretrain import PretrainConfig
-from aam.data.metadata import read_metadata
+from aam.data.metadata import Metadata, read_metadata
+from aam.data.near_ids import near_ids
 from aam.data.newick import read_nodes
 from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import read_sequences
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, read_table
+from aam.data.where import select_where
 from aam.distances.precomputed import read_distances, write_distances
+from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
 from aam.ensemble.catalogue import SeenTable
+from aam.ensemble.novelty import KnownAsvs, Novelty
 from aam.errors import InputError
 from aam.options import TableOptions
 from aam.saved.ensemble import FittedEnsemble
 from aam.saved.load import load
+from aam.saved.novelty import novelty_arrays, read_novelty
 from tests.support.formats import FORMATS, qza_bytes
 from tests.support.released import RELEASED
 
@@ -42,6 +49,35 @@ _FILE = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) e
 _RELEASED = max(RELEASED.iterdir())
 # Three nodes, one root, two ASVs, one output; feature, threshold, left, right, value, roots, start, kept, learned, outputs, link.
 _FOREST = bytes([3, 1, 2, 1, *(0, 255, 255), *(1, 0, 0), *(1, 0, 0), *(2, 0, 0), *(1, 2, 3), 0, 0, *(0, 1), 0, 1, 0])
+# CSV, R's tables with either as rows, mothur's files, others' columns and line ends.
+_TEXTS = (
+    b"#OTU ID,s1,s2\na,1,0\nb,2,3\n",
+    b'"","otu1","otu2"\n"s1",1,0\n"s2",2,3\n',
+    b'"' + b"ACGT" * 8 + b'" "' + b"ACGA" * 8 + b'"\n"s1" 1 0\n"s2" 2 3\n',
+    b"label\tGroup\tnumOtus\totu1\totu2\t\n0.03\ts1\t2\t1\t0\t\n0.03\ts2\t2\t2\t3\t\n",
+    b"Representative_Sequence\ttotal\ts1\ts2\na\t1\t1\t0\nb\t5\t2\t3\n",
+    b"# x\rsample-id;k__A;k__B\rs1;1;0\rs2;2;3\r",
+    b'#OTU ID\ts1\ts2\tTaxon\tConfidence\na \t1\t0\tk__A; p__B\t0.9\t\nb\t2\t3\t"k__A"\t1\t\n',
+    "#OTU ID\ts1\na\t1\n".encode("utf-16"),
+    # Samples named by a UUID, numbered, and named like a taxon.
+    b"sample-id\tk__A\tk__B\n" + b"0a" * 16 + b"\t1\t0\n" + b"1b" * 16 + b"\t2\t3\n",
+    b"#OTU ID," + b"0a" * 16 + b"," + b"1b" * 16 + b"\nBact,1,0\nPrev,2,3\n",
+    b"# x\nX\t101\t102\nASV1\t1\t0\nASV2\t2\t3\n",
+    b"#OTU ID\tk__A\td__B\tsize\nBact\t1\t0\t1\nPrev\t2\t3\t7\n",
+)
+# BIOM 1 as R writes it: dense, flat for one sample, rows by their names, values boxed.
+_FROM_R = (
+    b'{"matrix_type": "dense", "shape": [2, 2], "rows": [{"id": "a", "metadata": ["x"]}, {"id": "b"}], '
+    b'"columns": [{"id": "s1"}, {"id": "s2", "metadata": 3}], "data": [[1, 0], [2, 3]]}',
+    b'{"matrix_type": ["dense"], "shape": [2, 1], "rows": {"a": {}, "b": {"id": ["c"]}}, "columns": [{"id": "s"}], "data": [1, 3]}',
+    b'{"shape": [2.0, 1e0], "rows": [{"id": "a"}, {"id": 7}], "columns": [{"id": "s1"}], "data": [[0.0, 0.0, 1e5], [1, 0, "2"]]}',
+)
+# Whole, not packed at all, in two parts.
+_PACKED = (
+    gzip.compress(_TEXTS[0], mtime=0),
+    gzip.compress(_FROM_R[1], 0, mtime=0),
+    gzip.compress(_TEXTS[1][:9], mtime=0) + gzip.compress(_TEXTS[1][9:], mtime=0),
+)
 # What JSON can hold.
 _VALUES: tuple[Any, ...] = (
     *(None, True, False, "", "zscore", "age", "9" * 400, float("nan"), float("inf"), -0.0, 1e-320, 1e308, 0.5, 10**18, 10**400),
@@ -103,6 +139,12 @@ def tree(path: Path) -> None:
     assert (phylogeny.node_start < phylogeny.node_end).all()
 
 
+def near(content: bytes) -> None:
+    lines = content.decode("utf-8", "surrogateescape").split("\n")
+    hint = near_ids(lines[::2], lines[1::2], "the tree")
+    assert hint == "" or hint.isprintable()
+
+
 def sequences(path: Path) -> None:
     for sequence in read_sequences(FeatureTable(None, (), ("a", "b")), path):  # type: ignore[arg-type]
         assert sequence
@@ -110,9 +152,31 @@ def sequences(path: Path) -> None:
 
 
 def metadata(path: Path) -> None:
-    frame = read_metadata(path)
-    assert frame.index.is_unique
-    assert all(isinstance(name, str) for name in frame.index)
+    check_metadata(read_metadata(path, missing_values=("NA",)))
+
+
+def check_metadata(found: Metadata) -> None:
+    typed = found.typed
+    assert typed.index.is_unique
+    assert all(isinstance(name, str) for name in typed.index)
+    for column in typed.columns:
+        texts = found.texts(column)
+        assert (texts.isna() == typed[column].isna()).all()
+        assert all(text is None or isinstance(text, str) for text in texts)
+
+
+def several_metadata(content: bytes) -> None:
+    """Two files, of the two parts that the first form feed makes of `content`."""
+    paths = [_FILE.with_suffix(f".{number}") for number in range(2)]
+    for path, part in zip(paths, content.partition(b"\f")[::2], strict=True):
+        path.write_bytes(part)
+    check_metadata(read_metadata(*paths))
+
+
+def condition(content: bytes) -> None:
+    """A condition on metadata that are sound."""
+    typed = pd.DataFrame({"age": [1.0, 2, np.nan], "site": ["gut", "10", None]}, index=pd.Index(["s1", "s2", "s3"], name="id"))
+    select_where(typed, content.decode("utf-8", "replace"), typed.astype(str))
 
 
 def distances(path: Path) -> None:
@@ -158,8 +222,29 @@ def ensemble(path: Path) -> None:
     counts = sparse.csr_array(np.tile(1 + np.arange(len(ids)), (3, 1)))
     seen = SeenTable(counts, tokens, catalogue.words.vectors(tokens), np.arange(len(ids)), len(catalogue.keys))
     assert np.isfinite(loaded.ensemble.predict(seen, np.arange(3))).all()
-    if loaded.known_asvs is not None:
-        assert np.isfinite(loaded.known_asvs.distances(seen)).all()
+    if loaded.known is not None and loaded.known.asvs is not None:
+        assert np.isfinite(loaded.known.asvs.far(seen.tokens, np.arange(len(seen.tokens)))).all()
+
+
+def novelty(path: Path) -> None:
+    """What novelty is measured from, and how far ASVs are by it."""
+    try:
+        known = read_novelty(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if known.asvs is not None:
+        assert np.isfinite(known.asvs.far(np.ones((3, 11), dtype=np.uint8), np.arange(3))).all()
+
+
+def novelty_values(content: bytes) -> None:
+    """A sound file but for its numbers: three vectors, a shift, a limit, the least of reads and ASVs."""
+    numbers = content[:40].ljust(40, b"\0")
+    vectors, shift = np.frombuffer(numbers[:12], np.float32)[:, None], np.frombuffer(numbers[12:16], np.float32)
+    limit, least = np.frombuffer(numbers[16:24], np.float64)[0], np.frombuffer(numbers[24:], np.int64)
+    known = KnownAsvs(SequenceWords(np.ones((N_WORDS, 1), np.float32), shift), vectors, limit)
+    path = _FILE.with_suffix(".safetensors")
+    save_file(novelty_arrays(Novelty(known, *least)), path)
+    novelty(path)
 
 
 def places(part: Any) -> Iterator[tuple[Any, Any]]:
@@ -233,9 +318,14 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """What is fed, and with what it begins."""
     square = np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0.0]])
     tables = {name: content if isinstance(content, bytes) else content.encode() for name, content in FORMATS.items()}
-    newick = [b"((a:1,b:2)x:0.5,'c':1e-3)[comment];", b"(a,(b,c));", qza_bytes(b"(a,b,c);", "Phylogeny[Rooted]", "tree.nwk")]
+    newick = [
+        b"((a:1,b:2)x:0.5,'c':1e-3)[comment];",
+        b"(a:1,(b:2,c:1):1);",
+        qza_bytes(b"(a:1,b:2,c:3);", "Phylogeny[Rooted]", "tree.nwk"),
+    ]
     fasta = b">a first\nACGT\nRYN\n>b\nacgu\n"
     text = b'sample-id\tage\tsite\n#q2:types\tnumeric\tcategorical\ns1\t1.5\tgut\ns2\tnot provided\t"a\tb"\n'
+    csv = b'Run,age,site\ns1,1.10,gut\ns2,NA,"a, b"\n'
     config = PretrainConfig(data=TableOptions(table=Path("t")), output=OutputOptions(output_dir=Path("o")))
     encoder, number, classes = (Folder(_RELEASED / name, load) for name in ("encoder", "number", "classes"))
     several = Folder(_RELEASED / "ensemble", ensemble)
@@ -243,15 +333,26 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     trees(forest)(_FOREST)
     weights = (several.path / "model.safetensors").read_bytes()
     first = header(several.path / "model.safetensors")
+    numbers = np.ones(4, np.float32).tobytes() + np.ones(1).tobytes() + np.array([100, 5]).tobytes()
+    novelty_values(numbers)
+    known = _FILE.with_suffix(".safetensors").read_bytes()
     formats = {suffix: written(lambda path: write_distances(path, square, ("a", "b", "c")), suffix) for suffix in (".h5", ".tsv")}
     return {
         "table": (of_file(table), [content for name, content in tables.items() if name not in ("hdf5", "qza")]),
+        "text-table": (of_file(table), list(_TEXTS)),
+        "biom-1": (of_file(table), list(_FROM_R)),
+        "gz": (of_file(table), list(_PACKED)),
         "hdf5": (streamed, [tables["hdf5"]]),
         "values": (values, [bytes([3, 2, 0, 10, 0, 1, 2, 0, 1, 5, 7]), bytes([4, 3, 3, 18])]),
         "qza": (of_file(table), [tables["qza"]]),
         "tree": (of_file(tree), newick),
+        "near-ids": (near, [b"ASV 1\nasv_1\nX12.3\n12-3\n1e3\n1000\na;size=3\na\n"]),
         "sequences": (of_file(sequences), [fasta, qza_bytes(fasta, "FeatureData[Sequence]", "dna-sequences.fasta")]),
         "metadata": (of_file(metadata), [text, text.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + text]),
+        "metadata-csv": (of_file(metadata), [csv, csv.replace(b",", b";"), b'"age"\t"site"\n"s1"\t1\t"gut"\n"s2"\tNA\t"a"\n']),
+        "metadata-qza": (of_file(metadata), [qza_bytes(text, "ImmutableMetadata", "metadata.tsv")]),
+        "metadata-several": (several_metadata, [text + b"\fRun,bmi\ns2,3\ns1,NA\n"]),
+        "where": (condition, [b"[age] > .5 AND site = 'gut'", b"site BETWEEN 1 AND '9' OR 1 < \"age\"", b"age NOT IN (1, -2)"]),
         "matrix-h5": (of_file(distances, ".h5"), [formats[".h5"]]),
         "matrix-tsv": (of_file(distances, ".tsv"), [formats[".tsv"]]),
         "config": (of_file(config_file), [written(lambda path: write_config(path, config))]),
@@ -262,6 +363,8 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         **{f"{folder.kind}-values": (values_of(folder), [b""]) for folder in (encoder, number, classes, forest)},
         "ensemble-config": (several.of("config.json"), [(several.path / "config.json").read_bytes()]),
         "ensemble-weights": (several.of("model.safetensors", weights[len(first) :]), [first]),
+        "novelty": (of_file(novelty), [known]),
+        "novelty-values": (novelty_values, [numbers]),
         "ensemble-trees": (
             trees(Folder(several.path, ensemble)),
             [_FOREST],

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -95,6 +96,13 @@ class SampleDataset(Dataset[Draw]):
             keep = np.sort(_limit(counts, limit, self.reads.asv_sampling == "random", rng))
             columns, counts = columns[keep], counts[keep]
         return Draw(columns, counts, row)
+
+    def drawn(self, rows: np.ndarray) -> sparse.csr_array:
+        """The samples `rows` in epoch 0, CSR int64 [rows, M]."""
+        draws = [self[0, int(row)] for row in rows]
+        ends = np.cumsum([0, *(len(draw.columns) for draw in draws)])
+        columns, counts = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("columns", "counts"))
+        return sparse.csr_array((counts, columns, ends), shape=(len(draws), self.counts.shape[1]))
 
 
 def _limit(counts: np.ndarray, limit: int, at_random: bool, rng: np.random.Generator) -> np.ndarray:

@@ -36,6 +36,8 @@ _FORKS = sys.platform == "linux"
 def bounded(handle: h5py.File, name: str, path: Path, dimensions: int = 1) -> h5py.Dataset:
     """A dataset, which is no larger than so many bytes of the file may hold. InputError for another; KeyError for none."""
     dataset = handle[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise InputError(f"{path}: broken HDF5 file ({name} is a group, not values); is the file complete?")
     if dataset.external or dataset.is_virtual or dataset.file != handle.file:
         raise InputError(f"{path}: {name} lies in another file; only what is in this one is read")
     size = dataset.size * dataset.dtype.itemsize

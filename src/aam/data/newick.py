@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aam.data.files import ZIP_SIGNATURE, read_file, read_qza
+from aam.data.files import ZIP_SIGNATURE, decode, read_file, read_qza
+from aam.data.kinds import kind_of
 from aam.disk.writing import write_text
 from aam.errors import InputError
 
@@ -41,11 +42,13 @@ def read_nodes(path: Path) -> Iterator[Node]:
         content = read_qza(content, path, "Phylogeny[", "tree.nwk")
     children = 0
     try:
-        for node in parse_newick(content.decode("utf-8-sig")):
+        for node in parse_newick(decode(content)):
             children = node[0]
             yield node
     except (UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: not a newick tree ({error})") from error
+        kind = kind_of(content)
+        found = f"{kind}, " if kind and "newick" not in kind else ""
+        raise InputError(f"{path}: {found}not a newick tree ({error})") from error
     # The last one is the root.
     if children > 2:
         log.warning("%s: the root has %d children, so the tree may be unrooted; used as it is", path, children)

@@ -13,9 +13,11 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from aam.data.files import ZIP_SIGNATURE, read_file, read_qza
+from aam.data.files import ZIP_SIGNATURE, decode, read_file, read_qza
+from aam.data.kinds import kind_of, kind_of_undecoded
+from aam.data.near_ids import near_ids
 from aam.data.table import FeatureTable
-from aam.errors import InputError, first_few
+from aam.errors import InputError, first_few, shown
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +42,22 @@ AMBIGUOUS = "RYSWKMBDHVN"
 NOT_NUCLEOTIDE = re.compile(f"[^ACGTU{AMBIGUOUS}]", re.ASCII | re.IGNORECASE)
 MD5 = re.compile("[0-9a-fA-F]{32}")
 
+_COMPLEMENT = str.maketrans("ACGTRYSWKMBDHVN", "TGCAYRSWMKVHDBN")
+
 TOKEN_OF_BYTE = np.full(256, Nucleotide.PAD, dtype=np.uint8)
 TOKEN_OF_BYTE[list(AMBIGUOUS.encode())] = Nucleotide.MASK
 for letter in "ACGT":
     TOKEN_OF_BYTE[ord(letter)] = Nucleotide[letter]
+# IDs that may be sequences, or stand for one. A short name may happen to have such letters only: NA, GAC.
+_MAY_BE_SEQUENCE = re.compile(f"[ACGTU{AMBIGUOUS}]{{20,}}|{MD5.pattern}", re.ASCII | re.IGNORECASE)
+_SHORT_SEQUENCE = re.compile("[ACGTUN]+", re.ASCII | re.IGNORECASE)
+
+
+def have_no_sequences(feature_ids: Sequence[str]) -> bool:
+    """Whether IDs are names (OTUs, genera, pathways): none is a sequence or the MD5 of one, nor are most a short sequence."""
+    if any(_MAY_BE_SEQUENCE.fullmatch(name) for name in feature_ids):
+        return False
+    return 2 * sum(_SHORT_SEQUENCE.fullmatch(name) is not None for name in feature_ids) <= len(feature_ids)
 
 
 def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[str, ...]:
@@ -58,7 +72,8 @@ def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[s
     written = _read_fasta(rep_seqs)
     if missing := [name for name in table.feature_ids if name not in written]:
         count = f"{len(missing)} of {len(table.feature_ids)} features"
-        raise InputError(f"{rep_seqs}: lacks the sequences of {count}: {first_few(missing)}; it has {first_few(written, 3)}")
+        found = f"it has {first_few(written, 3)}{near_ids(missing, written, 'that file')}"
+        raise InputError(f"{rep_seqs}: lacks the sequences of {count}: {first_few(missing)}; {found}")
     for name in table.feature_ids:
         if MD5.fullmatch(name) and not _is_md5(name, written[name]):
             raise InputError(
@@ -75,10 +90,17 @@ def _is_md5(name: str, sequence: str) -> bool:
 def fold(name: str, sequence: str, advice: str) -> str:
     """A sequence as it is kept: upper case, U read as T. InputError, which names the feature, for other letters."""
     if not sequence:
-        raise InputError(f"feature {name}: empty sequence; {advice}")
+        raise InputError(f"feature {shown(name)}: empty sequence; {advice}")
     if wrong := NOT_NUCLEOTIDE.search(sequence):
-        raise InputError(f"feature {name}: {wrong[0]!r} at position {wrong.start() + 1} is not a nucleotide letter; {advice}")
+        raise InputError(
+            f"feature {shown(name)}: {wrong[0]!r} at position {wrong.start() + 1} is not a nucleotide letter; {advice}"
+        )
     return sequence.upper().replace("U", "T")
+
+
+def reverse_complement(sequence: str) -> str:
+    """The other strand of a sequence as it is kept, read from its own start."""
+    return sequence[::-1].translate(_COMPLEMENT)
 
 
 def _read_fasta(path: Path) -> dict[str, str]:
@@ -87,17 +109,19 @@ def _read_fasta(path: Path) -> dict[str, str]:
     if content.startswith(ZIP_SIGNATURE):
         content = read_qza(content, path, "FeatureData[Sequence]", "dna-sequences.fasta")
     try:
-        text = content.decode("utf-8-sig").strip()
+        text = decode(content).strip()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: neither FASTA nor a QIIME 2 .qza") from error
+        what = kind_of(content) or kind_of_undecoded(content)
+        raise InputError(f"{path}: {what}, neither FASTA nor a QIIME 2 .qza") from error
     if not text.startswith(">"):
-        raise InputError(f"{path}: not FASTA: the first line must be '>' and a feature id")
+        about = f"{kind}, " if (kind := kind_of(content)) else ""
+        raise InputError(f"{path}: {about}not FASTA: the first line must be '>' and a feature id")
     sequences: dict[str, str] = {}
     for record in ("\n" + text).split("\n>")[1:]:
         header, _, lines = record.partition("\n")
         name = (header.split() or [""])[0]
         if name in sequences:
-            raise InputError(f"{path}: feature {name} is there twice; keep one sequence for each feature")
+            raise InputError(f"{path}: feature {shown(name)} is there twice; keep one sequence for each feature")
         sequences[name] = "".join(lines.split())
     return sequences
 

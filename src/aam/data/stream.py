@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
@@ -17,9 +17,10 @@ import numpy as np
 from scipy import sparse
 
 from aam.data.biom import BiomIndex, open_hdf5, read_samples
-from aam.data.files import HDF5_SIGNATURE
+from aam.data.files import GZIP_SIGNATURE, HDF5_SIGNATURE
+from aam.data.ids import check_ids, read_ids
 from aam.data.sampler import permuted
-from aam.data.table import FeatureTable, check_counts, check_ids, check_once_each, keep_samples
+from aam.data.table import FeatureTable, check_counts, check_once_each, keep_samples
 from aam.errors import InputError, one_line
 from aam.progress import track
 
@@ -208,9 +209,10 @@ def _open(path: Path) -> BiomIndex:
             signature = start.read(len(HDF5_SIGNATURE))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if signature.startswith(GZIP_SIGNATURE):
+        raise InputError(f"{path}: is compressed, and `stream` reads samples from their places in a file; gunzip it first")
     if signature != HDF5_SIGNATURE:
         raise InputError(f"{path}: `stream` needs BIOM 2.1 (HDF5); convert it with biom convert --to-hdf5, or unzip the .qza")
     index = open_hdf5(path)
-    check_ids(str(path), "sample", index.sample_ids)
-    check_ids(str(path), "feature", index.feature_ids)
-    return index
+    sample_ids = read_ids(str(path), "sample", index.sample_ids)
+    return replace(index, sample_ids=sample_ids, feature_ids=read_ids(str(path), "feature", index.feature_ids))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,15 +13,13 @@ import numpy as np
 from scipy import sparse
 
 from aam.data.biom import read_hdf5, read_json
-from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, read_file, read_qza
-from aam.errors import InputError, first_few, one_line, path_of
+from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, decode, read_file, read_qza
+from aam.data.ids import check_ids, read_ids
+from aam.data.kinds import kind_of, kind_of_undecoded
+from aam.data.text_table import NOT_A_TABLE, read_text
+from aam.errors import InputError, first_few, path_of, shown, some_of
 
 log = logging.getLogger(__name__)
-
-NOT_A_TABLE = "not a feature table: give BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV as `biom convert --to-tsv` writes it"
-# What no file of ours could hold in one line: control characters, and halves of others.
-_NO_LINE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-TSV_ANNOTATIONS = frozenset({"taxonomy", "consensus lineage", "confidence"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +42,7 @@ class FeatureTable:
         """Rows of the samples named, int64. InputError for an id that the table lacks."""
         rows = {sample_id: row for row, sample_id in enumerate(self.sample_ids)}
         if unknown := [sample_id for sample_id in ids if sample_id not in rows]:
-            raise InputError(f"{len(unknown)} samples are not in the table: {first_few(unknown)}")
+            raise InputError(f"{some_of(len(unknown), len(ids), 'are not in the table')}: {first_few(unknown)}")
         return np.array([rows[sample_id] for sample_id in ids], dtype=np.int64)
 
     def select_samples(self, ids: Sequence[str]) -> FeatureTable:
@@ -60,19 +56,19 @@ class FeatureTable:
 
 
 def read_table(path: str | Path, ignore_missing: bool = False) -> FeatureTable:
-    """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza or TSV, told apart by content, and check them.
+    """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza or text, told apart by content, and check them.
 
-    TSV is the classic one of ``biom convert --to-tsv``: optional comment lines, a header that starts with ``#OTU ID`` and names the
-    samples, then one row for each feature. Features without reads are kept. Samples without reads are an error or, with
-    `ignore_missing`, left out with a warning.
+    Text is TSV as ``biom convert --to-tsv`` writes it, CSV, what R writes, or a shared file of mothur; rows are features or samples
+    (see `text_table`). Any may be a .gz. IDs lose blanks at their ends. Features without reads are kept. Samples without reads are
+    an error or, with `ignore_missing`, left out with a warning.
 
     Raises InputError for a file that is missing, broken or no table, for an empty table, for duplicate ids, and for a value that
     is not a count.
     """
     path = path_of("path", path)
-    matrix, feature_ids, sample_ids = _read_matrix(path)
-    check_ids(str(path), "sample", sample_ids)
-    check_ids(str(path), "feature", feature_ids)
+    matrix, written_features, written_samples = _read_matrix(path)
+    sample_ids = read_ids(str(path), "sample", written_samples)
+    feature_ids = read_ids(str(path), "feature", written_features)
     check_counts(sparse.coo_array(matrix), path, feature_ids, sample_ids)
     counts = sparse.csr_array(matrix.T)
     counts.sort_indices()
@@ -81,16 +77,6 @@ def read_table(path: str | Path, ignore_missing: bool = False) -> FeatureTable:
     counts.eliminate_zeros()
     table = FeatureTable(counts, sample_ids, feature_ids)
     return keep_samples(table, table.depths > 0, "have no reads", ignore_missing)
-
-
-def check_ids(where: str, kind: str, ids: Sequence[str]) -> None:
-    """InputError for none, and for one that is there twice; `kind`: sample or feature."""
-    if not ids:
-        raise InputError(f"{where}: the table has no {kind}s")
-    if odd := [name for name in ids if _NO_LINE.search(name)]:
-        raise InputError(f"{where}: {kind} ids that are no line of text: {first_few(map(ascii, odd))}")
-    if duplicates := [name for name, times in Counter(ids).items() if times > 1]:
-        raise InputError(f"{where}: duplicate {kind} ids: {first_few(duplicates)}; every {kind} needs an id of its own")
 
 
 def put_together(tables: Sequence[FeatureTable]) -> FeatureTable:
@@ -111,7 +97,7 @@ def put_together(tables: Sequence[FeatureTable]) -> FeatureTable:
     return FeatureTable(whole, tuple(sample_ids), tuple(column))
 
 
-def _read_matrix(path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+def _read_matrix(path: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
     """Sparse float [M, N] as the file has it, feature ids, sample ids."""
     content = read_file(path)
     if content.startswith(ZIP_SIGNATURE):
@@ -119,35 +105,15 @@ def _read_matrix(path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
     if content.startswith(HDF5_SIGNATURE):
         counts, index = read_hdf5(content, path)
         return counts.T, index.feature_ids, index.sample_ids
+    if kind := kind_of(content):
+        raise InputError(f"{path}: {kind}; {NOT_A_TABLE}")
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: {NOT_A_TABLE}") from error
-    return read_json(content, path) if text.lstrip().startswith("{") else _read_tsv(text, path)
-
-
-def _read_tsv(text: str, path: Path) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
-    lines = [line.rstrip("\r").split("\t") for line in text.split("\n") if line.strip()]
-    first_row = next((position for position, cells in enumerate(lines) if not cells[0].startswith("#")), len(lines))
-    if first_row == 0 or len(lines[first_row - 1]) < 2:
-        raise InputError(f"{path}: {NOT_A_TABLE}: tab-separated, a '#OTU ID' header with the sample ids, one row for each feature")
-    header = [cell.strip() for cell in lines[first_row - 1]]
-    width = len(header) - (header[-1].lower() in TSV_ANNOTATIONS)
-    feature_ids, columns, values = [], [np.empty(0, np.int64)], [np.empty(0)]
-    for cells in lines[first_row:]:
-        feature_ids.append(cells[0].strip())
-        if len(cells) != len(header):
-            raise InputError(f"{path}: feature {feature_ids[-1]} has {len(cells)} cells, the header {len(header)}")
-        try:
-            row = np.array(cells[1:width], dtype=np.float64)
-        except ValueError as error:
-            raise InputError(f"{path}: feature {feature_ids[-1]}: {one_line(error)}; every cell must be a count") from error
-        columns.append(np.flatnonzero(row))
-        values.append(row[columns[-1]])
-    indptr = np.cumsum([len(column) for column in columns])
-    shape = (len(feature_ids), width - 1)
-    matrix = sparse.csr_array((np.concatenate(values), np.concatenate(columns), indptr), shape=shape)
-    return matrix, tuple(feature_ids), tuple(header[1:width])
+        text = decode(content)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text[:4096]:
+        raise InputError(f"{path}: {kind_of_undecoded(content)}; {NOT_A_TABLE}")
+    return read_json(text, path) if text.lstrip().startswith("{") else read_text(text, path)
 
 
 def check_counts(matrix: Any, path: Path, feature_ids: Sequence[str], sample_ids: Sequence[str]) -> None:
@@ -162,7 +128,7 @@ def check_counts(matrix: Any, path: Path, feature_ids: Sequence[str], sample_ids
     for wrong, problem in problems:
         if wrong.any():
             first = int(np.argmax(wrong))
-            where = f"sample {sample_ids[matrix.col[first]]}, feature {feature_ids[matrix.row[first]]}"
+            where = f"sample {shown(sample_ids[matrix.col[first]])}, feature {shown(feature_ids[matrix.row[first]])}"
             raise InputError(f"{path}: {where}: {values[first]:g} {problem} ({int(wrong.sum())} such values)")
 
 
@@ -172,7 +138,7 @@ def check_once_each(counts: sparse.csr_array, path: Path, feature_ids: Sequence[
     # A sample may begin with the feature that the one before ended with.
     if len(twice := np.setdiff1d(same, counts.indptr)):
         row = int(np.searchsorted(counts.indptr, twice[0], side="right")) - 1
-        where = f"sample {sample_ids[row]}, feature {feature_ids[counts.indices[twice[0]]]}"
+        where = f"sample {shown(sample_ids[row])}, feature {shown(feature_ids[counts.indices[twice[0]]])}"
         raise InputError(f"{path}: {where}: counted twice; every feature has one count in a sample")
 
 
@@ -181,7 +147,7 @@ def keep_samples(table: FeatureTable, kept: np.ndarray, problem: str, ignore_mis
     if kept.all():
         return table
     dropped = [sample_id for sample_id, keep in zip(table.sample_ids, kept, strict=True) if not keep]
-    message = f"{len(dropped)} of {len(kept)} samples {problem}: {first_few(dropped)}"
+    message = f"{some_of(len(dropped), len(kept), problem)}: {first_few(dropped)}"
     if not kept.any():
         raise InputError(f"{message}; no sample is left")
     if not ignore_missing:

@@ -15,17 +15,25 @@ _WANTED = {int: "a whole number", float: "a number", bool: "True or False", str:
 
 class Options:
     """What all dataclasses of options share: a value of another type than its field declares is an InputError that names it; a path
-    may be text.
+    may be text, and one path may stand where several may.
     """
 
     def __post_init__(self) -> None:
         kind: Any = type(self)
         for name, hint in _hints(kind).items():
             value = getattr(self, name)
-            if Path in (hint, *get_args(hint)) and isinstance(value, str):
-                object.__setattr__(self, name, path_of(name, value))
-            elif not _fits(value, hint):
+            if Path in (hint, *get_args(hint)):
+                value = _as_paths(name, value, several=get_origin(hint) is tuple)
+                object.__setattr__(self, name, value)
+            if not _fits(value, hint):
                 raise InputError(f"`{name}={value!r:.80}`: must be {_wanted(hint)}")
+
+
+def _as_paths(name: str, value: object, *, several: bool) -> object:
+    if several and isinstance(value, tuple | list):
+        return tuple(_as_paths(name, part, several=False) for part in value)
+    path = path_of(name, value) if isinstance(value, str) else value
+    return (path,) if several and isinstance(path, Path) else path
 
 
 @cache

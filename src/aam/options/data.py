@@ -18,7 +18,7 @@ LossType = Literal["mse", "mae", "huber"]
 @dataclass(frozen=True, kw_only=True)
 class TableOptions(Options):
     table: Path
-    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV."""
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, TSV or CSV, also as .gz."""
     more_tables: tuple[Path, ...] = ()
     """Further tables to merge with `table` (same feature ID = same ASV)."""
     stream: bool = False
@@ -26,7 +26,8 @@ class TableOptions(Options):
     rep_seqs: Path | None = None
     """Representative sequences of the ASVs (FASTA or .qza), for a table whose feature IDs are hashes or names."""
     ignore_missing: bool = False
-    """Leave out samples that cannot be used (no metadata, no target, too few reads) instead of stopping."""
+    """Leave out samples that cannot be used (no metadata, no target, no group, too few reads, no ASV in the tree) instead of
+    stopping, and go on where the tree lacks ASVs with more than a tenth of the reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +80,12 @@ class TreeOptions(Options):
 class GroupOptions(Options):
     """Which samples, and which of them stay together."""
 
-    metadata: Path | None = None
-    """Sample metadata, TSV as QIIME 2 reads it."""
+    metadata: tuple[Path, ...] = ()
+    """Sample metadata: TSV as QIIME 2 reads it, CSV, or .qza. Of several files, the samples that are in all of them."""
     where: str | None = None
     """Keep the samples for which this SQLite condition on the metadata holds, as --p-where in QIIME 2: "[mom_child]='C'"."""
+    missing_values: tuple[str, ...] = ()
+    """Words in the metadata that mean that a value is missing (NA, unknown); compared without case and blanks."""
     group_column: str | None = None
     """Metadata column whose groups (subject, study) stay on one side of every split."""
     val_fraction: float = 0.1
@@ -91,8 +94,33 @@ class GroupOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(0.0 < self.val_fraction < 1.0, "val_fraction", self.val_fraction, "between 0 and 1")
-        for option in ("where", "group_column"):
-            if getattr(self, option) is not None and self.metadata is None:
+        for option in ("where", "missing_values", "group_column"):
+            if getattr(self, option) and not self.metadata:
+                raise InputError(f"`{option}` needs `metadata`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSampleOptions(Options):
+    """Which samples of a table a fitted model is used on."""
+
+    metadata: tuple[Path, ...] = ()
+    """Sample metadata: for `where`, for a model that was trained with `categorical_columns`, and to score predictions, where they
+    hold the column that is predicted."""
+    where: str | None = None
+    """Use the samples for which this SQLite condition on the metadata holds, as --p-where in QIIME 2: "[mom_child]='C'"."""
+    missing_values: tuple[str, ...] = ()
+    """Words in the metadata that mean that a value is missing (NA, unknown); compared without case and blanks."""
+    samples: Path | None = None
+    """Use the samples that this file names: one ID a line, or a TSV with the IDs in its first column."""
+    min_reads: int | None = None
+    """Minimum number of reads of a sample; samples with fewer are an error, or left out with `ignore_missing`. Default: all samples
+    are used, with a warning of those that have fewer reads than training samples had."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "min_reads")
+        for option in ("where", "missing_values"):
+            if getattr(self, option) and not self.metadata:
                 raise InputError(f"`{option}` needs `metadata`")
 
 

@@ -21,7 +21,7 @@ class FoldOptions(Options):
     """Another table (study, cohort) to test on, instead of folds; the models are trained on `table`."""
     test_rep_seqs: Path | None = None
     """Representative sequences of `test_table`, where its feature IDs are hashes or names."""
-    test_metadata: Path | None = None
+    test_metadata: tuple[Path, ...] = ()
     """Metadata of `test_table`. Default: `metadata`."""
     confounder_column: str | None = None
     """Metadata column that may explain the target by itself (study, site): the medians of its levels become a baseline."""

@@ -80,8 +80,9 @@ class ComputeOptions(Options):
     """Precision of the network's arithmetic; distances and losses stay in fp32."""
     compile_model: bool = False
     """Compile the layers first (torch.compile). On a CPU this needs a C++ compiler and is not faster."""
-    devices: int = 1
-    """Processes on each machine, each with a GPU of its own or a share of the cores. torchrun and srun start them themselves."""
+    devices: int | None = None
+    """Processes on each machine, each with a GPU of its own or a share of the cores. Default: as many as torchrun or srun started,
+    else one; 1 runs alone, whatever SLURM announces to a notebook or shell."""
     num_nodes: int = 1
     """Number of machines, each started by torchrun or srun."""
 
