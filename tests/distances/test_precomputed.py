@@ -1,3 +1,4 @@
+import gzip
 import sys
 
 import h5py
@@ -105,7 +106,7 @@ def test_samples_that_the_file_lacks(tmp_path, matrix, suffix):
     with pytest.raises(InputError, match=r"7 of 11 samples have no distances there: x0, x1, x2, x3, x4 ... \(2 more\)"):
         read_distances(path, wanted)
     write_distances(path, matrix, ["a", "b", "a", "c"])
-    with pytest.raises(InputError, match="duplicate ids: a"):
+    with pytest.raises(InputError, match="duplicate sample ids: a"):
         read_distances(path, ["a"])
     if suffix != ".tsv":
         write_distances(path, matrix[:3], IDS)
@@ -118,7 +119,7 @@ def test_samples_that_the_file_lacks(tmp_path, matrix, suffix):
     [
         ("absent.h5", None, "no such file"),
         ("absent.npy", None, "no such file"),
-        ("absent.tsv", None, "no such file"),
+        ("absent.tsv", None, "No such file"),
         ("distances.csv", "a,b", "unknown format"),
         ("distances.h5", "text", "broken HDF5 file"),
         ("distances.npy", "text", "not a distance matrix"),
@@ -127,8 +128,11 @@ def test_samples_that_the_file_lacks(tmp_path, matrix, suffix):
         ("distances.tsv", "\ta\tb\na\t0\t1\n", r"2 ids, but a matrix of shape \(1, 2\)"),
         ("distances.tsv", "\ta\tb\nb\t0\t1\na\t1\t0\n", "row 1 is of 'b', where the header has 'a'"),
         ("distances.tsv", "\ta\na\t0\nb\t0\n", "row 2 is of 'b', where the header has 'nothing more'"),
-        ("distances.tsv", "\ta\tb\na\t0\nb\t1\t0\n", "row 'a' has 1 values for 2 ids"),
+        ("distances.tsv", "\ta\tb\na\t0\nb\t1\t0\n", "row 'a' has 1 value for 2 ids"),
         ("distances.tsv", "\ta\tb\na\t0\tx\nb\t1\t0\n", "could not convert"),
+        ("distances.tsv", "\ta\tb\na\t0\t0_5\nb\t1\t0\n", "could not convert string to float: '0_5'"),
+        ("distances.h5.gz", "text", "only text is read from a .gz; gunzip it first"),
+        ("distances.gz", "text", r"/distances.gz: unknown format of distances '.gz'"),
     ],
 )
 def test_broken_files(tmp_path, name, content, message):
@@ -138,6 +142,17 @@ def test_broken_files(tmp_path, name, content, message):
     with pytest.raises(InputError, match=message) as caught:
         read_distances(path, ["a"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["distances.tsv.gz", "distances.TXT.GZ", "distances.lsmat.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_text_in_a_gz_and_as_spreadsheets_write_it(tmp_path, matrix, name, encoding):
+    write_distances(tmp_path / "plain.tsv", matrix, IDS)
+    text = (tmp_path / "plain.tsv").read_text(encoding="utf-8").replace("\n", "\r\n")
+    (tmp_path / name).write_bytes(gzip.compress(text.encode(encoding)))
+    np.testing.assert_array_equal(read_distances(tmp_path / name, IDS), matrix)
+    (tmp_path / "distances.tsv").write_bytes(text.encode(encoding))
+    np.testing.assert_array_equal(read_distances(tmp_path / "distances.tsv", IDS), matrix)
 
 
 def test_numpy_without_ids_and_hdf5_without_matrix(tmp_path, matrix):

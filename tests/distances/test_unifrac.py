@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from skbio import TreeNode
@@ -10,7 +10,8 @@ from skbio.diversity import alpha_diversity, beta_diversity
 from aam.data.phylogeny import Phylogeny
 from aam.data.table import read_table
 from aam.distances import matrix
-from aam.distances.matrix import require_reads_on_tree, unifrac_matrix
+from aam.distances.matrix import unifrac_matrix
+from aam.distances.on_tree import require_reads_on_tree
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
 from tests.support.reference import read_tree
@@ -103,11 +104,20 @@ def communities(draw):
     return nodes[0], features, np.array(draw(st.lists(row, min_size=2, max_size=7)))
 
 
+def sheared(tree, features):
+    try:
+        return Phylogeny.from_tree(tree, features)
+    except InputError as error:
+        # A tree without lengths is refused.
+        assume("no branch lengths" not in str(error))
+        raise
+
+
 @settings(max_examples=100, deadline=None)
 @given(communities())
 def test_any_tree_equals_scikit_bio(community):
     tree, features, counts = community
-    phylogeny = Phylogeny.from_tree(tree, features)
+    phylogeny = sheared(tree, features)
     for metric in SKBIO:
         ours, theirs = both_ways(metric, counts, phylogeny), skbio_distances(metric, counts, features, tree)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
@@ -119,7 +129,7 @@ def test_any_tree_equals_scikit_bio(community):
 @given(communities(), st.sampled_from([0.0, 0.3, 0.5, 1.0]))
 def test_generalized_equals_the_definition(community, alpha):
     tree, features, counts = community
-    ours = both_ways("generalized", counts, Phylogeny.from_tree(tree, features), alpha)
+    ours = both_ways("generalized", counts, sheared(tree, features), alpha)
     np.testing.assert_allclose(ours, generalized_by_loops(counts, features, tree, alpha), rtol=0, atol=1e-9)
 
 

@@ -35,7 +35,7 @@ def test_a_number_is_read_as_it_stands_in_the_metadata():
 
 def test_classes_are_ids_with_names():
     problem = posed(CLASSES)
-    assert problem.target == ClassTarget(("case", "control"))
+    assert problem.target == ClassTarget(("case", "control"), as_written=True)
     assert problem.classes == 2
     assert list(problem.labels) == list(STUDY.metadata["disease"])
     assert problem.learned.dtype == np.int64

@@ -96,9 +96,20 @@ def test_a_class_of_one_group_is_in_train():
 @pytest.mark.parametrize(
     ("n", "groups", "labels", "message"),
     [
-        (2, None, None, "2 samples cannot be split into 3 parts; more samples are needed"),
+        (
+            2,
+            None,
+            None,
+            r"2 samples cannot be split into 3 parts \(training, validation, test\); with `test_fraction=0` no test part",
+        ),
         (0, None, None, "0 samples cannot be split"),
-        (6, list("aaabbb"), None, "2 groups cannot be split into 3 parts"),
+        (
+            6,
+            list("aaabbb"),
+            None,
+            "2 groups cannot .*`test_fraction=0`.*; `aam evaluate` with `leave_one_group_out` .* without `group_column`",
+        ),
+        (3, list("aaa"), None, r"1 group cannot be split into 3 parts \(.*\); without `group_column` the scores are"),
         (6, None, list("aaaabc"), "classes with one sample cannot be learned and scored: b, c; leave them out with `where`"),
         (6, list("aabbcc"), list("xxyyzz"), "no split has every class in its training part"),
     ],
@@ -119,7 +130,7 @@ REAL = {
 def test_real_tables_split_by_group_and_class(real_table):
     target, group, classes = REAL[real_table.name]
     metadata = read_metadata(real_table / "metadata.tsv")
-    ids = reconcile(read_table(real_table / "table.biom").sample_ids, metadata, target, ignore_missing=True).usable
+    ids = reconcile(read_table(real_table / "table.biom").sample_ids, metadata, (target,), ignore_missing=True).usable
     groups = categorical_column(metadata, group, ids) if group else None
     labels = categorical_column(metadata, target, ids) if classes else None
     for seed in range(3):

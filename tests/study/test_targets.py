@@ -128,3 +128,10 @@ def test_a_target_knows_what_is_learned_said_and_trivial():
     assert classes.names(np.array([[0.2, 0.8]])).tolist() == ["b"]
     sets = classes.interval_table(np.array([[0.2, 0.8], [0.5, 0.5]]), 0.7)
     assert {name: values.tolist() for name, values in sets.items()} == {"set": ["b", "a;b"]}
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\rb"])
+def test_a_class_that_no_cell_can_hold_is_refused(name):
+    """QIIME 2 would find three columns in its row."""
+    with pytest.raises(InputError, match=r"^class 'a\\[tnr]b' holds a tab or a line break"):
+        ClassTarget.of([name, "c"])

@@ -15,10 +15,9 @@ from scipy import sparse
 from torch import Tensor
 
 from aam.data.phylogeny import Phylogeny
-from aam.data.stream import Counts, by_blocks
 from aam.distances.cut import Nodes
+from aam.distances.on_tree import require_reads_on_tree
 from aam.distances.unifrac import Comparison, Shared, comparison_of, mirror, reads_below, tip_of_columns
-from aam.errors import InputError, first_few
 from aam.options import UniFracMetric
 from aam.parallel.threads import in_threads
 from aam.progress import track
@@ -34,19 +33,6 @@ MOST_TERMS = 2**22
 # A pair of samples costs 15 ns at a rare node, and at a common one 0.03 ns as part of a matrix product, 0.3 ns otherwise: below
 # this share of the samples a node is cheaper as rare.
 RARE = {"unweighted": 0.04, "weighted_normalized": 0.12, "weighted_unnormalized": 0.12, "generalized": 0.12}
-
-
-def require_reads_on_tree(counts: Counts, phylogeny: Phylogeny, sample_ids: Sequence[str] | None = None) -> None:
-    """InputError that names the samples (ids, or rows from 0) of counts [N, M] without reads on the tree: they have no distance."""
-    on_tree = np.zeros(counts.shape[1], dtype=np.int64)
-    on_tree[phylogeny.tip_columns] = 1
-    reads = np.zeros(counts.shape[0], dtype=np.int64)
-    for rows, part in by_blocks(counts, np.arange(len(reads)), "Looking for samples on the tree"):
-        reads[rows] = part @ on_tree
-    if len(empty := np.flatnonzero(reads == 0)):
-        names = [sample_ids[row] if sample_ids else f"row {row}" for row in empty.tolist()]
-        advice = "remove them or give a tree that has their ASVs"
-        raise InputError(f"{len(empty)} of {counts.shape[0]} samples have no ASV in the tree: {first_few(names)}; {advice}")
 
 
 @dataclass(frozen=True)
@@ -102,7 +88,6 @@ def rare_terms(first: Entries, second: Entries, comparison: Comparison, branch_l
     return shared
 
 
-@torch.no_grad()
 def unifrac_matrix(
     counts: sparse.csr_array,
     phylogeny: Phylogeny,
@@ -118,10 +103,24 @@ def unifrac_matrix(
 
     counts: CSR int64 [N, M], columns as the phylogeny was made for. Blocks of samples are compared in as many threads as torch has.
     Memory beside the result: 24 bytes for each node that a sample touches, 8 for each sample at each common node, and BLOCK_BYTES
-    (or what `block_samples` at a time take). InputError for samples without reads on the tree.
+    (or what `block_samples` at a time take). ASVs that the tree lacks are one warning. InputError for samples without reads on it.
     """
     require_reads_on_tree(counts, phylogeny, sample_ids)
-    comparison = comparison_of(metric, alpha)
+    compared = comparison_of(metric, alpha)
+    return compare_all(counts, phylogeny, compared, dtype=dtype, device=device, block_samples=block_samples)
+
+
+@torch.no_grad()
+def compare_all(
+    counts: sparse.csr_array,
+    phylogeny: Phylogeny,
+    comparison: Comparison,
+    *,
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+    block_samples: int | None = None,
+) -> np.ndarray:
+    """`unifrac_matrix` of samples that all have reads on the tree."""
     arrays = (phylogeny.node_start, phylogeny.node_end, phylogeny.branch_length)
     nodes = Nodes(*(torch.from_numpy(part).to(device) for part in arrays))
     branch_length = nodes.length.to(dtype)

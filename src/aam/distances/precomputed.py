@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 
@@ -11,9 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aam.data.files import decode, read_file
 from aam.data.hdf5 import bounded, read_texts, try_first, writing_hdf5
+from aam.data.ids import read_ids
+from aam.data.near_ids import near_ids
+from aam.data.numbers import row_of_numbers
 from aam.disk.writing import whole, write_text
-from aam.errors import InputError, first_few, one_line
+from aam.errors import InputError, counted, first_few, one_line, some_of
 
 # Largest difference between d(i, j) and d(j, i) that is rounding of a file, not a fault: float32, or six digits in a text.
 ROUNDING = 1e-5
@@ -34,14 +39,51 @@ class PrecomputedDistances(nn.Module):
         return self.matrix[sample_index.unsqueeze(1), sample_index]
 
 
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """Distances [n, n] between samples by id, as a file has them."""
+
+    path: Path
+    ids: Sequence[str]
+    matrix: np.ndarray
+
+    def has(self, sample_ids: Sequence[str]) -> np.ndarray:
+        """Which of the samples have distances, bool [N]."""
+        known = set(self.ids)
+        return np.array([sample_id in known for sample_id in sample_ids], dtype=bool)
+
+    def between(self, sample_ids: Sequence[str]) -> np.ndarray:
+        """Distances [N, N] in that order, float32 if the file is, else float64.
+
+        InputError for samples that have none, and for values that are no distances.
+        """
+        rows = {sample_id: row for row, sample_id in enumerate(self.ids)}
+        if missing := [sample_id for sample_id in sample_ids if sample_id not in rows]:
+            problem = f"{some_of(len(missing), len(sample_ids), 'have no distances there')}: {first_few(missing)}"
+            wanted = set(sample_ids)
+            near = near_ids(missing, [name for name in self.ids if name not in wanted], "the matrix")
+            raise InputError(f"{self.path}: {problem}{near}; remove them, or pass `ignore_missing` to leave them out")
+        order = np.array([rows[sample_id] for sample_id in sample_ids], dtype=np.int64)
+        kind = np.float32 if self.matrix.dtype == np.float32 else np.float64
+        aligned = np.ascontiguousarray(self.matrix[order][:, order], dtype=kind)
+        _check(aligned, self.path)
+        return aligned
+
+
 def read_distances(path: Path, sample_ids: Sequence[str]) -> np.ndarray:
-    """Distances [N, N] between `sample_ids` in that order, float32 if the file is, else float64; the file may hold more samples.
+    """Distances [N, N] between `sample_ids` in that order, of a file that may hold more samples: see `open_distances`."""
+    return open_distances(path).between(sample_ids)
+
+
+def open_distances(path: Path) -> Distances:
+    """The distances in a file; their values are checked when they are asked for.
 
     Formats, by suffix: HDF5 (.h5, .hdf5) as unifrac-binaries and scikit-bio's ``binary_dm`` write it; .npy with the ids, one a
-    line, in ``<name>.ids.txt`` beside it; LSMat (.tsv, .txt, .lsmat), the square table with ids that scikit-bio and QIIME 2 export.
-    InputError for a file that cannot be read, for samples that it lacks, and for a matrix that is not one of distances.
+    line, in ``<name>.ids.txt`` beside it; LSMat (.tsv, .txt, .lsmat, or one of them and .gz), the square table with ids that
+    scikit-bio and QIIME 2 export.
+    InputError for a file that cannot be read, and for a matrix that is not square, with an id for each row.
     """
-    reader, _ = _format(path)
+    reader = _reader(path)
     try:
         ids, matrix = reader(path)
     except InputError:
@@ -52,15 +94,7 @@ def read_distances(path: Path, sample_ids: Sequence[str]) -> np.ndarray:
         raise InputError(f"{path}: not a distance matrix that can be read ({one_line(error)})") from error
     if matrix.shape != (len(ids), len(ids)):
         raise InputError(f"{path}: {len(ids)} ids, but a matrix of shape {matrix.shape}; it must be square, one row for each id")
-    rows = {sample_id: row for row, sample_id in enumerate(ids)}
-    if len(rows) < len(ids):
-        raise InputError(f"{path}: duplicate ids: {first_few(name for name, times in Counter(ids).items() if times > 1)}")
-    if missing := [sample_id for sample_id in sample_ids if sample_id not in rows]:
-        raise InputError(f"{path}: {len(missing)} of {len(sample_ids)} samples have no distances there: {first_few(missing)}")
-    order = np.array([rows[sample_id] for sample_id in sample_ids], dtype=np.int64)
-    aligned = np.ascontiguousarray(matrix[order][:, order], dtype=np.float32 if matrix.dtype == np.float32 else np.float64)
-    _check(aligned, path)
-    return aligned
+    return Distances(path, read_ids(str(path), "sample", ids), matrix)
 
 
 def write_distances(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -> None:
@@ -124,23 +158,23 @@ def _write_npy(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -> Non
 
 
 def _read_lsmat(path: Path) -> tuple[list[str], np.ndarray]:
-    with path.open(encoding="utf-8-sig") as lines:
-        # Comments may come before the header alone: an id may start with "#".
-        content = dropwhile(lambda line: line.startswith("#"), (line for line in lines if line.strip()))
-        rows = (line.rstrip("\r\n").split("\t") for line in content)
-        header = [cell.strip() for cell in next(rows, ["no header"])]
-        if header[0]:
-            raise ValueError("the header must start with a tab, then the ids")
-        ids = header[1:]
-        matrix = np.empty((len(ids), len(ids)))
-        done = 0
-        for row, cells in enumerate(rows):
-            if row == len(ids) or cells[0].strip() != ids[row]:
-                raise ValueError(f"row {row + 1} is of {cells[0].strip()!r}, where the header has {(*ids, 'nothing more')[row]!r}")
-            if len(cells) != len(ids) + 1:
-                raise ValueError(f"row {cells[0].strip()!r} has {len(cells) - 1} values for {len(ids)} ids")
-            matrix[row] = cells[1:]
-            done += 1
+    # One line at a time: a list of all would be as large as the file again.
+    lines = (line[0] for line in re.finditer("[^\n]+", decode(read_file(path))) if line[0].strip())
+    # Comments may come before the header alone: an id may start with "#".
+    rows = (line.split("\t") for line in dropwhile(lambda line: line.startswith("#"), lines))
+    header = [cell.strip() for cell in next(rows, ["no header"])]
+    if header[0]:
+        raise ValueError("the header must start with a tab, then the ids")
+    ids = header[1:]
+    matrix = np.empty((len(ids), len(ids)))
+    done = 0
+    for row, cells in enumerate(rows):
+        if row == len(ids) or cells[0].strip() != ids[row]:
+            raise ValueError(f"row {row + 1} is of {cells[0].strip()!r}, where the header has {(*ids, 'nothing more')[row]!r}")
+        if len(cells) != len(ids) + 1:
+            raise ValueError(f"row {cells[0].strip()!r} has {counted(len(cells) - 1, 'value')} for {counted(len(ids), 'id')}")
+        matrix[row] = row_of_numbers(cells[1:])
+        done += 1
     return ids, matrix[:done]
 
 
@@ -159,6 +193,17 @@ FORMATS: dict[str, tuple[Reader, Writer]] = {
     ".npy": (_read_npy, _write_npy),
     **dict.fromkeys((".tsv", ".txt", ".lsmat"), LSMAT),
 }
+
+
+def _reader(path: Path) -> Reader:
+    """Of a matrix, or of a text of one in a .gz."""
+    packed = path.with_suffix("")
+    if path.suffix.lower() != ".gz" or packed.suffix.lower() not in FORMATS:
+        return _format(path)[0]
+    reader, _ = _format(packed)
+    if reader is not _read_lsmat:
+        raise InputError(f"{path}: of distances, only text is read from a .gz; gunzip it first")
+    return reader
 
 
 def _format(path: Path) -> tuple[Reader, Writer]:

@@ -11,9 +11,10 @@ import pandas as pd
 from pandas.api.types import is_list_like
 from scipy import sparse
 
+from aam.data.ids import check_ids
 from aam.data.sequences import NOT_NUCLEOTIDE, fold, no_tokens, tokenize
-from aam.data.table import FeatureTable, check_ids
-from aam.errors import InputError, first_few
+from aam.data.table import FeatureTable
+from aam.errors import InputError, first_few, some_of
 from aam.options import ReadOptions
 from aam.study.study import Study
 
@@ -103,7 +104,7 @@ def _check_values(table: FeatureTable) -> None:
 def _check_reads(table: FeatureTable, reads: ReadOptions, *, has_sequences: bool) -> None:
     depths = np.asarray(table.counts.sum(axis=1)).ravel()
     if empty := [table.sample_ids[row] for row in np.flatnonzero(depths == 0)]:
-        message = f"{len(empty)} of {len(depths)} samples have no reads: {first_few(empty)}"
+        message = f"{some_of(len(empty), len(depths), 'have no reads')}: {first_few(empty)}"
         if has_sequences:
             raise InputError(f"{message}; remove them")
         warnings.warn(f"{message}; they are taken as samples that lack all features", stacklevel=2)
@@ -112,7 +113,7 @@ def _check_reads(table: FeatureTable, reads: ReadOptions, *, has_sequences: bool
     if table.counts.dtype.kind == "f":
         raise InputError(f"`sampling_depth={reads.sampling_depth}`: only counts can be rarefied, and X has other numbers")
     if shallow := [table.sample_ids[row] for row in np.flatnonzero(depths < reads.sampling_depth)]:
-        message = f"{len(shallow)} of {len(depths)} samples have fewer reads: {first_few(shallow)}"
+        message = f"{some_of(len(shallow), len(depths), 'have fewer reads')}: {first_few(shallow)}"
         raise InputError(f"`sampling_depth={reads.sampling_depth}`: {message}; remove them")
 
 
@@ -121,15 +122,15 @@ def _sequences_of(feature_ids: tuple[str, ...], given: GivenSequences | None) ->
     if given is None:
         others = [name for name in feature_ids if len(name) < _SHORTEST or NOT_NUCLEOTIDE.search(name)]
         if 0 < 2 * len(others) < len(feature_ids):
-            raise InputError(
-                f"{len(others)} of {len(feature_ids)} features of X are not named by their sequences: {first_few(others)}; "
-                "leave them out, or give `sequences`"
-            )
+            unnamed = some_of(len(others), len(feature_ids), "are not named by their sequences", "feature of X", "features of X")
+            raise InputError(f"{unnamed}: {first_few(others)}; leave them out, or give `sequences`")
         return None if others else tuple(fold(name, name, "give `sequences`") for name in feature_ids)
     if isinstance(given, (Mapping, pd.Series)):
         known = given.to_dict() if isinstance(given, pd.Series) else given
         if missing := [name for name in feature_ids if name not in known]:
-            raise InputError(f"`sequences`: {len(missing)} of {len(feature_ids)} features have none: {first_few(missing)}")
+            raise InputError(
+                f"`sequences`: {some_of(len(missing), len(feature_ids), 'have none', 'feature')}: {first_few(missing)}"
+            )
         given = [known[name] for name in feature_ids]
     elif not (is_list_like(given, allow_sets=False) and hasattr(given, "__len__")):
         raise InputError(f"`sequences`: must be a list of text, or a mapping from feature to text, not {type(given).__name__}")

@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from aam.data.metadata import categorical_column, numeric_column
+from aam.data.metadata import Metadata, categorical_column, numeric_column
 from aam.errors import InputError
 from aam.options import TargetOptions
 from aam.study.categoricals import Categoricals
+from aam.study.labels import hint_at_classes, say_categoricals, say_classes
 from aam.study.study import Study
 from aam.study.targets import ClassTarget, RegressionTarget, Target
 
@@ -54,9 +55,8 @@ class Problem:
     @cached_property
     def codes(self) -> np.ndarray | None:
         """Codes of the categorical columns, int64 [N, C]; None for no columns."""
-        if not self.categoricals.vocabularies or self.study.metadata is None:
-            return None
-        return self.categoricals.encode(self.study.metadata)
+        metadata = self.study.full_metadata
+        return self.categoricals.encode(metadata) if self.categoricals.vocabularies and metadata is not None else None
 
     def groups_of(self, rows: np.ndarray) -> np.ndarray | None:
         """Groups of some rows."""
@@ -76,26 +76,40 @@ class Problem:
 
     def fitted_to(self, rows: np.ndarray) -> Problem:
         """The same with target and categoricals fitted to the training samples `rows`. InputError for nothing to learn."""
-        categoricals = self.categoricals
-        if categoricals.vocabularies and self.study.metadata is not None:
-            categoricals = Categoricals.fit(self.study.metadata.iloc[rows], tuple(categoricals.vocabularies))
+        categoricals, metadata = self.categoricals, self.study.full_metadata
+        if categoricals.vocabularies and metadata is not None:
+            categoricals = Categoricals.fit(replace(metadata, typed=metadata.typed.iloc[rows]), tuple(categoricals.vocabularies))
         return replace(self, target=self.target.fit(self.truth[rows]), categoricals=categoricals)
 
 
 def pose(study: Study, options: TargetOptions, group_column: str | None = None, confounder_column: str | None = None) -> Problem:
-    """Read what is to be predicted from the metadata of a study. InputError for missing values, and for one class only."""
-    if study.metadata is None:
+    """Read what is to be predicted from the metadata of a study, and say what classes there are.
+
+    InputError for missing values, for one class only, and for a number where the file declares the column categorical.
+    """
+    if (metadata := study.full_metadata) is None:
         raise InputError(f"`metadata` is missing: the table that holds the column {options.metadata_column}")
     column, ids = options.metadata_column, study.table.sample_ids
     target: Target
     if options.classifier:
-        labels = categorical_column(study.metadata, column, ids)
+        labels = categorical_column(metadata, column, ids)
+        say_classes(column, labels, ids)
         target = ClassTarget.of(labels)
         truth = target.index(labels)
     else:
-        truth = numeric_column(study.metadata, column, ids)
+        _refuse_categorical(metadata, column)
+        truth = numeric_column(metadata, column, ids)
+        if column not in metadata.types:
+            hint_at_classes(column, truth)
         target = RegressionTarget(options.target_transform, loss_type=options.loss_type)
+    say_categoricals(metadata, options.categorical_columns)
     # Of training samples only, once they are known: see `Problem.fitted_to`.
     categoricals = Categoricals(dict.fromkeys(options.categorical_columns, ()))
     groups, confounder = study.labels(group_column), study.labels(confounder_column)
     return Problem(study, column, truth, target, groups, confounder, categoricals)
+
+
+def _refuse_categorical(metadata: Metadata, column: str) -> None:
+    if metadata.types.get(column) == "categorical":
+        advice = "pass `classifier`, or declare it numeric if a number is to be predicted"
+        raise InputError(f"column {column}: #q2:types in the metadata declares it categorical; {advice}")

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from aam.data.metadata import read_metadata, reconcile
-from aam.data.sequences import no_tokens, read_sequences, tokenize
+from aam.data.metadata import Metadata, read_metadata, reconcile
+from aam.data.near_ids import near_ids
+from aam.data.sequences import have_no_sequences, no_tokens, read_sequences, tokenize
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.disk.cache import Cache
-from aam.errors import InputError, first_few, path_of
+from aam.errors import InputError, counted, first_few, path_of, several_paths, some_of
 from aam.options import GroupOptions, ReadOptions, TableOptions, TreeOptions
+from aam.study.labels import warn_of_groups, warn_of_levels
 from aam.study.study import Study
-from aam.study.tree import read_distance
+from aam.study.tree import on_given_distances
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,12 @@ log = logging.getLogger(__name__)
 def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out of it
     table: str | Path,
     *,
-    metadata: str | Path | None = None,
+    metadata: str | Path | Sequence[str | Path] | None = None,
     rep_seqs: str | Path | None = None,
     tree: str | Path | None = None,
     more_tables: Sequence[str | Path] = (),
     where: str | None = None,
+    missing_values: Sequence[str] = (),
     column: str | None = None,
     sampling_depth: int | None = None,
     max_bp: int = 150,
@@ -43,9 +45,9 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     Parameters
     ----------
     table : str or Path
-        Feature table: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 ``.qza``, or TSV.
-    metadata : str or Path, optional
-        Sample metadata, TSV as QIIME 2 reads it.
+        Feature table: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 ``.qza``, TSV or CSV.
+    metadata : str, Path, or sequence of them, optional
+        Sample metadata: TSV as QIIME 2 reads it, CSV, or ``.qza``. Of several files, the samples that are in all of them.
     rep_seqs : str or Path, optional
         Representative sequences (FASTA or ``.qza``). Default: the feature IDs are the sequences.
     tree : str or Path, optional
@@ -54,6 +56,8 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
         Further tables to merge with `table` (same feature ID = same ASV).
     where : str, optional
         Keep the samples for which this SQLite condition on the metadata holds: ``"[mom_child]='C'"``.
+    missing_values : sequence of str
+        Words in the metadata that mean that a value is missing ("NA", "unknown"), compared without case and blanks.
     column : str, optional
         Metadata column that will be predicted: samples without a value are an error, or left out with `ignore_missing`.
     sampling_depth : int, optional
@@ -61,7 +65,8 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     max_bp : int
         Number of nucleotides of each ASV to read.
     ignore_missing : bool
-        Leave out samples that cannot be used (no metadata, no target, too few reads) instead of stopping.
+        Leave out samples that cannot be used (no metadata, no target, too few reads, no ASV in the tree) instead of stopping, and
+        go on with a tree that lacks ASVs with more than a tenth of the reads, which count in no distance.
     by_id : bool
         Know features by their IDs alone, without sequences: genera, OTUs, pathways.
 
@@ -83,7 +88,8 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     """
     if isinstance(more_tables, str | Path):
         raise InputError(f"`more_tables={more_tables}`: must be a sequence of paths")
-    if column is not None and metadata is None:
+    files = several_paths("metadata", () if metadata is None else metadata)
+    if column is not None and not files:
         raise InputError(f"`column={column}` needs `metadata`: the table that holds it")
     data = TableOptions(
         table=path_of("table", table),
@@ -91,38 +97,81 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
         rep_seqs=None if rep_seqs is None else path_of("rep_seqs", rep_seqs),
         ignore_missing=ignore_missing,
     )
-    samples = GroupOptions(metadata=None if metadata is None else path_of("metadata", metadata), where=where)
+    words = (missing_values,) if isinstance(missing_values, str) else tuple(missing_values)
+    samples = GroupOptions(metadata=files, where=where, missing_values=words)
     study = read_samples(data, ReadOptions(max_bp=max_bp, sampling_depth=sampling_depth), samples, column, by_id=by_id)
     if tree is None:
         return study
-    distance = read_distance(study, TreeOptions(tree=path_of("tree", tree)), Cache(None))
-    return replace(study, distance=distance)
+    return on_given_distances(study, TreeOptions(tree=path_of("tree", tree)), Cache(None), ignore_missing=ignore_missing)
 
 
 def read_samples(
-    data: TableOptions, reads: ReadOptions, samples: GroupOptions, column: str | None = None, *, by_id: bool = False
+    data: TableOptions,
+    reads: ReadOptions,
+    samples: GroupOptions,
+    column: str | None = None,
+    *,
+    confounder_column: str | None = None,
+    only: Collection[str] | None = None,
+    by_id: bool | None = False,
 ) -> Study:
-    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in `column` where it is named.
+    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in `column`, the group column and
+    the confounder column where they are named.
 
-    by_id: features are known by their IDs, and have no sequences.
+    only: keep these sample IDs alone; by_id: features are known by their IDs, and have no sequences; None: where no ID may be one,
+    and none are given.
     """
     table = read_tables(data)
+    if only is not None:
+        table = table.select_samples(_chosen(table.sample_ids, only))
     metadata = None
-    if samples.metadata is not None:
-        metadata = read_metadata(samples.metadata)
-        found = reconcile(table.sample_ids, metadata, column, where=samples.where, ignore_missing=data.ignore_missing)
+    if samples.metadata:
+        metadata = read_metadata(*samples.metadata, missing_values=samples.missing_values)
+        needed = [name for name in (column, samples.group_column, confounder_column) if name is not None]
+        found = reconcile(table.sample_ids, metadata, needed, where=samples.where, ignore_missing=data.ignore_missing)
         table = table.select_samples(found.usable)
-        metadata = metadata.loc[list(found.usable)]
     if reads.sampling_depth is not None:
         table = drop_shallow(table, reads.sampling_depth, data.ignore_missing)
-        metadata = None if metadata is None else metadata.loc[list(table.sample_ids)]
+    if metadata is not None:
+        metadata = metadata.of(table.sample_ids)
+        if samples.group_column is not None:
+            warn_of_groups(samples.group_column, metadata.texts(samples.group_column).to_list(), table.sample_ids)
+        if confounder_column not in (None, samples.group_column):
+            warn_of_levels(confounder_column, metadata.texts(confounder_column).to_list(), table.sample_ids)
+    if by_id is None and (by_id := data.rep_seqs is None and have_no_sequences(table.feature_ids)):
+        log.warning(
+            "the features have no sequences (%s): they are known by their IDs; AAM's members that read sequences are left out, and "
+            "so is UniFrac without `tree` or `unifrac_matrix`",
+            first_few(table.feature_ids, 3),
+        )
+    size, columns = counted(len(table.sample_ids), "sample"), len(table.feature_ids)
     if by_id:
-        log.info("table: %d samples, %d features, known by their IDs", *table.counts.shape)
-        return Study(table, None, no_tokens(table), metadata, reads)
+        log.info("table: %s, %s, known by their IDs", size, counted(columns, "feature"))
+        return _study(table, None, no_tokens(table), metadata, reads)
     sequences = read_sequences(table, data.rep_seqs)
     tokens = tokenize(sequences, table.feature_ids, reads.max_bp, on_disk=data.stream)
-    log.info("table: %d samples, %d ASVs of up to %d nt", *table.counts.shape, tokens.shape[1] - 1)
-    return Study(table, sequences, tokens, metadata, reads)
+    log.info("table: %s, %s of up to %d nt", size, counted(columns, "ASV"), tokens.shape[1] - 1)
+    return _study(table, sequences, tokens, metadata, reads)
+
+
+def _study(
+    table: FeatureTable, sequences: tuple[str, ...] | None, tokens: np.ndarray, metadata: Metadata | None, reads: ReadOptions
+) -> Study:
+    if metadata is None:
+        return Study(table, sequences, tokens, reads=reads)
+    return Study(table, sequences, tokens, metadata.typed, reads, written=metadata.written, types=metadata.types)
+
+
+def _chosen(table_ids: Sequence[str], only: Collection[str]) -> list[str]:
+    """The sample IDs `only`, in the order of the table. InputError for one that the table has not."""
+    known = set(table_ids)
+    if unknown := [sample_id for sample_id in only if sample_id not in known]:
+        wanted = set(only)
+        near = near_ids(unknown, [name for name in table_ids if name not in wanted], "the table")
+        what = some_of(len(unknown), len(only), "are not in the table, or without reads")
+        raise InputError(f"`samples`: {what}: {first_few(unknown)}{near}")
+    wanted = set(only)
+    return [sample_id for sample_id in table_ids if sample_id in wanted]
 
 
 def read_tables(data: TableOptions) -> FeatureTable:
@@ -136,9 +185,15 @@ def _read_together(paths: Sequence[Path], ignore_missing: bool) -> FeatureTable:
 
 
 def join(first: Study, second: Study) -> Study:
-    """The samples of both, ASVs being the same where their sequences are. InputError for a sample in both."""
+    """The samples of both, ASVs being the same where their sequences are, or their IDs where neither has sequences.
+
+    InputError for a sample in both.
+    """
+    if (first.sequences is None) != (second.sequences is None):
+        lacking = "`table`" if first.sequences is None else "`test_table`"
+        raise InputError(f"the features of {lacking} have no sequences, and those of the other table have; give both, or neither")
     if twice := sorted(set(first.table.sample_ids) & set(second.table.sample_ids)):
-        raise InputError(f"`test_table`: {len(twice)} samples are in `table` too: {first_few(twice)}")
+        raise InputError(f"`test_table`: {some_of(len(twice), len(second), 'are in `table` too')}: {first_few(twice)}")
     own, others = first.sequences or first.table.feature_ids, second.sequences or second.table.feature_ids
     column = {sequence: number for number, sequence in enumerate(own)}
     new = [number for number, sequence in enumerate(others) if sequence not in column]
@@ -151,9 +206,24 @@ def join(first: Study, second: Study) -> Study:
     table = FeatureTable(sparse.csr_array(sparse.vstack(counts)), first.table.sample_ids + second.table.sample_ids, ids)
     widest = max(first.asv_tokens.shape[1], second.asv_tokens.shape[1])
     tokens = [np.pad(part, ((0, 0), (0, widest - part.shape[1]))) for part in (first.asv_tokens, second.asv_tokens[new])]
-    metadata = [study.metadata for study in (first, second) if study.metadata is not None]
-    sequences = own + tuple(others[number] for number in new)
-    return Study(table, sequences, np.concatenate(tokens), pd.concat(metadata) if metadata else None, first.reads)
+    metadata = [study.full_metadata for study in (first, second) if study.full_metadata is not None]
+    sequences = None if first.sequences is None else own + tuple(others[number] for number in new)
+    return _study(table, sequences, np.concatenate(tokens), _one_below_other(metadata), first.reads)
+
+
+def _one_below_other(parts: Sequence[Metadata]) -> Metadata | None:
+    """Metadata of the samples of all parts. InputError for a column that one declares numeric and another categorical."""
+    if not parts:
+        return None
+    types: dict[str, str] = {}
+    for part in parts:
+        if other := [column for column, kind in part.types.items() if types.get(column, kind) != kind]:
+            raise InputError(
+                f"column {other[0]}: #q2:types declares it numeric in one of the metadata, and categorical in the other"
+            )
+        types |= part.types
+    written = [pd.DataFrame({name: part.texts(name) for name in part.typed.columns}, dtype=object) for part in parts]
+    return Metadata(pd.concat([part.typed for part in parts]), pd.concat(written), types)
 
 
 def _placed(counts: sparse.csr_array, columns: Sequence[int], n_columns: int) -> sparse.csr_array:

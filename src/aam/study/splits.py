@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aam.errors import InputError, first_few
+from aam.errors import InputError, counted, first_few
 
 # Random orders that are tried where units are few and so may not fit the fractions well; the best one is kept.
 TRIES = 16
 FEW_UNITS = 2000
+_PARTS = ("training", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +47,7 @@ def split_samples(
     units = int(unit.max(initial=-1)) + 1
     parts = np.flatnonzero(fractions > 0)
     if units < len(parts):
-        noun = "samples" if groups is None else "groups"
-        raise InputError(f"{units} {noun} cannot be split into {len(parts)} parts; more {noun} are needed")
+        raise InputError(_too_few(units, parts, groups is not None))
     counts = _count(unit, units, labels)
     goal = np.outer(fractions, counts.sum(axis=0))
 
@@ -60,9 +60,26 @@ def split_samples(
         if cost < best_cost and (sizes[0] > 0).all():
             best, best_cost = part_of_unit, cost
     if best is None:
-        raise InputError("no split has every class in its training part: the groups are too few or too uneven; use more of them")
+        raise InputError(
+            "no split has every class in its training part: the groups are too few or uneven; leave out rare classes with `where`, "
+            "or take `test_fraction=0`"
+        )
     part = best[unit]
     return Split(*(np.flatnonzero(part == index) for index in range(3)))
+
+
+def _too_few(units: int, parts: np.ndarray, grouped: bool) -> str:
+    """What is wrong, and what to do."""
+    noun = "group" if grouped else "sample"
+    names = ", ".join(_PARTS[part] for part in parts)
+    told = [f"{counted(units, noun)} cannot be split into {len(parts)} parts ({names})"]
+    if units > 1:
+        told += ["with `test_fraction=0` no test part is needed"]
+    if grouped and units > 1:
+        told += ["`aam evaluate` with `leave_one_group_out` holds out each group in turn"]
+    if grouped:
+        told += ["without `group_column` the scores are those of new samples of the same groups, not of new groups"]
+    return "; ".join(told) if len(told) > 1 else f"{told[0]}; more samples are needed"
 
 
 def _count(unit: np.ndarray, units: int, labels: np.ndarray | None) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import cast
 
@@ -13,14 +14,14 @@ from scipy import sparse
 from torch import nn
 
 from aam.data.dataset import SampleDataset
-from aam.data.metadata import categorical_column
+from aam.data.metadata import Metadata, categorical_column
 from aam.data.sequences import tokenize
 from aam.data.stream import StreamedCounts
 from aam.data.table import FeatureTable, drop_shallow
-from aam.distances.matrix import unifrac_matrix
+from aam.distances.matrix import compare_all
 from aam.distances.precomputed import PrecomputedDistances
 from aam.distances.unifrac import UniFrac
-from aam.errors import InputError
+from aam.errors import InputError, counted
 from aam.options import ReadOptions, SampleOptions
 from aam.study.splits import Split, split_samples
 
@@ -32,8 +33,10 @@ class Study:
     """N samples with M ASVs, as models see them.
 
     table: reads of each ASV in each sample; sequences: of the ASVs, or None for features without; asv_tokens: uint8 [M, 1 + L] of
-    the sequences, cut to `reads.max_bp`; metadata: rows in the order of the samples, or None; reads: what a model sees of a sample;
-    distance: a batch distance (UniFrac on a tree, or a matrix), where one was read.
+    the sequences, cut to `reads.max_bp`; metadata: rows in the order of the samples, numeric columns float64, or None; reads: what
+    a model sees of a sample; distance: a batch distance (UniFrac on a tree, or a matrix), where one was read; written: the cells of
+    the metadata as text, as they are in the file, or None for metadata that were no file; types: what the file declares a column
+    to be (numeric, categorical).
     """
 
     table: FeatureTable
@@ -42,6 +45,8 @@ class Study:
     metadata: pd.DataFrame | None = None
     reads: ReadOptions = ReadOptions()
     distance: nn.Module | None = None
+    written: pd.DataFrame | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Samples."""
@@ -71,19 +76,24 @@ class Study:
         if isinstance(self.distance, PrecomputedDistances):
             return self.distance.matrix.numpy()
         unifrac = cast("UniFrac", self.distance)
-        return unifrac_matrix(self.counts, unifrac.phylogeny, unifrac.comparison.metric, unifrac.comparison.alpha)
+        return compare_all(self.counts, unifrac.phylogeny, unifrac.comparison)
 
     def ids(self, rows: np.ndarray) -> tuple[str, ...]:
         """Sample IDs of some rows."""
         return tuple(self.table.sample_ids[row] for row in rows)
 
     def labels(self, column: str | None) -> np.ndarray | None:
-        """Values [N] of a metadata column as text; None for no column."""
+        """Values [N] of a metadata column as text, as they are written; None for no column."""
         if column is None:
             return None
-        if self.metadata is None:
+        if (metadata := self.full_metadata) is None:
             raise InputError(f"column {column}: the study has no metadata")
-        return categorical_column(self.metadata, column, self.table.sample_ids)
+        return categorical_column(metadata, column, self.table.sample_ids)
+
+    @property
+    def full_metadata(self) -> Metadata | None:
+        """The metadata, typed and as written; None where there are none."""
+        return None if self.metadata is None else Metadata(self.metadata, self.written, self.types)
 
     def split(self, options: SampleOptions, seed: int, labels: np.ndarray | None = None) -> Split:
         """Training, validation and test samples: groups stay whole where a group column is named, classes (`labels` [N]) are spread
@@ -91,21 +101,31 @@ class Study:
         """
         groups = self.labels(options.group_column)
         split = split_samples(len(self), options.val_fraction, options.test_fraction, seed, groups=groups, labels=labels)
-        kept_apart = f", {len(set(groups))} groups of {options.group_column} kept whole" if groups is not None else ""
+        kept_apart = f", {counted(len(set(groups)), 'group')} of {options.group_column} kept whole" if groups is not None else ""
         log.info(
-            "split: %d training, %d validation, %d test samples%s", len(split.train), len(split.val), len(split.test), kept_apart
+            "split: %d training, %d validation, %s%s",
+            len(split.train),
+            len(split.val),
+            counted(len(split.test), "test sample"),
+            kept_apart,
         )
         return split
+
+    def with_samples(self, table: FeatureTable) -> Study:
+        """The study of those of its samples that are left in `table`, without distances."""
+        if table is self.table:
+            return self
+        study = replace(self, table=table, distance=None)
+        if (metadata := self.full_metadata) is None:
+            return study
+        kept = metadata.of(table.sample_ids)
+        return replace(study, metadata=kept.typed, written=kept.written)
 
     def drawn(self, seed: int) -> Study:
         """The study with the reads that a model sees, where samples are rarefied or cut: all models see the same."""
         if not self.reads.draws:
             return self
-        dataset = SampleDataset(self.table, self.reads, seed)
-        draws = [dataset[0, row] for row in range(len(self))]
-        ends = np.cumsum([0, *(len(draw.columns) for draw in draws)])
-        columns, counts = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("columns", "counts"))
-        matrix = sparse.csr_array((counts, columns, ends), shape=self.table.counts.shape)
+        matrix = SampleDataset(self.table, self.reads, seed).drawn(self.rows)
         return replace(self, table=FeatureTable(matrix, self.table.sample_ids, self.table.feature_ids))
 
     def read_as(self, reads: ReadOptions) -> Study:

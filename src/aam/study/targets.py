@@ -6,6 +6,7 @@ class, and ``Class(**json)`` the object back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -22,6 +23,8 @@ from aam.scoring.intervals import likely
 from aam.scoring.measures import AUC, MAE, Measure
 from aam.scoring.scores import class_scores, regression_scores
 
+# What a cell of a TSV can hold that other programs read too.
+_CELL = re.compile("[^\x00-\x1f\x7f]*")
 # Kinds as the model folder names them.
 Kind = Literal["regression", "classification"]
 
@@ -140,10 +143,14 @@ def _log1p(values: Any) -> Any:
 
 @dataclass(frozen=True)
 class ClassTarget:
-    """Classes, sorted, and their balanced weights: n / (classes x members), so that the mean weight of the samples is 1."""
+    """Classes, sorted, and their balanced weights: n / (classes x members), so that the mean weight of the samples is 1.
+
+    as_written: classes are known as they are in the file. Models of version 0.1.0 know numbers as people write them: 6, not 6.0.
+    """
 
     classes: tuple[str, ...]
     weights: tuple[float, ...] = ()
+    as_written: bool = False
 
     kind: ClassVar[Kind] = "classification"
     measure: ClassVar[Measure] = AUC
@@ -161,7 +168,9 @@ class ClassTarget:
         classes = np.unique(np.asarray(labels, dtype=object))
         if len(classes) < 2:
             raise InputError(f"the target is {first_few(classes)} in all {len(labels)} samples: there is nothing to learn")
-        return cls(tuple(map(str, classes)))
+        if odd := [str(name) for name in classes if not _CELL.fullmatch(str(name))]:
+            raise InputError(f"class {first_few(odd)} holds a tab or a line break, which no table of predictions holds; rename it")
+        return cls(tuple(map(str, classes)), as_written=True)
 
     @property
     def outputs(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ from torch import nn
 
 from aam.data.files import read_file
 from aam.data.newick import newick, nodes_of, read_nodes
-from aam.data.phylogeny import Phylogeny, build_tree, tree_recipe
+from aam.data.phylogeny import Phylogeny
+from aam.data.table import keep_samples
+from aam.data.tree_building import build_tree, tree_recipe
 from aam.disk.cache import Cache
 from aam.disk.writing import whole
-from aam.distances.matrix import require_reads_on_tree
-from aam.distances.precomputed import PrecomputedDistances, read_distances
+from aam.distances.on_tree import keep_on_tree
+from aam.distances.precomputed import PrecomputedDistances, open_distances
+from aam.distances.sameness import only_distance
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
 from aam.options import TreeOptions
@@ -25,24 +29,52 @@ from aam.study.study import Study
 log = logging.getLogger(__name__)
 
 
-def read_distance(study: Study, options: TreeOptions, cache: Cache, built: Path | None = None, resume: bool = False) -> nn.Module:
-    """The batch distance: a given matrix, or UniFrac on the given tree, or on one built from the sequences.
+def on_given_distances(study: Study, options: TreeOptions, cache: Cache, *, ignore_missing: bool) -> Study:
+    """The samples with distances by the tree or matrix that is given, and those distances; without either the study as it is.
 
-    built: file where a tree that is built is kept, and with `resume` taken from.
+    Samples that have none are an InputError, or left out with `ignore_missing`.
     """
     if options.unifrac_matrix is not None:
         log.info("distances from %s: they stay those of all reads, whatever is rarefied or left out", options.unifrac_matrix)
-        return PrecomputedDistances(read_distances(options.unifrac_matrix, study.table.sample_ids))
-    if options.tree is None and built is None:
-        phylogeny = Phylogeny.from_nodes(nodes_of(build_tree(_sequences(study), study.table.feature_ids)), study.table.feature_ids)
+        given = open_distances(options.unifrac_matrix)
+        if ignore_missing and given.has(study.table.sample_ids).any():
+            problem = f"have no distances in {options.unifrac_matrix}"
+            study = study.with_samples(keep_samples(study.table, given.has(study.table.sample_ids), problem, ignore_missing))
+        return _learnable(study, PrecomputedDistances(given.between(study.table.sample_ids)))
+    if options.tree is not None:
+        return _on_tree(study, read_phylogeny(options.tree, study.table.feature_ids, cache), options, ignore_missing)
+    return study
+
+
+def with_distances(study: Study, options: TreeOptions, cache: Cache, built: Path | None = None, resume: bool = False) -> Study:
+    """The study with the distances that it has, or else with UniFrac on a tree that is built from its sequences.
+
+    built: file where that tree is kept, and with `resume` taken from.
+    """
+    if study.distance is not None:
+        return study
+    feature_ids = study.table.feature_ids
+    if built is None:
+        phylogeny = Phylogeny.from_nodes(nodes_of(build_tree(_sequences(study), feature_ids)), feature_ids)
     else:
-        if options.tree is None and built is not None:
-            if not (resume and built.is_file()):
-                write_built_tree(study, built, cache)
-            wait()
-        phylogeny = read_phylogeny(options.tree or built, study.table.feature_ids, cache)  # type: ignore[arg-type]
-    require_reads_on_tree(study.table.counts, phylogeny, study.table.sample_ids)
-    return UniFrac(phylogeny, options.unifrac_metric, options.alpha)
+        if not (resume and built.is_file()):
+            write_built_tree(study, built, cache)
+        wait()
+        phylogeny = read_phylogeny(built, feature_ids, cache)
+    return _on_tree(study, phylogeny, options, ignore_missing=False)
+
+
+def _on_tree(study: Study, phylogeny: Phylogeny, options: TreeOptions, ignore_missing: bool) -> Study:
+    table = keep_on_tree(study.table, phylogeny, ignore_missing)
+    return _learnable(study.with_samples(table), UniFrac(phylogeny, options.unifrac_metric, options.alpha))
+
+
+def _learnable(study: Study, distance: nn.Module) -> Study:
+    """The study with the distance. InputError where it tells no samples apart."""
+    if (value := only_distance(distance, study.table.counts)) is not None:
+        advice = "do all samples hold the same, or is the tree or matrix of other data?"
+        raise InputError(f"all distances between the samples are {value:g}: nothing can be learned from them; {advice}")
+    return replace(study, distance=distance)
 
 
 def _sequences(study: Study) -> tuple[str, ...]:
@@ -71,8 +103,9 @@ def read_phylogeny(path: Path, feature_ids: tuple[str, ...], cache: Cache) -> Ph
 
     def shear() -> dict[str, np.ndarray]:
         sheared = vars(Phylogeny.from_nodes(read_nodes(path), feature_ids))
-        return {name: value for name, value in sheared.items() if name != "missing"}
+        return {name: np.asarray(value) for name, value in sheared.items() if name != "missing"}
 
-    arrays = cache.arrays("sheared tree", (read_file(path), repr(feature_ids)), shear)
+    arrays = dict(cache.arrays("sheared tree", (read_file(path), repr(feature_ids)), shear))
     missing = np.setdiff1d(np.arange(len(feature_ids)), arrays["tip_columns"])
-    return Phylogeny(**arrays, missing=tuple(feature_ids[column] for column in missing))
+    near = str(arrays.pop("near"))
+    return Phylogeny(**arrays, missing=tuple(feature_ids[column] for column in missing), near=near)
