@@ -13,7 +13,14 @@ from aam.parallel.collectives import meet
     ],
 )
 def test_numbers_other_than_those_that_were_started(monkeypatch, devices, num_nodes, said):
-    started = {"TORCHELASTIC_RUN_ID": "run", "WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+    started = {
+        "TORCHELASTIC_RUN_ID": "run",
+        "WORLD_SIZE": "2",
+        "GROUP_WORLD_SIZE": "1",
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "MASTER_PORT": "29500",
+    }
     for name, value in started.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError) as error:

@@ -15,7 +15,7 @@ from aam.parallel.signals import Stops
 
 
 @pytest.fixture
-def listening():
+def listening(own_signals):
     heard = Stops(saved=lambda: True)
     heard.listen()
     yield heard
@@ -55,7 +55,7 @@ def test_the_same_event_told_twice_is_one(listening, monkeypatch):
     assert (stopped.value.number, stopped.value.saved) == (signal.SIGTERM, True)
 
 
-def test_what_is_ignored_stays_so_and_others_come_back():
+def test_what_is_ignored_stays_so_and_others_come_back(own_signals):
     earlier = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -85,11 +85,9 @@ except Stopped as stopped:
 """
 
 
-def test_a_closed_terminal_stops_as_a_signal_and_what_is_said_to_it_is_no_error():
+def test_a_closed_terminal_stops_as_a_signal_and_what_is_said_to_it_is_no_error(own_signals):
     child, terminal = pty.fork()
     if child == 0:
-        # Whatever runs the tests.
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         os.execv(sys.executable, [sys.executable, "-c", TERMINAL])
     said = b""
     while b"ready" not in said:

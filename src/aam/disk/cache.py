@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 ENDING = ".aamcache"
 MAX_BYTES = 5 * 10**9
 # Of the entries, and of what is computed for them: raise it when either changes. A release changes every key anyway.
-FORMAT = 1
+FORMAT = 2
 
 Parts = Iterable[str | bytes | np.ndarray]
 

@@ -17,7 +17,19 @@ import torch.distributed as dist
 from torch import Tensor
 
 from aam.errors import InputError
-from aam.parallel.ranks import NeedsRanks, by_slurm, by_torchrun, nodes, rank
+from aam.parallel.meeting import Meeting, meet_others
+from aam.parallel.ranks import (
+    NeedsRanks,
+    by_slurm,
+    by_torchrun,
+    check_launcher,
+    heed_launcher,
+    launcher,
+    nodes,
+    rank,
+    size,
+)
+from aam.parallel.threads import use_allotted_threads
 
 if TYPE_CHECKING:
     from lightning.fabric.plugins.environments import ClusterEnvironment
@@ -31,50 +43,66 @@ def world() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def meet(devices: int, num_nodes: int) -> None:
+def meet(devices: int | None, num_nodes: int, alone: str | None = None) -> None:
     """Join the other ranks, where torchrun or SLURM started some; `NeedsRanks` where they are still to be started.
 
-    InputError for numbers other than those that were started, and for more GPUs than there are.
+    devices=1 runs alone, whatever SLURM has announced: a notebook may be part of a job of several tasks, and the only one of them
+    that runs this. InputError for numbers other than those that were started, for more GPUs than there are, for ranks that do not
+    come, and for any where what is to be done (`alone`) runs on one device.
     """
     if world() > 1:
         return
+    heed_launcher()
+    if devices == 1 and num_nodes == 1 and not by_torchrun():
+        heed_launcher(False)
+    else:
+        check_launcher()
     if not by_torchrun() and not by_slurm():
-        _require(devices, num_nodes)
-        if devices > 1:
+        use_allotted_threads()
+        _require(devices or 1, num_nodes)
+        if devices is not None and devices > 1:
             raise NeedsRanks(devices)
         return
-    environment = _environment()
-    size = environment.world_size()
-    for option, given, started in (("devices", devices, size // nodes()), ("num_nodes", num_nodes, nodes())):
-        if given not in (1, started):
+    if alone is not None and size() > 1:
+        raise InputError(f"{alone} runs on one device, and {launcher()} announced {size()} processes: `devices=1` runs alone")
+    each = size() // nodes()
+    for option, given, started in (("devices", devices, each), ("num_nodes", num_nodes if num_nodes > 1 else None, nodes())):
+        if given not in (None, started):
             raise InputError(f"`{option}={given}`: {started} were started; leave the option out")
-    if size == 1:
-        return
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, torch.get_num_threads() // (size // nodes())))
+    use_allotted_threads(each)
+    if size() > 1:
+        _join(cluster(), each)
+
+
+def _join(environment: ClusterEnvironment, each: int) -> None:
+    """Meet, `each` processes on every machine."""
     if environment.local_rank() >= torch.cuda.device_count() > 0:
-        raise InputError(f"{size // nodes()} processes on a machine with {torch.cuda.device_count()} GPUs: start one for each")
+        raise InputError(f"{each} processes on a machine with {torch.cuda.device_count()} GPUs: start one for each")
     device = torch.device("cuda", environment.local_rank()) if torch.cuda.is_available() else None
     if device is not None:
         torch.cuda.set_device(device)
+    store = meet_others(Meeting(launcher(), rank(), size(), environment.main_address, environment.main_port))
     dist.init_process_group(
         "gloo" if device is None else "nccl",
-        init_method=f"tcp://{environment.main_address}:{environment.main_port}",
-        rank=environment.global_rank(),
-        world_size=size,
+        store=store,
+        rank=rank(),
+        world_size=size(),
         timeout=_PATIENCE,
         device_id=device,
     )
 
 
-def _environment() -> ClusterEnvironment:
-    from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+def cluster() -> ClusterEnvironment:
+    """What Lightning is to know of the others, which it would else make of any variables that it finds."""
+    from lightning.fabric.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 
     if by_torchrun():
         return TorchElasticEnvironment()
-    # As a job script has it that says no srun: there would be no one to meet.
-    if "SLURM_STEP_ID" not in os.environ:
-        raise InputError("a job of several tasks, and this is none of them: start it by srun, or say sbatch --ntasks 1")
+    if not by_slurm():
+        return LightningEnvironment()
+    if nodes() == 1:
+        # Lightning asks for it.
+        os.environ.setdefault("SLURM_NODEID", "0")
     return SLURMEnvironment()
 
 
@@ -88,7 +116,7 @@ def _require(devices: int, num_nodes: int) -> None:
 def require_alone(what: str) -> None:
     """InputError for several ranks."""
     if world() > 1:
-        raise InputError(f"{what} runs on one device: leave out `devices`, and torchrun or srun")
+        raise InputError(f"{what} runs on one device: leave out torchrun or srun, or give `devices=1`")
 
 
 def wait() -> None:
