@@ -147,8 +147,7 @@ def test_a_part_may_lack_a_class_and_a_table_known_asvs(study, problem):
 
 def test_features_without_sequences_are_learned_by_members_that_need_none(study):
     named = without_sequences(study)
-    with pytest.warns(UserWarning, match=r"left out are the members that read them \(set networks, kernel model of sequences, "):
-        fitted = fit_members(problem_in(named), ROWS, QUICK, 0, 1)
+    fitted = fit_members(problem_in(named), ROWS, QUICK, 0, 1)
     ensemble, _ = fitted.combine(MEMBERS)
     assert ensemble.members.keys() == {"identity", "forest", "boosting"}
     with pytest.raises(InputError, match="no feature is in 49 training samples or more"):

@@ -1,11 +1,15 @@
 """The usual models: they learn what is there, and nothing from the samples that are held out."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
+from aam.ensemble.trees import boosting_leaf
 from aam.errors import InputError
 from aam.learners import baselines
 from aam.learners.baselines import Baseline, Prevalent, baselines_of, by_confounder, centred_log_ratio, is_trivial
@@ -85,3 +89,29 @@ def test_clr_is_centred_and_does_not_depend_on_depth():
     np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose(found[0], np.log([0.5, 0.25, 0.25, 0.125]) - np.log([0.5, 0.25, 0.25, 0.125]).mean())
     np.testing.assert_allclose(centred_log_ratio(shares[:1] * 3), found[:1], atol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [None, 2])
+def test_boosting_learns_from_the_few_samples_of_a_small_table(classes):
+    # 27 training samples, as of 34: leaves of 20 samples could not be split off.
+    problem = learnable_problem(classes, n=34)
+    rows = np.arange(27)
+    predicted = (
+        baselines_of(problem, seed=0, jobs=1)["gradient boosting"].fit(problem, rows).predict(problem.study, np.arange(27, 34))
+    )
+    assert len(np.unique(predicted.round(9), axis=0)) > 1
+
+
+def test_leaves_of_boosted_trees_grow_with_the_training_samples():
+    assert [boosting_leaf(n) for n in (5, 27, 64, 99, 100, 5000)] == [2, 5, 12, 19, 20, 20]
+
+
+def test_a_model_that_stops_before_its_optimum_is_said_to_in_our_words(caplog):
+    problem = learnable_problem(2)
+    short = baselines.tuned(lambda kind, settings, n: [make_pipeline(Prevalent(), LogisticRegression(max_iter=1))] * 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Baseline(short).fit(problem, np.arange(60))
+    assert [record.getMessage() for record in caplog.records] == [
+        "LogisticRegression stopped before its optimum: its score may be too low"
+    ]

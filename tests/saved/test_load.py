@@ -82,5 +82,5 @@ def test_an_encoder_is_that_of_a_transformer_and_an_ensemble_has_none():
     with pytest.raises(InputError, match="an encoder, which predicts nothing"):
         encoder.predict(study)
     ensemble, study = opened(VERSIONS[-1], "ensemble")
-    with pytest.raises(InputError, match="an ensemble has no embeddings"):
+    with pytest.raises(InputError, match="has no embeddings; train with `recipe=transformer`"):
         ensemble.embed(study)

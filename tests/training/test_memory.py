@@ -142,3 +142,10 @@ def test_the_largest_batch_fits_and_accumulation_keeps_the_samples_per_step(tabl
     assert largest_batch(32, Limit(cost, 1e9), table) == 32
     assert largest_batch(32, Limit(cost, 9.0 * longest), table) == 8
     assert largest_batch(32, Limit(cost, 0.0), table) == 2
+
+
+def test_a_limit_below_what_the_program_takes_is_said_so(table, tmp_path):
+    """There are no negative gigabytes."""
+    compute = TrainComputeOptions(max_memory_gb=0.001)
+    with pytest.raises(InputError, match=r"`max_memory_gb=0\.001`: the program takes \d+\.\d\d GB before its first step"):
+        plan_memory(encoder_of(), OBJECTIVES, FitOptions(batch_size=8), compute, table, tmp_path / "plan.json")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 
 from aam.data.sequences import Nucleotide
 
@@ -47,6 +46,8 @@ class SequenceWords:
         """Fit to the ASVs of the training samples, tokens uint8 [M, 1 + L]; `width`: the maximum number of directions."""
         counts = count_words(tokens)
         width = max(1, min(width, len(tokens) - 1))
+        from sklearn.utils.extmath import randomized_svd
+
         _, strengths, rows = randomized_svd(counts, width, random_state=0)
         kept = strengths**2 > _NEGLIGIBLE * max(strengths[0] ** 2, 1e-30)
         directions = rows[kept].T.astype(np.float32)

@@ -15,13 +15,12 @@ from functools import partial
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed, parallel_config
 
 from aam.ensemble.members import KERNELS, NEED_NO_IDENTITY, KernelMember, Member, MemberName, NetworkMember, TreesMember
 from aam.ensemble.training import Training
-from aam.errors import InputError
+from aam.errors import InputError, first_few
 from aam.progress import track
-from aam.study.folds import inner_folds
+from aam.study.folds import class_size, inner_folds
 
 Fit = Callable[[Training, np.ndarray], Member]
 
@@ -42,7 +41,11 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
     parts = inner_folds(rows, training.options.cross_fit_folds, training.seed, groups=problem.groups, labels=labels)
     for learn, _ in parts:
         if labels is not None and len(set(labels[rows[learn]])) < 2:
-            raise InputError("a fold of cross-fitting has one class only: too few groups have the others")
+            sizes = [class_size(name, labels[rows], problem.groups_of(rows)) for name in sorted(set(labels[rows]))]
+            raise InputError(
+                f"classes {first_few(sizes)}: a part of the training samples has one class only, so no member learns the "
+                "others there; more groups or samples of these are needed"
+            )
     names = [name for name in names if training.table.known or name in NEED_NO_IDENTITY]
     if torch.cuda.is_available():
         # Each worker takes memory of the GPU for itself.
@@ -50,11 +53,13 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
     nothing = rows[:0]
     work = [(name, rows[learn], rows[judge]) for name in names for learn, judge in parts]
     work += [(name, rows, nothing) for name in names if name != "network"]
-    # A worker that has grown is replaced, and says so.
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     # Workers need neither metadata nor a tree.
-    sent = replace(training, problem=replace(problem, study=replace(problem.study, metadata=None, distance=None)))
-    with parallel_config(backend="loky", inner_max_num_threads=1):
+    sent = replace(training, problem=replace(problem, study=replace(problem.study, metadata=None, written=None, distance=None)))
+    from joblib import Parallel, delayed, parallel_config
+
+    with warnings.catch_warnings(), parallel_config(backend="loky", inner_max_num_threads=1):
+        # A worker that has grown is replaced, and says so.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
         found = Parallel(n_jobs=jobs)(delayed(_fit_of)(name, sent, rows) for name in names)
         fits: dict[MemberName, Fit] = dict(zip(names, found, strict=True))
         running = Parallel(n_jobs=jobs, return_as="generator")(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE, WITHOUT_TREES, Membe
 from aam.ensemble.training import Training
 from aam.ensemble.weights import Calibration, choose_weights, mean_of
 from aam.errors import InputError
-from aam.options import MEMBER_LABELS, EnsembleOptions
+from aam.options import EnsembleOptions
 from aam.study.problem import Problem
 
 # Samples predicted at a time.
@@ -85,11 +84,7 @@ def fit_members(
     """Fit the members to the samples `rows`: nothing is known of the others. `show`: a progress bar."""
     names = MEMBERS if options.trees else WITHOUT_TREES
     if problem.study.sequences is None:
-        left_out = [MEMBER_LABELS[name] for name in names if name not in NEED_NO_SEQUENCE]
         names = tuple(name for name in names if name in NEED_NO_SEQUENCE)
-        warnings.warn(
-            f"the features have no sequences: left out are the members that read them ({', '.join(left_out)})", stacklevel=2
-        )
     catalogue = Catalogue.fit(problem.study, rows, options)
     if not catalogue.keys and problem.study.sequences is None:
         raise InputError(f"no feature is in {options.known_asv_samples} training samples or more: nothing can be learned of them")

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.svm import SVR
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -230,6 +229,8 @@ def fit_kernels(inputs: KernelInputs, truth: np.ndarray, shares: Shares, classes
     shift = np.zeros(wanted.shape[1])
     if classes is None:
         # Of absolute errors, as models are judged by them, and a few odd samples should not decide.
+        from sklearn.svm import SVR
+
         machine = SVR(kernel="precomputed", C=0.5 / noise, epsilon=_TUBE).fit(kernel, scaled[:, 0])
         solved = np.zeros_like(scaled)
         solved[machine.support_, 0] = machine.dual_coef_[0]

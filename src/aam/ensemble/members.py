@@ -8,19 +8,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
 
 from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.kernels import KernelInputs, KernelModel, Shares, Uses, fit_kernels, shares_of
-from aam.ensemble.set_network import run_network, train_network
+from aam.ensemble.set_network import run_network
 from aam.ensemble.training import Training
-from aam.ensemble.trees import Trees, of_boosting, of_forest
+from aam.ensemble.trees import Trees, boosting_leaf, of_boosting, of_forest
 from aam.models import SampleNetwork
+from aam.models.weightless import weightless
 from aam.options import ModelOptions
 from aam.study.targets import Kind
 
@@ -62,6 +57,9 @@ class NetworkMember:
 
     @classmethod
     def fit(cls, training: Training, rows: np.ndarray) -> NetworkMember:
+        # With Lightning, which prediction has no need of.
+        from aam.ensemble.network_training import train_network
+
         network = train_network(training, rows)
         return cls({name: tensor.numpy() for name, tensor in network.state_dict().items()}, training.options.network)
 
@@ -87,7 +85,7 @@ class NetworkMember:
 
     def require_fit(self, width: int, known: int, outputs: int) -> None:
         # Before memory is taken for one.
-        with torch.device("meta"):
+        with weightless():
             network = self._empty()
         if {name: value.shape for name, value in network.state_dict().items()} != {
             name: value.shape for name, value in self.weights.items()
@@ -203,21 +201,24 @@ class TreesMember:
 
 
 # Models are judged by the absolute error, and by classes that count alike.
-_UNFITTED: dict[tuple[TreesName, Kind], tuple[Any, dict[str, Any]]] = {
-    ("forest", "regression"): (RandomForestRegressor, {"max_features": 1 / 3}),
-    ("forest", "classification"): (RandomForestClassifier, {"max_features": "sqrt", "class_weight": "balanced"}),
-    ("boosting", "regression"): (HistGradientBoostingRegressor, {"loss": "absolute_error"}),
-    ("boosting", "classification"): (HistGradientBoostingClassifier, {"class_weight": "balanced"}),
+_UNFITTED: dict[tuple[TreesName, Kind], tuple[str, dict[str, Any]]] = {
+    ("forest", "regression"): ("RandomForestRegressor", {"max_features": 1 / 3}),
+    ("forest", "classification"): ("RandomForestClassifier", {"max_features": "sqrt", "class_weight": "balanced"}),
+    ("boosting", "regression"): ("HistGradientBoostingRegressor", {"loss": "absolute_error"}),
+    ("boosting", "classification"): ("HistGradientBoostingClassifier", {"class_weight": "balanced"}),
 }
 
 
 def unfitted_trees(kind: TreesName, training: Training, n: int) -> Any:
     """A model of scikit-learn for n training samples."""
-    make, settings = _UNFITTED[kind, training.problem.target.kind]
+    from sklearn import ensemble
+
+    name, settings = _UNFITTED[kind, training.problem.target.kind]
+    make = getattr(ensemble, name)
     options = training.options
     if kind == "boosting":
         rounds = {"max_iter": options.boosting_rounds, "learning_rate": options.boosting_lr, "early_stopping": False}
-        return make(random_state=training.seed, **rounds, **settings)
+        return make(random_state=training.seed, min_samples_leaf=boosting_leaf(n), **rounds, **settings)
     most = {"max_samples": options.forest_max_samples} if n > options.forest_max_samples else {}
     return make(n_estimators=options.forest_trees, random_state=training.seed, min_samples_leaf=2, **most, **settings)
 

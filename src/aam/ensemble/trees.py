@@ -7,6 +7,14 @@ from typing import Any
 
 import numpy as np
 
+# Samples of a leaf of boosted trees: what scikit-learn takes, and a share that leaves a few samples something to split.
+_LEAF, _LEAF_SHARE = 20, 5
+
+
+def boosting_leaf(n: int) -> int:
+    """Minimum number of samples of a leaf of boosted trees, for n training samples: 20, a fifth of under a hundred samples."""
+    return min(_LEAF, max(2, n // _LEAF_SHARE))
+
 
 @dataclass(frozen=True, eq=False)
 class Trees:

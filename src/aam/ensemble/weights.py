@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 _SURE = 1e-6
@@ -61,6 +60,8 @@ class Calibration:
             logits = np.exp(found[0]) * logs + found[1:]
             penalty = _PULL * (found @ found) / len(truth)
             return float((logsumexp(logits, axis=1) - logits[np.arange(len(truth)), truth]).mean() + penalty)
+
+        from scipy.optimize import minimize
 
         found = minimize(wrong, np.zeros(1 + classes), method="L-BFGS-B", bounds=[(-3.0, 3.0), *[(-6.0, 6.0)] * classes]).x
         return cls(float(np.exp(found[0])), tuple((found[1:] - found[1:].mean()).tolist()))

@@ -5,6 +5,8 @@ They are fitted and chosen inside the training samples, and are there to be comp
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +23,14 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_absolute_error
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from aam.ensemble.trees import boosting_leaf
 from aam.errors import InputError
 from aam.options import ModelOptions
 from aam.saved.fitted import Fitted
@@ -35,6 +39,8 @@ from aam.study.folds import INNER_FOLDS, inner_folds
 from aam.study.problem import Problem
 from aam.study.study import Study
 from aam.study.targets import Kind, Target
+
+log = logging.getLogger(__name__)
 
 # An ASV in fewer of the training samples than this share, or than two of them, is left out.
 _PREVALENCE = 0.01
@@ -101,11 +107,12 @@ def centred_log_ratio(shares: np.ndarray) -> np.ndarray:
 _PRESENCE = (Prevalent(), FunctionTransformer(np.sign))
 _CLR = (Prevalent(), FunctionTransformer(centred_log_ratio), StandardScaler(with_std=False))
 _HELLINGER = (Prevalent(), FunctionTransformer(np.sqrt))
-_CANDIDATES = Callable[[Kind, Baseline], list[Any]]
+# For a kind of target, and a number of training samples.
+_CANDIDATES = Callable[[Kind, Baseline, int], list[Any]]
 
 
 def _linear(features: tuple[Any, ...]) -> _CANDIDATES:
-    def candidates(kind: Kind, settings: Baseline) -> list[Any]:
+    def candidates(kind: Kind, settings: Baseline, n: int) -> list[Any]:
         make: dict[Kind, Callable[[float], Any]] = {
             "regression": lambda penalty: Ridge(alpha=penalty * 100),
             "classification": lambda penalty: LogisticRegression(C=1 / penalty, max_iter=1000, class_weight="balanced"),
@@ -132,15 +139,16 @@ _BALANCED: dict[Kind, dict[str, Any]] = {"regression": {}, "classification": {"c
 def _forests(name: str, features: tuple[Any, ...], number: Callable[[], int]) -> _CANDIDATES:
     """`max_features` the square root or a third of the features."""
 
-    def candidates(kind: Kind, settings: Baseline) -> list[Any]:
+    def candidates(kind: Kind, settings: Baseline, n: int) -> list[Any]:
         about = {"n_estimators": number(), "random_state": settings.seed, "n_jobs": settings.jobs, **_BALANCED[kind]}
         return [_pipeline(features, _TREE_MODELS[name, kind](max_features=most, **about)) for most in ("sqrt", 1 / 3)]
 
     return candidates
 
 
-def _boosting(kind: Kind, settings: Baseline) -> list[Any]:
-    about: dict[str, Any] = {"max_iter": _BOOSTS, "learning_rate": 0.06, "random_state": settings.seed, "early_stopping": False}
+def _boosting(kind: Kind, settings: Baseline, n: int) -> list[Any]:
+    rounds = {"max_iter": _BOOSTS, "learning_rate": 0.06, "early_stopping": False}
+    about: dict[str, Any] = {**rounds, "min_samples_leaf": boosting_leaf(n), "random_state": settings.seed}
     models: dict[Kind, Callable[[], Any]] = {
         "regression": lambda: HistGradientBoostingRegressor(loss="absolute_error", **about),
         "classification": lambda: HistGradientBoostingClassifier(class_weight="balanced", **about),
@@ -175,6 +183,22 @@ def loss_of(target: Target, true: np.ndarray, predicted: np.ndarray) -> float:
     return float(log_loss(true, doubted, labels=range(target.outputs), sample_weight=1 / members[true]))
 
 
+def fit_model(model: Any, x: Any, truth: np.ndarray, *, final: bool) -> Any:
+    """Fit a scikit-learn model. One that stops before its optimum is judged by what it predicts, as all are: it is said of a
+    `final` one only.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted = model.fit(x, truth)
+    early = [warning for warning in caught if issubclass(warning.category, ConvergenceWarning)]
+    for warning in caught:
+        if warning not in early:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if early and final:
+        log.warning("%s stopped before its optimum: its score may be too low", type(model[-1]).__name__)
+    return fitted
+
+
 def choose(candidates: list[Any], problem: Problem, rows: np.ndarray, seed: int) -> int:
     """Number of the candidate with the least loss on inner folds of the samples `rows`."""
     if len(candidates) == 1:
@@ -183,7 +207,7 @@ def choose(candidates: list[Any], problem: Problem, rows: np.ndarray, seed: int)
     for learn, judge in inner_folds(rows, INNER_FOLDS, seed, groups=problem.groups, labels=problem.labels):
         learned, judged = rows[learn], rows[judge]
         for number, candidate in enumerate(candidates):
-            model = clone(candidate).fit(x[learned], problem.truth[learned])
+            model = fit_model(clone(candidate), x[learned], problem.truth[learned], final=False)
             predicted = predict_with(model, problem.target, x[judged])
             losses[number] += loss_of(problem.target, problem.truth[judged], predicted) * len(judged)
     return int(losses.argmin())
@@ -194,8 +218,9 @@ def tuned(make: _CANDIDATES, finally_: _CANDIDATES | None = None) -> Callable[[P
 
     def fitting(problem: Problem, rows: np.ndarray, settings: Baseline) -> Predict:
         target = problem.target
-        chosen = choose(make(target.kind, settings), problem, rows, settings.seed)
-        model = (finally_ or make)(target.kind, settings)[chosen].fit(problem.study.shares[rows], problem.truth[rows])
+        chosen = choose(make(target.kind, settings, len(rows)), problem, rows, settings.seed)
+        model = (finally_ or make)(target.kind, settings, len(rows))[chosen]
+        fit_model(model, problem.study.shares[rows], problem.truth[rows], final=True)
         return lambda study, asked: predict_with(model, target, study.shares[asked])
 
     return fitting

@@ -6,14 +6,15 @@ import logging
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from aam.ensemble.ensemble import FittedMembers, fit_members
 from aam.ensemble.members import MEMBERS
+from aam.ensemble.novelty import novelty_of
 from aam.ensemble.weights import loss
 from aam.options import MEMBER_LABELS, EnsembleOptions
+from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
-from aam.saved.info import ModelInfo, TargetInfo
+from aam.saved.info import ModelInfo, TargetInfo, median_of
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.problem import Problem
 
@@ -34,15 +35,15 @@ class EnsembleLearner:
         study = problem.study.drawn(self.seed)
         posed = problem if study is problem.study else problem.on(study)
         posed = posed.fitted_to(rows)
-        jobs = self.jobs or torch.get_num_threads()
+        jobs = self.jobs or allotted_threads()
         members = fit_members(posed, rows, self.options, self.seed, jobs, show=self.show)
         ensemble, judged = members.combine(MEMBERS)
         log.info("weights: %s", ", ".join(f"{MEMBER_LABELS[name]} {weight:.2f}" for name, weight in ensemble.weights.items()))
         decoded = posed.target.decode(judged)
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
-        target = TargetInfo(posed.column, posed.target, intervals=intervals)
+        target = TargetInfo(posed.column, posed.target, intervals=intervals, median=median_of(posed.target, posed.truth[rows]))
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
-        fitted = FittedEnsemble(ensemble, info, members)
+        fitted = FittedEnsemble(ensemble, info, members, novelty_of(study, rows, posed.groups, self.seed))
         fitted.remember(problem.study, members.training.table)
         return fitted
 

@@ -17,11 +17,13 @@ from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.sequences import Nucleotide
 from aam.data.stream import shuffled, used_columns
 from aam.distances.unifrac import UniFrac
+from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
 from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder
 from aam.models.summary import summarise
 from aam.options import BestMetric, FitOptions, ModelOptions, PretrainObjectives, TrainComputeOptions
+from aam.parallel.collectives import world
 from aam.saved.info import ModelInfo
 from aam.saved.transformer import FittedEncoder
 from aam.study.splits import Split, split_samples
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 # What may choose the best epoch; the first is the default.
 DISTANCE_METRICS: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
 _FIRST_DRAWS = 32
+# Steps of an epoch, and validation samples, of which fewer are said to be few.
+_FEW_STEPS, _FEW_VALIDATION = 4, 10
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class PretrainingLearner:
             training = TrainingTable(dataset, split.train, study.asv_tokens)
             plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
             options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
+            warn_of_few(split, options, pairs=objectives.learns_distances)
             log.info("%s\n%s", summarise(encoder), describe(compute, encoder.asv_encoder.gradient_checkpointing))
             made: dict[str, Any] = {"fits": plan.limit, "workers": compute.num_workers}
             collate = Collate(study.asv_tokens)
@@ -101,9 +106,29 @@ class PretrainingLearner:
             module = PretrainModule(encoder, distance, objectives, options, commonest, probe)
             result = fit(module, (train, val), compute, place.folder, monitor, place.resume, self.show)
             plan.log_peak()
-        learned_from = study.ids(np.concatenate([split.train, split.val]))
-        info = ModelInfo(self.model, study.reads, metric_name(study, objectives), None, learned_from, seed=self.options.seed)
-        return FittedEncoder(encoder=encoder, info=info), result
+        seen = np.concatenate([split.train, split.val])
+        info = ModelInfo(self.model, study.reads, metric_name(study, objectives), None, study.ids(seen), seed=self.options.seed)
+        novelty = novelty_of(study, np.sort(seen), groups, self.options.seed)
+        return FittedEncoder(encoder=encoder, info=info, _novelty=novelty), result
+
+
+def warn_of_few(split: Split, options: FitOptions, *, pairs: bool = False) -> None:
+    """Say where an epoch has few steps, and where few validation samples choose the epoch, by their pairs if `pairs`."""
+    steps = -(-len(split.train) // (options.batch_size * options.accumulate * world()))
+    if steps < _FEW_STEPS:
+        log.warning(
+            "few steps: %d an epoch of %d training samples, %d at most with `epochs=%d`; take more or a smaller `batch_size`",
+            steps,
+            len(split.train),
+            steps * options.epochs,
+            options.epochs,
+        )
+    samples = len(split.val)
+    if samples < _FEW_VALIDATION:
+        judged = f"{samples} validation samples{f' ({samples * (samples - 1) // 2} pairs)' if pairs else ''}"
+        log.warning(
+            "%s choose the best epoch: the choice is near chance, and scores of them say little; raise `val_fraction`", judged
+        )
 
 
 def distance_for(study: Study, objectives: PretrainObjectives) -> torch.nn.Module | None:

@@ -16,14 +16,15 @@ from torch.utils.data import DataLoader
 from aam.compute import default_device, describe
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.disk.cache import Cache
+from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
-from aam.learners.pretraining import commonest_letters, distance_for, first_draws, split_off
+from aam.learners.pretraining import commonest_letters, distance_for, first_draws, split_off, warn_of_few
 from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
 from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives, check_frozen
-from aam.saved.info import ModelInfo, TargetInfo
+from aam.saved.info import ModelInfo, TargetInfo, median_of
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.problem import Problem
@@ -104,20 +105,25 @@ class TransformerLearner:
             L.seed_everything(self.options.seed, verbose=False)
             dataset = SampleDataset(posed.study.table, posed.study.reads, self.options.seed)
             encoder, model_options = self._encoder(posed.study, dataset, split, start)
-            info = TargetInfo(posed.column, posed.target, posed.categoricals)
+            info = TargetInfo(
+                posed.column, posed.target, posed.categoricals, median=median_of(posed.target, posed.truth[split.train])
+            )
             model = build_predictor(encoder, model_options, info, self.freeze_base)
             parts = (
                 self._frozen(posed, model, dataset, split) if self.freeze_base else self._whole(posed, model, dataset, split, place)
             )
+            warn_of_few(split, parts.module.fit_options)
             log.info("%s\n%s", summarise(model), describe(self.compute, encoder.asv_encoder.gradient_checkpointing))
             result = fit(parts.module, parts.loaders, self.compute, place.folder, monitor, place.resume, self.show)
             parts.plan.log_peak()
         before = () if start is None else start.info.learned_from
-        learned_from = tuple(dict.fromkeys([*before, *posed.study.ids(np.concatenate([split.train, split.val]))]))
+        seen = np.concatenate([split.train, split.val])
+        learned_from = tuple(dict.fromkeys([*before, *posed.study.ids(seen)]))
         metric = None if start is None else start.info.unifrac_metric
         about = ModelInfo(model_options, posed.study.reads, metric, info, learned_from, seed=self.options.seed)
         embedded = None if parts.frozen is None else (problem.study, parts.frozen)
-        return FittedTransformer(encoder=encoder, info=about, predictor=model, embedded=embedded), result
+        novelty = novelty_of(posed.study, np.sort(seen), posed.groups, self.options.seed)
+        return FittedTransformer(encoder=encoder, info=about, _novelty=novelty, predictor=model, embedded=embedded), result
 
     def _encoder(
         self, study: Study, dataset: SampleDataset, split: Split, start: FittedEncoder | None

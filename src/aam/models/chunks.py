@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
-from aam.parallel.collectives import most
+from aam.parallel.collectives import most, world
 from aam.parallel.threads import in_threads
 
 # More Python threads than this would wait for the interpreter; they leave cores to the operations.
@@ -74,6 +73,10 @@ def run_losses(work: ChunkedLoss, parameters: Sequence[Tensor]) -> tuple[Tensor,
 
 def _sharded(parameters: Sequence[Tensor]) -> bool:
     """Whether other ranks have parts of the parameters, which hooks of modules put together in each call, and see in its graph."""
+    if world() == 1:
+        return False
+    from torch.distributed.tensor import DTensor
+
     return any(isinstance(parameter, DTensor) for parameter in parameters)
 
 

@@ -26,7 +26,7 @@ class SampleSequenceEncoder(nn.Module):
         width, heads, layers = options.embedding_dim, options.attention_heads, options.attention_layers
         self.abundance_embedding = nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, width))
         self.hidden_abundance = nn.Parameter(torch.zeros(width))
-        self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads).repeat(layers, 1))
+        self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads).expand(layers, heads).clone())
         self.layers = nn.ModuleList(TransformerLayer(options, compute) for _ in range(layers))
         self.abundance_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
 from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.ensemble import Ensemble, FittedMembers
 from aam.ensemble.members import KINDS, WITHOUT_TREES, Arrays, Member
-from aam.ensemble.novelty import Novelty
+from aam.ensemble.novelty import KnownAsvs, Novelty
 from aam.ensemble.weights import Calibration
 from aam.errors import one_line
 from aam.options import ModelOptions
@@ -56,25 +57,15 @@ class FittedEnsemble(Fitted):
     ensemble: Ensemble
     info: ModelInfo
     members: FittedMembers | None = None
-    _novelty: Novelty | None = field(default=None, repr=False)
+    _novelty: Novelty | Callable[[], Novelty] | None = field(default=None, repr=False)
     _seen: dict[int, tuple[Study, SeenTable]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_novelty": self.known_asvs, "members": None, "_seen": {}}
+        return {**super().__getstate__(), "members": None, "_seen": {}}
 
     @property
     def reads_sequences(self) -> bool:
         return not self.ensemble.catalogue.by_id
-
-    @property
-    def known_asvs(self) -> Novelty | None:
-        """What novelty is measured from; None for features without sequences. Of a fresh ensemble it is fitted when asked for:
-        it costs the square of the ASVs, and most folds of an evaluation do not need it.
-        """
-        if self._novelty is None and self.members is not None and self.reads_sequences:
-            training, rows = self.members.training, self.members.rows
-            self._novelty = Novelty.fit(training.table, rows, training.problem.groups_of(rows))
-        return self._novelty
 
     def see(self, study: Study) -> SeenTable:
         """A study as the members see it; that of the last one is kept."""
@@ -91,12 +82,6 @@ class FittedEnsemble(Fitted):
         table = self.see(study)
         return self.target.target.decode(self.ensemble.predict(table, study.rows if rows is None else rows))
 
-    def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
-        if self.known_asvs is None:
-            return None
-        found = self.known_asvs.distances(self.see(study))
-        return found if rows is None else found[rows]
-
     def without_trees(self) -> FittedEnsemble:
         """The same of set networks and kernel models alone; of a fresh one."""
         if self.members is None:
@@ -107,8 +92,6 @@ class FittedEnsemble(Fitted):
     def save(self, folder: str | Path) -> None:
         catalogue = self.ensemble.catalogue
         arrays: Arrays = {f"words.{name}": value for name, value in vars(catalogue.words).items()}
-        if self.known_asvs is not None:
-            arrays |= {f"familiar.{name}": np.asarray(value) for name, value in vars(self.known_asvs).items()}
         for name, fitted in self.ensemble.members.items():
             for number, member in enumerate(fitted):
                 arrays |= {f"{name}.{number}.{part}": value for part, value in member.arrays().items()}
@@ -122,7 +105,7 @@ class FittedEnsemble(Fitted):
         }
         tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
         more = {_KEYS: "".join(f"{key}\n" for key in catalogue.keys)}
-        write_folder(place_for_model(folder), tensors, self.info, ensemble=about, more=more)
+        write_folder(place_for_model(folder), tensors, self.info, lambda: self.known, about, more)
 
 
 def read_ensemble(folder: ModelFolder) -> FittedEnsemble:
@@ -137,7 +120,7 @@ def read_ensemble(folder: ModelFolder) -> FittedEnsemble:
             raise ValueError("config.json names no target")
         outputs = info.target.target.outputs
         ensemble = _build(arrays, tuple(folder.lines(_KEYS)), folder.config["ensemble"], info.options, outputs)
-        fitted = FittedEnsemble(ensemble, info, _novelty=_read_novelty(arrays, ensemble.catalogue))
+        fitted = FittedEnsemble(ensemble, info, _novelty=folder.novelty() or _novelty_of_0_1(arrays, ensemble.catalogue))
         with np.errstate(all="ignore"):
             _try(fitted, outputs)
     except _BROKEN as error:
@@ -150,11 +133,12 @@ def _require(condition: bool, what: str) -> None:
         raise ValueError(what)
 
 
-def _read_novelty(arrays: Arrays, catalogue: Catalogue) -> Novelty | None:
-    if catalogue.by_id:
+def _novelty_of_0_1(arrays: Arrays, catalogue: Catalogue) -> Novelty | None:
+    """What version 0.1.0 knew, and kept among the weights."""
+    if "familiar.vectors" not in arrays:
         return None
     _require(arrays["familiar.vectors"].shape[1:] == catalogue.words.shift.shape, "the vectors of known ASVs")
-    return Novelty(arrays["familiar.vectors"], float(arrays["familiar.limit"]))
+    return Novelty(KnownAsvs(catalogue.words, arrays["familiar.vectors"], float(arrays["familiar.limit"])))
 
 
 def _build(arrays: Arrays, keys: tuple[str, ...], about: dict[str, Any], options: ModelOptions, outputs: int) -> Ensemble:
@@ -191,8 +175,9 @@ def _try(fitted: FittedEnsemble, outputs: int) -> None:
     every = [member.predict(table, rows) for members in fitted.ensemble.members.values() for member in members]
     for said in (*every, fitted.ensemble.predict(table, rows)):
         _require(said.shape == ((2,) if outputs == 1 else (2, outputs)) and bool(np.isfinite(said).all()), "what a member says")
-    if fitted.known_asvs is not None:
-        _require(bool(np.isfinite(fitted.known_asvs.distances(table)).all()), "the vectors of known ASVs")
+    if fitted.known is not None and fitted.known.asvs is not None:
+        far = fitted.known.asvs.far(tokens, np.arange(len(tokens)))
+        _require(bool(np.isfinite(far).all()), "the vectors of known ASVs")
 
 
 def _calibration(found: dict[str, Any]) -> Calibration:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from aam.ensemble.novelty import Measured, Novelty
 from aam.errors import InputError
 from aam.saved.info import ModelInfo, TargetInfo
 from aam.scoring.intervals import COVERAGE, PERCENTS
@@ -22,6 +25,18 @@ class Fitted(ABC):
     """
 
     info: ModelInfo
+    # What novelty is measured from, or what fits it when it is asked for: most folds of an evaluation do not need it.
+    _novelty: Novelty | Callable[[], Novelty] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_novelty": self.known}
+
+    @property
+    def known(self) -> Novelty | None:
+        """What novelty is measured from; None for a model that does not know."""
+        if callable(self._novelty):
+            self._novelty = self._novelty()
+        return self._novelty
 
     @property
     def target(self) -> TargetInfo:
@@ -52,26 +67,34 @@ class Fitted(ABC):
             raise InputError(f"prediction intervals of {percent} % are not known: too few groups were held out to calibrate them")
         return self.target.intervals[str(percent)]
 
-    def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
-        """How far the ASVs of each sample are from those of the training samples [n]: above 1 the sample is out of distribution.
-        None for a model that does not know.
+    def measure(self, study: Study) -> Measured | None:
+        """A study's samples beside the training samples: how far their ASVs are, and how many reads and ASVs they have. None for a
+        model that does not know.
         """
-        return None
+        return None if self.known is None else self.known.measure(study.read_as(self.info.reads), self.info.seed)
 
-    def certainty(self, study: Study, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
+        """How far the ASVs of each sample are from those of the training samples [n], or by how much it has too few reads or ASVs:
+        above 1 the sample is out of distribution. None for a model that does not know.
+        """
+        measured = self.measure(study)
+        found = None if measured is None else measured.novelty
+        return found if found is None or rows is None else found[rows]
+
+    def certainty(self, predicted: np.ndarray, measured: Measured | None) -> dict[str, np.ndarray]:
         """How sure each prediction [n] of a study's samples is, by the names of columns: 90 % prediction intervals (lower, upper)
-        or sets of classes (set), and the novelty (distance_to_training, out_of_distribution), as far as they are known.
+        or sets of classes (set), and the novelty (`Measured.columns`), as far as they are known.
         """
         columns: dict[str, np.ndarray] = {}
         if str(round(100 * COVERAGE)) in self.target.intervals:
             columns |= self.target.target.interval_table(predicted, self.limit())
-        if (novelty := self.novelty(study)) is not None:
-            columns |= {"distance_to_training": novelty, "out_of_distribution": novelty > 1}
-        return columns
+        return columns if measured is None else columns | measured.columns()
 
     def embed(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         """Sample embeddings float32 [n, D]. InputError for a model that has none."""
-        raise InputError("an ensemble has no embeddings: use a transformer (`recipe=transformer`) or an encoder (pretrain)")
+        raise InputError(
+            "an ensemble (what train fits by default) has no embeddings; train with `recipe=transformer`, or pretrain an encoder"
+        )
 
     def embed_asvs(self, study: Study) -> np.ndarray:
         """ASV embeddings float32 [M, D]. InputError for a model that has none."""

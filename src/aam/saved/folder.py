@@ -6,24 +6,30 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import Tensor
 
 from aam import __version__
 from aam.disk.json_files import json_text
 from aam.disk.writing import whole
+from aam.ensemble.novelty import Novelty
 from aam.errors import InputError, first_few, path_of
 from aam.options import MEMBER_LABELS
 from aam.parallel.ranks import by_first
 from aam.saved.info import ModelInfo, TargetInfo
+from aam.saved.novelty import NOVELTY, novelty_arrays, read_novelty
 
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
+# In config.json: that there is a file of what novelty is measured from. Version 0.1.0 had none.
+_KNOWS = "knows_novelty"
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,10 @@ class ModelFolder:
     def lines(self, name: str) -> list[str]:
         """The lines of a text file in it."""
         return (self.path / name).read_text(encoding="utf-8").splitlines()
+
+    def novelty(self) -> Novelty | None:
+        """What novelty is measured from; None for a model that does not know. ValueError for a file that is not sound."""
+        return read_novelty(self.path / NOVELTY) if self.config.get(_KNOWS) else None
 
     def incomplete(self, what: str) -> InputError:
         """The error for one that is no complete model."""
@@ -94,26 +104,32 @@ def write_folder(
     folder: Path,
     tensors: Mapping[str, Tensor],
     info: ModelInfo,
+    known: Callable[[], Novelty | None],
     ensemble: Mapping[str, Any] | None = None,
     more: Mapping[str, str] | None = None,
 ) -> None:
-    """Write weights and what is known about them; `ensemble`: what makes members of the weights; `more`: text files by name."""
+    """Write weights and what is known about them; `known`: gives what novelty is measured from, on the rank that writes;
+    `ensemble`: what makes members of the weights; `more`: text files by name.
+    """
+    novelty = known()
+    versions = {"format_version": FORMAT_VERSION, "aam_version": __version__, _KNOWS: novelty is not None}
     texts = {
-        "config.json": json_text(
-            {"format_version": FORMAT_VERSION, "aam_version": __version__, **info.config(), "ensemble": ensemble}
-        ),
+        "config.json": json_text({**versions, **info.config(), "ensemble": ensemble}),
         "samples.txt": "".join(f"{sample_id}\n" for sample_id in info.learned_from),
-        "README.md": _model_card(info, ensemble),
+        "README.md": _model_card(info, novelty, ensemble),
         **(more or {}),
     }
     with whole(folder) as new:
         new.mkdir()
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new / WEIGHTS)
+        if novelty is not None:
+            arrays = novelty_arrays(novelty)
+            save_arrays({name: np.array(value, order="C") for name, value in arrays.items()}, new / NOVELTY)
         for name, text in texts.items():
             (new / name).write_text(text, encoding="utf-8")
 
 
-def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
+def _model_card(info: ModelInfo, novelty: Novelty | None, ensemble: Mapping[str, Any] | None) -> str:
     reads = info.reads
     depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
     if info.target is None:
@@ -130,7 +146,7 @@ def _model_card(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
 
 - Trained on {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
 - {_shape(info, ensemble)}
-{_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`,
+{_least(novelty)}{_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`,
   or in Python: `aam.load(".").{method}(aam.read_study("TABLE"{", by_id=True" if ensemble and ensemble["by_id"] else ""}))`.
 
 | held-out score | value |
@@ -145,6 +161,12 @@ def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
     options = info.options
     heads, layers = options.attention_heads, options.attention_layers
     return f"A transformer: width {options.embedding_dim}, {heads} heads, {layers} layers at each level."
+
+
+def _least(novelty: Novelty | None) -> str:
+    if novelty is None or novelty.least_reads is None:
+        return ""
+    return f"- Out of distribution are samples with fewer than {novelty.least_reads} reads or {novelty.least_asvs} ASVs.\n"
 
 
 def _promise(target: TargetInfo | None) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
+import numpy as np
+
 from aam.disk.schema import fits, parse
 from aam.options import ModelOptions, ReadOptions, UniFracMetric
 from aam.study.categoricals import Categoricals
-from aam.study.targets import KINDS, Target
+from aam.study.targets import KINDS, ClassTarget, Target
 
 
 @dataclass(frozen=True)
@@ -17,13 +19,28 @@ class TargetInfo:
     """What a model predicts and takes beside the microbes.
 
     intervals: by coverage in percent, the error (`scoring.intervals.scores_of`) that predictions of samples of new groups
-    stay within that often; empty where it is not known.
+    stay within that often; empty where it is not known; median: of the training samples' numbers, the trivial prediction; None for
+    classes, and where it is not known.
     """
 
     metadata_column: str
     target: Target
     categoricals: Categoricals = field(default_factory=lambda: Categoricals({}))
     intervals: Mapping[str, float] = field(default_factory=dict)
+    median: float | None = None
+
+    def scores(self, true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+        """Scores of new samples [n], beside the trivial prediction where that is known."""
+        if isinstance(self.target, ClassTarget):
+            # The weights are balanced: the commonest class has the smallest.
+            return self.target.scores(true, predicted, np.array([np.argmin(self.target.weights)]))
+        found = self.target.scores(true, predicted, np.array([self.median or 0.0]))
+        return found if self.median is not None else {name: value for name, value in found.items() if name != "median_mae"}
+
+
+def median_of(target: Target, truth: np.ndarray) -> float | None:
+    """The median of the training samples' numbers; None for classes."""
+    return None if target.classes else float(np.median(truth))
 
 
 @dataclass(frozen=True)
@@ -83,4 +100,7 @@ def _parse_target(config: dict[str, Any]) -> TargetInfo:
     target = parse(kind, config["target"], "target")
     if missing := [name for name in kind.fitted if name not in config["target"]]:
         raise ValueError(f"target has no {missing[0]!r}")
-    return TargetInfo(column, target, categoricals, intervals)
+    median = config.get("median")
+    if not fits(median, float | None):
+        raise ValueError(f"median is {median!r:.100}")
+    return TargetInfo(column, target, categoricals, intervals, median)

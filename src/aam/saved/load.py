@@ -54,9 +54,12 @@ def load_folder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_C
     return read_ensemble(found)
 
 
-def load_encoder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_COMPUTE) -> FittedEncoder:
+def load_encoder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> FittedEncoder:
     """Load an encoder, or the one in a transformer. InputError for an ensemble, which has none."""
-    fitted = load_folder(folder, argument, compute)
-    if not isinstance(fitted, FittedEncoder):
-        raise InputError(f"`{argument}={folder}`: an ensemble, which has no encoder; give the output folder of pretrain")
-    return fitted
+    found = open_folder(folder, argument)
+    if found.config.get("ensemble") is not None:
+        raise InputError(
+            f"`{argument}={folder}`: an ensemble, which has no encoder and no embeddings; "
+            "give the output folder of pretrain, or of train with `recipe=transformer`"
+        )
+    return read_transformer(found, compute, batch_size)

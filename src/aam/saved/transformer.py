@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from aam.compute import default_device
 from aam.data.dataset import SampleDataset
+from aam.ensemble.novelty import Novelty
 from aam.errors import InputError
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded
+from aam.models.weightless import weightless
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 from aam.saved.fitted import Fitted
 from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
@@ -42,6 +43,7 @@ class FittedEncoder(Fitted):
     encoder: SequenceEncoder
     info: ModelInfo
     batch_size: int = 64
+    _novelty: Novelty | Callable[[], Novelty] | None = field(default=None, repr=False)
 
     @property
     def model(self) -> SequenceEncoder | SequencePredictor:
@@ -63,7 +65,7 @@ class FittedEncoder(Fitted):
         return embed_asvs(self.encoder.to(default_device()).asv_encoder, study.asv_tokens).cpu().numpy()
 
     def save(self, folder: str | Path) -> None:
-        write_folder(place_for_model(folder), self.model.state_dict(), self.info)
+        write_folder(place_for_model(folder), self.model.state_dict(), self.info, lambda: self.known)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -78,7 +80,7 @@ class FittedTransformer(FittedEncoder):
 
     def __getstate__(self) -> dict[str, Any]:
         # The samples that it was fitted to are nobody's who only predicts.
-        return {**vars(self), "embedded": None}
+        return {**super().__getstate__(), "embedded": None}
 
     @property
     def model(self) -> SequencePredictor:
@@ -97,10 +99,10 @@ class FittedTransformer(FittedEncoder):
         categoricals = self.target.categoricals
         if not categoricals.vocabularies:
             return None
-        if study.metadata is None:
+        if (metadata := study.full_metadata) is None:
             columns = ", ".join(categoricals.vocabularies)
             raise InputError(f"`metadata` is missing: this model was trained with the columns {columns}")
-        return categoricals.encode(study.metadata)[rows]
+        return categoricals.encode(metadata)[rows]
 
 
 def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> FittedEncoder:
@@ -112,14 +114,15 @@ def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMP
         info = parse_info(folder.config, folder.samples())
         weights = load_file(folder.path / WEIGHTS)
         _require_fit(info, weights)
+        novelty = folder.novelty()
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise folder.incomplete(f"{type(error).__name__}: {error}") from error
     encoder, predictor = _build(info, compute)
     (predictor or encoder).load_state_dict(weights)
     (predictor or encoder).eval()
     if predictor is None:
-        return FittedEncoder(encoder=encoder, info=info, batch_size=batch_size)
-    return FittedTransformer(encoder=encoder, info=info, batch_size=batch_size, predictor=predictor)
+        return FittedEncoder(encoder=encoder, info=info, batch_size=batch_size, _novelty=novelty)
+    return FittedTransformer(encoder=encoder, info=info, batch_size=batch_size, _novelty=novelty, predictor=predictor)
 
 
 def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[SequenceEncoder, SequencePredictor | None]:
@@ -135,7 +138,7 @@ def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:
     if not all(value.numel() for value in weights.values()):
         raise ValueError("a weight is empty")
     try:
-        with torch.device("meta"):
+        with weightless():
             encoder, predictor = _build(info, DEFAULT_COMPUTE)
     except (RuntimeError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(misfit) from error

@@ -1,4 +1,4 @@
-"""What happens at the end of an epoch beside the metrics: a line in the log, and plots."""
+"""What shows how epochs go beside the metrics: a bar within each, a line in the log at its end, and plots."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from aam.progress import Bar
 from aam.scoring.plots import scatter
 from aam.training.logger import OverlayLogger
 from aam.training.module import LearningModule, PretrainModule, TrainModule
@@ -15,11 +16,36 @@ from aam.training.module import LearningModule, PretrainModule, TrainModule
 log = logging.getLogger(__name__)
 
 
+class EpochBar(Callback):
+    """How far an epoch is."""
+
+    def __init__(self) -> None:
+        self.bar: Bar | None = None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        name = f"Epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.bar = Bar(name, int(trainer.num_training_batches), stay=False).__enter__()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *step: Any) -> None:
+        if self.bar is not None:
+            self.bar.advance()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.bar is not None:
+            self.bar.end()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self.on_train_epoch_end(trainer, pl_module)
+
+
 class EpochLine(Callback):
     """One line per epoch in the log: the parts of the loss and the scores, training | validation. Keeps them as a history."""
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        log.info("each epoch: its loss and scores, training | validation")
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history}

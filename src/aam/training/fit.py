@@ -13,16 +13,16 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
-from aam.errors import InputError, one_line
+from aam.errors import InputError, counted, one_line
 from aam.options import BestMetric, FitOptions, TrainComputeOptions
-from aam.parallel.collectives import world
+from aam.parallel.collectives import cluster, world
 from aam.parallel.ranks import nodes
 from aam.study.splits import Split
-from aam.training.callbacks import EpochLine, ValidationPlots
+from aam.training.callbacks import EpochBar, EpochLine, ValidationPlots
 from aam.training.checkpoint_files import CheckpointFiles, newest
 from aam.training.checkpoints import Checkpoints
 from aam.training.learning_rate import find_learning_rate
@@ -75,7 +75,9 @@ def check_fit(options: FitOptions, split: Split, learns_distances: bool) -> None
     """InputError for what cannot work, before anything is computed."""
     val_samples = len(split.val)
     if min(len(split.train), val_samples) < world():
-        raise InputError(f"{len(split.train)} training and {val_samples} validation samples for {world()} devices: take fewer")
+        raise InputError(
+            f"{len(split.train)} training and {counted(val_samples, 'validation sample')} for {world()} devices: take fewer"
+        )
     if learns_distances and options.batch_size * world() == 1:
         raise InputError("`batch_size=1`: UniFrac is between samples; take at least 2, or `penalty=0`")
     if learns_distances and val_samples < 2:
@@ -100,7 +102,6 @@ def _trainer(
     higher_is_better = monitor.endswith(_HIGHER_IS_BETTER)
     checkpoints = Checkpoints(folder / "checkpoints", monitor, higher_is_better, options.checkpoint_minutes)
     lines = EpochLine()
-    bars = [RichProgressBar(leave=False, console_kwargs={"stderr": True})] if show else []
     epochs, batches = whole_epochs(options, len(train))
     trainer = L.Trainer(
         max_epochs=epochs,
@@ -111,16 +112,16 @@ def _trainer(
         callbacks=[
             EarlyStopping(monitor, mode="max" if higher_is_better else "min", patience=options.patience, check_finite=True),
             LearningRateMonitor("step"),
+            *([EpochBar()] if show else []),
             lines,
             ValidationPlots(),
-            *bars,
             # After the others, whose state it saves.
             checkpoints,
         ],
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=show,
+        enable_progress_bar=False,
         default_root_dir=folder,
     )
     return trainer, checkpoints, lines
@@ -139,7 +140,7 @@ def _step_options(options: FitOptions, compute: TrainComputeOptions) -> dict[str
         "num_nodes": nodes(),
         "strategy": _strategy(compute),
         # What is sharded is written by its strategy.
-        "plugins": [] if compute.strategy == "fsdp" and world() > 1 else [CheckpointFiles()],
+        "plugins": [cluster(), *([] if compute.strategy == "fsdp" and world() > 1 else [CheckpointFiles()])],
         # Samples are shared out by `RankBatchSampler`.
         "use_distributed_sampler": False,
     }
@@ -220,6 +221,6 @@ def fit(
     # Of the weights that are there, also where they are those of the best epoch but one.
     result = FitResult(monitor, lines.history[epoch][monitor], epoch + 1, lines.history)
     if len(result.history) < trainer.max_epochs:  # type: ignore[operator]
-        log.info("stopped early: %s was not better for %d epochs, or not finite", monitor, options.patience)
+        log.info("stopped early: %s was not better for %s, or not finite", monitor, counted(options.patience, "epoch"))
     log.info("best %s %.4g at epoch %d of %d", result.monitor, result.best_value, result.best_epoch, len(result.history))
     return result

@@ -233,6 +233,7 @@ def _plan(
     budget = budget_bytes(encoder, compute.max_memory_gb)
     # Each thread has a chunk in work.
     chunk = asv_chunk_size(compute, default_device()) * (1 if torch.cuda.is_available() else torch.get_num_threads())
+    require_budget(budget, compute.max_memory_gb)
     limit = choose_limit(Limit(cost, budget), chunk, choice, fit.batch_size, table)
     require_each_fits(limit, table)
     batch_size = fit.batch_size
@@ -254,6 +255,16 @@ def choose_limit(limit: Limit, chunk: int, checkpointing: bool | None, batch_siz
     if checkpointing is None:
         checkpointing = not all(limit(*size) for size in table.sizes(batch_size) + table.sizes_alone())
     return replace(limit, cost=replace(limit.cost, chunk=chunk)) if checkpointing else limit
+
+
+def require_budget(budget: float, max_memory_gb: float | None) -> None:
+    """InputError where nothing is left for a step."""
+    if budget > 0:
+        return
+    need = bytes_in_use() / GIGABYTE
+    if max_memory_gb is None:
+        raise InputError(f"no memory is free for a step: the program has {need:.2f} GB; take a smaller `embedding_dim`")
+    raise InputError(f"`max_memory_gb={max_memory_gb:g}`: the program takes {need:.2f} GB before its first step, so give more")
 
 
 def require_each_fits(limit: Limit, table: TrainingTable) -> None:

@@ -1,0 +1,114 @@
+"""Predictions of samples: as files, as scores, and what is said before they are believed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aam.disk.writing import remove, write_tsv
+from aam.ensemble.novelty import Measured
+from aam.errors import first_few
+from aam.parallel.ranks import by_first
+from aam.saved.fitted import Fitted
+from aam.study.new_samples import KnownTruth
+from aam.study.study import Study
+from aam.study.targets import Target
+
+log = logging.getLogger(__name__)
+
+
+def beside(path: Path, what: str, suffix: str = ".tsv") -> Path:
+    """`predictions.tsv` -> `predictions_intervals.tsv`."""
+    return path.with_name(f"{path.stem}_{what}{suffix}")
+
+
+@by_first
+def write_predictions(
+    path: Path,
+    sample_ids: Sequence[str],
+    predicted: np.ndarray,
+    target: Target,
+    certainty: Mapping[str, np.ndarray],
+    true: np.ndarray | None = None,
+) -> None:
+    """Two columns that QIIME 2 imports as SampleData[RegressorPredictions] or [ClassifierPredictions]: sample, prediction. It takes
+    no more.
+
+    Class probabilities go to `<name>_probabilities.tsv`, which it imports as SampleData[Probabilities]; what is known of the
+    certainty of predictions (`Fitted.certainty`), the truth [n] and the error of numbers (prediction - truth) to
+    `<name>_intervals.tsv`.
+    """
+    index = pd.Index(sample_ids, name="SampleID")
+    tables = {path: pd.DataFrame({"prediction": target.names(predicted)}, index=index)}
+    if target.classes:
+        tables[beside(path, "probabilities")] = pd.DataFrame(predicted, index=index, columns=list(target.classes))
+    more = dict(certainty)
+    if true is not None:
+        more |= {"true": true} if target.classes else {"true": true, "error": predicted - true}
+    if more:
+        tables[beside(path, "intervals")] = pd.DataFrame(more, index=index)
+    # What an earlier run knew is not of these predictions.
+    for earlier in files_beside(path):
+        remove(earlier)
+    for place, table in tables.items():
+        write_tsv(place, table)
+
+
+def files_beside(path: Path) -> tuple[Path, ...]:
+    """What may be written with predictions."""
+    return beside(path, "probabilities"), beside(path, "intervals"), beside(path, "scores", ".json")
+
+
+@by_first
+def write_novelty(path: Path, sample_ids: Sequence[str], measured: Measured) -> None:
+    """The novelty of samples (`Measured.columns`)."""
+    write_tsv(path, pd.DataFrame(measured.columns(), index=pd.Index(sample_ids, name="SampleID")))
+
+
+def score_new(fitted: Fitted, study: Study, predicted: np.ndarray, truth: KnownTruth) -> dict[str, Any]:
+    """Scores of the samples whose truth is known, beside the trivial prediction; of those that the model was not trained on, where
+    there are any.
+    """
+    known = set(fitted.info.learned_from)
+    learned = np.array([study.table.sample_ids[row] in known for row in truth.rows], dtype=bool)
+    new = ~learned if not learned.all() else learned
+    about = {"column": fitted.target.metadata_column, "scored_samples": int(new.sum()), "trained_on": bool(learned.all())}
+    if not new.any():
+        return {**about, "scores": {}}
+    return {**about, "scores": fitted.target.scores(truth.values[new], predicted[truth.rows[new]])}
+
+
+def warn_of_learned(fitted: Fitted, study: Study) -> None:
+    """Warn of samples that the model was trained on."""
+    if learned := set(fitted.info.learned_from).intersection(study.table.sample_ids):
+        log.warning(
+            "%d of %d samples are, by their IDs, ones that the model was trained on: predictions of these are too good",
+            len(learned),
+            len(study),
+        )
+
+
+def warn_of_novelty(fitted: Fitted, study: Study, measured: Measured | None) -> None:
+    """Warn of samples that are out of distribution, and why; and of sequences that are turned round."""
+    if measured is None or not measured.out_of_distribution.any():
+        return
+    known, ids = measured.known, np.array(study.table.sample_ids, dtype=object)
+    said = {
+        "unlike ASVs": "with ASVs unlike those of the training samples",
+        "few reads": f"with fewer reads than training samples had ({known.least_reads} or more)",
+        "few ASVs": f"with fewer ASVs than training samples had ({known.least_asvs} or more)",
+    }
+    why = "; ".join(
+        f"{wrong.sum()} {said[reason]}: {first_few(ids[wrong], 3)}" for reason, wrong in measured.reasons.items() if wrong.any()
+    )
+    log.warning("%d of %d samples are out of distribution: %s", measured.out_of_distribution.sum(), len(study), why)
+    if known.fits_reversed(study.read_as(fitted.info.reads), measured, fitted.info.seed):
+        log.warning(
+            "the sequences look reverse-complemented: turned round, they are like those of the training samples; "
+            "give the reverse complement of each (seqkit seq -r -p makes them), as the ID or with `rep_seqs`"
+        )
