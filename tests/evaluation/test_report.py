@@ -1,19 +1,27 @@
 """The report: a verdict that is true, figures that are those of the predictions, a page that stands alone."""
 
 import json
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
+from aam.evaluation.about_models import about_models
+from aam.evaluation.classes import class_scores_of, confusion_of
 from aam.evaluation.compare import Outcome
+from aam.evaluation.contestants import contestants_of
+from aam.evaluation.pictures import means_by_truth, roc
+from aam.evaluation.pretrained import RECOVERY
 from aam.evaluation.report import Report, write_report
-from aam.evaluation.results import facts_of, write_folds, write_predictions
-from aam.options import FoldOptions, FoldPretrainOptions
+from aam.evaluation.results import facts_of, facts_of_run, write_folds, write_predictions
+from aam.options import ContestOptions, FoldOptions, FoldPretrainOptions
+from aam.scoring.measures import AUC, MAE
 from aam.study.folds import make_folds, one_fold
-from tests.support.problems import problem_of
+from tests.support.problems import learnable_problem, problem_of
 
 SIMPLE, HEADLINE = ["median", "forest"], "AAM ensemble"
 
@@ -77,7 +85,10 @@ def test_the_verdict_says_what_the_figures_say():
     assert "50 % better than the best simple model, forest (3." in better
     assert "; 95 % interval of the difference +50 to +50 %), and 83 % better than the median." in better
     assert "100 % worse than the best simple model" in number_report(ours=2.0).verdict
-    assert "interval of the difference +0 to +0 %: this may be chance)" in number_report(ours=1.0).verdict
+    assert (
+        "as good as the best simple model, forest (3.17; 95 % interval of the difference 0 to 0 %)"
+        in number_report(ours=1.0).verdict
+    )
     few = number_report(groups=np.repeat(np.arange(4), 30)).verdict
     assert "interval of the difference unknown: too few groups)" in few
     assert "chance" not in few
@@ -132,7 +143,7 @@ def test_names_that_are_no_html_and_no_formulas(tmp_path):
     assert "a $b$ &lt;c&gt;" in text
     assert "x &lt; y: this is a warning" in text
     header = (tmp_path / "predictions.tsv").read_text().splitlines()[0].split("\t")
-    assert header[-4:] == ["set", "probability of a", "probability of b", "probability of c"]
+    assert header[-4:] == ["set", "probability_a", "probability_b", "probability_c"]
 
 
 def test_one_fold_has_no_intervals_and_the_files_say_so(tmp_path):
@@ -150,7 +161,7 @@ def test_facts_say_what_was_held_out(tmp_path):
         "column": "load",
         "table": "t.biom",
         "samples": "8",
-        "ASVs": "1",
+        "features": "1",
         "groups": "2 of subject",
         "held out": "3 folds, 2 repeats",
     }
@@ -159,3 +170,59 @@ def test_facts_say_what_was_held_out(tmp_path):
     )
     assert other["held out"] == "all samples of o.biom"
     assert other["UniFrac recovery"] == "Spearman 0.500, held-out samples"
+
+
+def test_a_difference_of_a_rounding_error_is_a_tie():
+    tied = number_report(ours=1.0 + 1e-13).verdict
+    assert "as good as the best simple model, forest (" in tied
+    assert "chance" not in tied and "worse" not in tied and "-0" not in tied
+    assert AUC.signed(-2e-16) == "0.000" and AUC.between(-2e-16, 0.1) == "0.000 to +0.100" and MAE.signed(-0.001) == "0 %"
+
+
+def test_the_page_says_what_models_are_and_which_classes_they_confuse(tmp_path):
+    report = class_report()
+    write_report(report, tmp_path)
+    text = check_page(tmp_path)
+    assert "AAM ensemble: AAM&#x27;s set networks, kernel models and trees, averaged" in text
+    assert "that of each of the 3 classes against all others" in text
+    counts = confusion_of(report.outcome, "forest")
+    np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(report.outcome.truth))
+    _, true, said = report.outcome.together("forest")
+    precision, recall, f1, members = precision_recall_fscore_support(true, said.argmax(axis=1))
+    rows = class_scores_of(report.outcome, "forest")
+    np.testing.assert_allclose([(row.precision, row.recall, row.f1) for row in rows], np.stack([precision, recall, f1], axis=1))
+    assert [row.samples for row in rows] == members.tolist()
+    assert f"<td>{counts[0, 1]}</td>" in text
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["models"]["forest"]["by_class"]["b"]["recall"] == pytest.approx(recall[1])
+
+
+def test_roc_curves_go_from_corner_to_corner():
+    report = class_report()
+    lines = roc(report.outcome, {"forest": "red"}).axes[0].get_lines()
+    for line in lines:
+        x, y = line.get_data()
+        assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+
+
+def test_pictures_of_a_handful_of_samples_have_no_empty_bins():
+    truth = np.arange(24.0)
+    outcome = Outcome(problem_of(truth), one_fold(20, 24), {"median": [np.zeros(4)]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        means_by_truth(outcome, {"median": "red"})
+
+
+def test_every_model_that_is_evaluated_is_explained():
+    for classes in (None, 2):
+        problem = learnable_problem(classes, confounder=True)
+        names = list(contestants_of(problem, ContestOptions(transformers=True), 0, jobs=1))
+        assert len(about_models(names)) == len(names) - names.count(RECOVERY)
+
+
+def test_facts_of_a_run():
+    facts = facts_of_run(7, "aam evaluate --table t.biom")
+    assert facts["command"] == "aam evaluate --table t.biom" and facts["seed"] == "7" and facts["version"].startswith("AAM ")
+    problem = problem_of(np.array([0, 1, 1]), classes=2)
+    facts = facts_of(problem, FoldOptions(), table="t", run=facts)
+    assert facts["classes"] == "a (1), b (2)" and list(facts)[-1] == "command"

@@ -70,6 +70,12 @@ class Outcome:
             return [[number] for number in folds]
         return [[number for number in folds if self.folds[number].repeat == repeat] for repeat in range(self.repeats)]
 
+    def together(self, model: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, truth and predictions of all held-out samples of the first repeat."""
+        first = [(fold, said) for fold, said in zip(self.folds, self.predictions[model], strict=True) if fold.repeat == 0]
+        rows = np.concatenate([fold.test for fold, _ in first])
+        return rows, self.truth[rows], np.concatenate([said for _, said in first])
+
     def said(self, model: str, block: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Rows held out in the folds of a block, and what the model predicted for them."""
         rows = np.concatenate([self.folds[number].test for number in block])

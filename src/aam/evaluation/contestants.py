@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from aam.evaluation.compare import Outcome
 from aam.evaluation.pretrained import RECOVERY, PretrainedInFold, Recovery
@@ -28,8 +27,9 @@ from aam.options import (
     TrainFitOptions,
     TrainObjectives,
 )
+from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
-from aam.study.folds import Fold
+from aam.study.folds import Fold, posed_within
 from aam.study.problem import Problem
 
 WITHOUT_TREES, ENSEMBLE = "AAM ensemble without trees", "AAM ensemble"
@@ -77,11 +77,11 @@ def contestants_of(
     transformers: TransformerSettings | None = None,
     jobs: int | None = None,
 ) -> dict[str, Learner[Any]]:
-    """Learners by name, simple models first; jobs: threads and processes at a time, by default one for each core.
+    """Learners by name, simple models first; jobs: threads and processes at a time, by default as many as the run is allotted.
 
     With transformers, `RECOVERY` is among them: see `recovery_of`.
     """
-    jobs = jobs or torch.get_num_threads()
+    jobs = jobs or allotted_threads()
     found: dict[str, Learner[Any]] = dict(baselines_of(problem, seed, jobs))
     if not contest.only_baselines:
         found |= ensembles(ensemble or EnsembleOptions(), seed, jobs)
@@ -140,8 +140,8 @@ def check_contestants(problem: Problem, contestants: Mapping[str, Learner[Any]],
     """InputError for what cannot work in the training part of a fold, before anything is fitted."""
     for learner in contestants.values():
         if isinstance(learner, Checked):
-            for fold in folds:
-                learner.check(problem, fold.train)
+            for fold, posed in zip(folds, posed_within(problem, folds), strict=True):
+                learner.check(posed, fold.train)
 
 
 def simple_of(contestants: Mapping[str, Learner[Any]], outcome: Outcome) -> list[str]:

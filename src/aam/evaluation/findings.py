@@ -11,14 +11,17 @@ def findings_of(outcome: Outcome, confounder_column: str | None = None) -> list[
     """All findings about an outcome, each a sentence or two; confounder_column: name of the confounder's column."""
     problem, folds = outcome.problem, outcome.folds
     found = [
+        checks.no_sequences(problem),
         checks.near_duplicates(problem, folds),
+        checks.words_for_missing(problem),
         checks.small_classes(problem),
         checks.few_groups(problem, folds),
+        checks.one_group_learned(problem, folds),
         checks.other_asvs(problem, folds),
         checks.shared_groups(problem, folds),
     ]
-    if problem.groups is None and problem.study.metadata is not None:
-        found.append(checks.ungrouped_columns(problem.study.metadata, problem.column))
+    if problem.groups is None and (metadata := problem.study.full_metadata) is not None:
+        found.append(checks.ungrouped_columns(metadata, problem.column))
     if confounder_column is not None:
         found.append(_confounded(outcome, confounder_column))
     return [finding for finding in found if finding is not None]

@@ -25,13 +25,18 @@ th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(
 td { white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr.ours td:first-child { font-weight: 600; }
+.wide th:first-child, .wide td:first-child { position: sticky; left: 0; background: var(--paper); }
+.hint { display: none; }
+@media (max-width: 60rem) { .hint { display: block; } }
 .faint { color: var(--faint); font-size: .85rem; }
 .wide { overflow-x: auto; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
+.row > * { max-width: 100%; }
+h3 { font-size: 1rem; margin-bottom: .3rem; }
 svg { max-width: 100%; height: auto; }
 svg text { font-family: system-ui, sans-serif; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
-dd { margin: 0; }
+dd { margin: 0; overflow-wrap: anywhere; }
 """
 
 
@@ -58,6 +63,16 @@ def _prose(text: str) -> str:
 def note(text: str) -> str:
     """A paragraph in small print."""
     return f'<p class="faint">{_prose(text)}</p>'
+
+
+def heading(text: str) -> str:
+    """A heading within a section."""
+    return f"<h3>{escape(text)}</h3>"
+
+
+def hint(text: str) -> str:
+    """A paragraph in small print, for narrow windows only."""
+    return f'<p class="faint hint">{_prose(text)}</p>'
 
 
 def bullets(sentences: Sequence[str]) -> str:

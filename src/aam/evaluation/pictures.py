@@ -19,6 +19,8 @@ from aam.scoring.measures import Measure
 _TEXT = "#010203"
 _OURS, _SIMPLE = "#2f83c6", "#c9762b"
 _SHOWN_GROUPS, _BINS = 20, 8
+# Of a picture, inches: what a telephone shows without making it smaller.
+_WIDTH = 4.8
 
 
 def svg(figure: Figure, name: str) -> str:
@@ -52,22 +54,19 @@ def _legend(axes: Axes, place: Literal["upper left", "lower right"]) -> None:
     axes.legend(frameon=False, labelcolor=_TEXT, fontsize=8, loc=place)
 
 
-def _together(outcome: Outcome, model: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, truth and predictions of all held-out samples of the first repeat."""
-    first = [(fold, said) for fold, said in zip(outcome.folds, outcome.predictions[model], strict=True) if fold.repeat == 0]
-    rows = np.concatenate([fold.test for fold, _ in first])
-    return rows, outcome.truth[rows], np.concatenate([said for _, said in first])
-
-
 def models(summaries: Sequence[Summary], measure: Measure, simple: Sequence[str]) -> Figure:
     """The score of every model, by which models are compared, with its 95 % interval."""
-    height = 0.32 * len(summaries) + 0.9
-    figure, axes = _axes(7.2, height, "All models on the same folds", f"{measure.title}, 95 % interval", "")
+    # Names stand above the lines, not beside them: so it fits a narrow window at its own size.
+    figure, axes = _axes(_WIDTH, 0.44 * len(summaries) + 0.9, "All models on the same folds", f"{measure.title}, 95 % interval", "")
     for place, summary in enumerate(reversed(summaries)):
         colour = _SIMPLE if summary.model in simple else _OURS
         axes.plot([summary.low, summary.high], [place, place], color=colour, linewidth=2, alpha=0.45, solid_capstyle="round")
         axes.plot([summary.scores[measure.key]], [place], "o", color=colour, markersize=6)
-    axes.set_yticks(range(len(summaries)), [summary.model for summary in reversed(summaries)])
+        above = axes.get_yaxis_transform()
+        axes.text(0.01, place + 0.22, _plain(summary.model), color=_TEXT, fontsize=9, va="bottom", transform=above)
+    axes.set_yticks([])
+    axes.set_ylim(-0.5, len(summaries) - 0.2)
+    axes.spines["left"].set_visible(False)
     axes.grid(axis="x", alpha=0.15)
     return figure
 
@@ -75,7 +74,7 @@ def models(summaries: Sequence[Summary], measure: Measure, simple: Sequence[str]
 def predicted_against_true(outcome: Outcome, model: str, colour: str = _OURS) -> Figure:
     """Points of the first repeat's held-out samples, and the line on which both are equal."""
     column = outcome.problem.column
-    _, true, predicted = _together(outcome, model)
+    _, true, predicted = outcome.together(model)
     figure, axes = _axes(4.2, 3.9, model, f"true {column}", f"predicted {column}")
     axes.scatter(true, predicted, s=9, alpha=0.5, color=colour, linewidths=0)
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
@@ -85,11 +84,11 @@ def predicted_against_true(outcome: Outcome, model: str, colour: str = _OURS) ->
 
 def errors_by_group(outcome: Outcome, model: str, colour: str) -> Figure:
     """Errors (predicted - true) in each group, the groups with the largest mean error first."""
-    rows, true, predicted = _together(outcome, model)
+    rows, true, predicted = outcome.together(model)
     groups = np.asarray(outcome.group_names)[outcome.unit[rows]]
     found = sorted(set(groups), key=lambda group: -abs((predicted - true)[groups == group].mean()))[:_SHOWN_GROUPS]
     figure, axes = _axes(
-        7.2, 0.24 * len(found) + 0.9, f"Errors by group, {model}", f"predicted - true {outcome.problem.column}", ""
+        _WIDTH, 0.24 * len(found) + 0.9, f"Errors by group, {model}", f"predicted - true {outcome.problem.column}", ""
     )
     for place, group in enumerate(reversed(found)):
         errors = (predicted - true)[groups == group]
@@ -105,10 +104,12 @@ def roc(outcome: Outcome, models: dict[str, str]) -> Figure:
     figure, axes = _axes(4.2, 3.9, "ROC", "false positive rate", "true positive rate")
     rates, number = np.linspace(0, 1, 201), len(outcome.problem.target.classes)
     for model, colour in models.items():
-        _, true, predicted = _together(outcome, model)
-        classes = [1] if number == 2 else range(number)
+        _, true, predicted = outcome.together(model)
+        # A class without held-out samples has no curve.
+        classes = [1] if number == 2 else [k for k in range(number) if (true == k).any()]
         curves = [np.interp(rates, *roc_curve(true == k, predicted[:, k])[:2]) for k in classes]
-        axes.plot(rates, np.mean(curves, axis=0), color=colour, label=model)
+        # Several samples may be above the first false positive: the curve rises from 0 to them.
+        axes.plot([0, *rates], [0, *np.mean(curves, axis=0)], color=colour, label=model)
     axes.plot([0, 1], [0, 1], color=_TEXT, linewidth=0.8, alpha=0.5)
     _legend(axes, "lower right")
     return figure
@@ -118,9 +119,9 @@ def calibration(outcome: Outcome, models: dict[str, str]) -> Figure:
     """Observed shares beside predicted probabilities: all classes and folds of the first repeat together."""
     figure, axes = _axes(4.2, 3.9, "Calibration", "predicted probability", "observed share")
     for model, colour in models.items():
-        _, true, predicted = _together(outcome, model)
+        _, true, predicted = outcome.together(model)
         said, so = predicted.ravel(), np.eye(predicted.shape[1])[true].ravel()
-        order = np.array_split(np.argsort(said), _BINS)
+        order = np.array_split(np.argsort(said), min(_BINS, len(said)))
         axes.plot([said[part].mean() for part in order], [so[part].mean() for part in order], "o-", color=colour, label=model, ms=4)
     axes.plot([0, 1], [0, 1], color=_TEXT, linewidth=0.8, alpha=0.5)
     _legend(axes, "upper left")
@@ -133,8 +134,8 @@ def means_by_truth(outcome: Outcome, models: dict[str, str]) -> Figure:
     figure, axes = _axes(4.2, 3.9, "Mean prediction by true value", f"true {column}", f"mean predicted {column}")
     ends: list[float] = []
     for model, colour in models.items():
-        _, true, predicted = _together(outcome, model)
-        bins = np.array_split(np.argsort(true, kind="stable"), _BINS)
+        _, true, predicted = outcome.together(model)
+        bins = np.array_split(np.argsort(true, kind="stable"), min(_BINS, len(true)))
         centres = [float(true[part].mean()) for part in bins]
         axes.plot(centres, [predicted[part].mean() for part in bins], "o-", color=colour, label=model, ms=4)
         ends += centres

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import pandas as pd
 from aam.disk.json_files import write_json
 from aam.disk.writing import write_text, write_tsv
 from aam.evaluation import page, pictures
+from aam.evaluation.about_models import about_models
+from aam.evaluation.classes import class_scores_of, class_tables
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, summarise
 from aam.evaluation.coverage import covered
 from aam.learners.baselines import is_trivial
@@ -51,7 +53,7 @@ _WORDS: Mapping[Kind, _Words] = {
     "classification": _Words(
         trivial="chance",
         score="The area under the ROC curve (AUC) says how well a model ranks samples by their probability of a class: 0.5 is "
-        "chance, 1 is perfect.",
+        "chance, 1 is perfect. {which}",
         gain="difference in AUC",
         truth="class",
         interval="set",
@@ -97,6 +99,7 @@ def write_report(report: Report, folder: Path) -> None:
     sections = [
         ("Models", _models(report)),
         ("How to read this", page.bullets(_how_to_read(report))),
+        ("What the models are", page.bullets(about_models([summary.model for summary in report.summaries]))),
         *_pictures(report),
         ("Data", _data(report)),
     ]
@@ -124,6 +127,12 @@ def _coverage(report: Report, model: str) -> dict[str, float]:
     return {"coverage": share, report.words.width[0]: width}
 
 
+def _by_class(report: Report, model: str) -> dict[str, object]:
+    if not report.outcome.problem.target.classes:
+        return {}
+    return {"by_class": {row.name: asdict(row) for row in class_scores_of(report.outcome, model)}}
+
+
 def _figures(report: Report) -> dict[str, object]:
     """As metrics.json holds them."""
     models = {
@@ -132,6 +141,7 @@ def _figures(report: Report) -> dict[str, object]:
             "sd_over_repeats": summary.deviations,
             "gain_over_best_simple": [summary.gain, summary.gain_low, summary.gain_high],
             **_coverage(report, summary.model),
+            **_by_class(report, summary.model),
             "scored": block_scores(report.outcome, summary.model),
         }
         for summary in report.summaries
@@ -158,20 +168,23 @@ def verdict_of(report: Report) -> str:
     compared = [] if report.headline is None else [_against_simple(report, reference, scores[reference])]
     if reference != trivial:
         gain = float(measure.gain(scores[subject], scores[trivial]))
-        compared.append(f"{_better(measure, gain)} than {report.words.trivial}")
+        compared.append(_better(measure, gain, report.words.trivial))
     return f"{opening} predicts {column} with {name} of {_three(scores[subject])}: {', and '.join(compared)}."
 
 
 def _against_simple(report: Report, reference: str, score: float) -> str:
     measure = report.outcome.measure
     summary = next(summary for summary in report.summaries if summary.model == report.headline)
-    doubt = ": this may be chance" if summary.gain_low <= 0 <= summary.gain_high else ""
+    tie = measure.is_tie(summary.gain)
+    doubt = ": this may be chance" if summary.gain_low <= 0 <= summary.gain_high and not tie else ""
     interval = f"95 % interval of the difference {measure.between(summary.gain_low, summary.gain_high)}{doubt}"
-    return f"{_better(measure, summary.gain)} than the best simple model, {reference} ({_three(score)}; {interval})"
+    return _better(measure, summary.gain, f"the best simple model, {reference} ({_three(score)}; {interval})")
 
 
-def _better(measure: Measure, gain: float) -> str:
-    return f"{measure.size(gain)} {'better' if gain >= 0 else 'worse'}"
+def _better(measure: Measure, gain: float, than: str) -> str:
+    if measure.is_tie(gain):
+        return f"as good as {than}"
+    return f"{measure.size(gain)} {'better' if gain > 0 else 'worse'} than {than}"
 
 
 def _three(value: float) -> str:
@@ -185,6 +198,7 @@ def _models(report: Report) -> str:
     shown = [summary for summary in report.summaries if not is_trivial(summary.model)]
     return "\n".join(
         [
+            page.hint("The table may be wider than this window: scroll it sideways for more columns."),
             _table(report),
             page.note(_about_scores(report)),
             page.note(_about_coverage(report)),
@@ -251,7 +265,7 @@ def _how_to_read(report: Report) -> list[str]:
     read = [
         "In each fold, all models were trained on the same training samples, and everything about them was chosen there; they are "
         f"scored on the held-out samples of the fold, whose {outcome.problem.column} none of them has seen.",
-        words.score.format(column=outcome.problem.column, trivial=_three(reached)),
+        words.score.format(column=outcome.problem.column, trivial=_three(reached), which=_which_auc(outcome)),
         f"A {_PERCENT} prediction {words.interval} should contain the true {words.truth} of nine in ten {new}: do not rely on it "
         "where the coverage is far below that.",
     ]
@@ -264,6 +278,13 @@ def _how_to_read(report: Report) -> list[str]:
     if report.findings:
         read.append("Read the warnings above first: each names a reason why the scores may mislead.")
     return read
+
+
+def _which_auc(outcome: Outcome) -> str:
+    classes = outcome.problem.target.classes
+    if len(classes) == 2:
+        return f"Samples are ranked by their probability of {classes[1]}; of two classes, either gives the same AUC."
+    return f"It is that of each of the {len(classes)} classes against all others, averaged over the classes."
 
 
 def _pictures(report: Report) -> list[tuple[str, str]]:
@@ -294,7 +315,14 @@ def _class_pictures(outcome: Outcome, colours: dict[str, str]) -> list[tuple[str
         pictures.svg(pictures.roc(outcome, colours), "ROC"),
         pictures.svg(pictures.calibration(outcome, colours), "calibration"),
     ]
-    return [("Ranking and probabilities", page.side_by_side(drawn))]
+    of_classes = [
+        page.note(
+            "Held-out samples of the first repeat, each taken for its likeliest class. Precision: the share of right ones among "
+            "the samples that are predicted to be of a class; recall: among those that are of it; F1: the harmonic mean of both."
+        ),
+        *(class_tables(outcome, model) for model in colours),
+    ]
+    return [("Ranking and probabilities", page.side_by_side(drawn)), ("Classes", "\n".join(of_classes))]
 
 
 def _data(report: Report) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from aam import __version__
 from aam.disk.writing import write_tsv
 from aam.evaluation.compare import Outcome
 from aam.evaluation.coverage import fold_thresholds
@@ -25,7 +28,10 @@ def write_folds(problem: Problem, folds: Sequence[Fold], path: Path) -> None:
 
 
 def write_predictions(outcome: Outcome, path: Path) -> None:
-    """predictions.tsv: every model, every held-out sample, with its 90 % interval, or set and probabilities of classes."""
+    """predictions.tsv: every model, every held-out sample, with its 90 % interval, or set and probabilities of classes.
+
+    The column of a class's probability is `probability_` and the name of the class as the metadata has it.
+    """
     problem, target = outcome.problem, outcome.problem.target
     truth = problem.truth if problem.labels is None else problem.labels
     parts = []
@@ -39,7 +45,7 @@ def write_predictions(outcome: Outcome, path: Path) -> None:
                 "true": truth[fold.test],
                 "predicted": target.names(predicted),
                 **target.interval_table(predicted, limit),
-                **{f"probability of {name}": predicted[:, k] for k, name in enumerate(target.classes)},
+                **{f"probability_{name}": predicted[:, k] for k, name in enumerate(target.classes)},
             }
             parts.append(pd.DataFrame(columns))
     write_tsv(path, pd.concat(parts), index=False)
@@ -53,14 +59,25 @@ def facts_of(
     group_column: str | None = None,
     pretraining: FoldPretrainOptions | None = None,
     recovered: float | None = None,
+    run: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """What the report says of the study, by name.
 
-    table: name of its file; pretraining: of the transformers, None without any; recovered: Spearman correlation (`recovery_of`).
+    table: name of its file; pretraining: of the transformers, None without any; recovered: Spearman correlation (`recovery_of`);
+    run: facts about the run itself, which come last (`facts_of_run`).
     """
     samples, asvs = problem.study.counts.shape
     groups = "none: folds are random" if problem.groups is None else f"{len(set(problem.groups)):,} of {group_column}"
-    facts = {"column": problem.column, "table": table, "samples": f"{samples:,}", "ASVs": f"{asvs:,}", "groups": groups}
+    facts = {
+        "column": problem.column,
+        "table": table,
+        "samples": f"{samples:,}",
+        "ASVs" if problem.study.sequences else "features": f"{asvs:,}",
+        "groups": groups,
+    }
+    if problem.labels is not None:
+        names, members = np.unique(problem.labels, return_counts=True)
+        facts["classes"] = ", ".join(f"{name} ({number:,})" for name, number in zip(names, members, strict=True))
     facts["held out"] = _held_out(options)
     if pretraining is not None:
         facts["pretraining"] = (
@@ -68,7 +85,13 @@ def facts_of(
         )
     if recovered is not None:
         facts["UniFrac recovery"] = f"Spearman {recovered:.3f}, held-out samples"
-    return facts
+    return facts | dict(run or {})
+
+
+def facts_of_run(seed: int, command: str) -> dict[str, str]:
+    """When, by which version, and how the figures were made; command: as the user gave it."""
+    now = datetime.now().astimezone()
+    return {"date": f"{now:%Y-%m-%d %H:%M %Z}", "version": f"AAM {__version__}", "seed": str(seed), "command": command}
 
 
 def _held_out(options: FoldOptions) -> str:

@@ -15,7 +15,7 @@ from aam.evaluation.kept import KeptFolds
 from aam.learners.learner import Learner
 from aam.options import FoldOptions
 from aam.progress import track
-from aam.study.folds import Fold, leave_one_group_out, make_folds, one_fold
+from aam.study.folds import Fold, leave_one_group_out, make_folds, one_fold, posed_within
 from aam.study.problem import Problem
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ def run_folds(
     Also sentences about models that failed in a fold: these are left out of the outcome.
     """
     kept.start()
+    posed = {id(fold): view for fold, view in zip(folds, posed_within(problem, folds), strict=True)}
     work = [(fold, name) for fold in folds for name in contestants]
     predictions: dict[str, list[np.ndarray]] = {name: [] for name in contestants}
     failed: list[str] = []
@@ -62,7 +63,7 @@ def run_folds(
             continue
 
         def predict(fold: Fold = fold, name: str = name) -> np.ndarray:
-            return contestants[name].fit(problem, fold.train).predict(problem.study, fold.test)
+            return contestants[name].fit(posed[id(fold)], fold.train).predict(problem.study, fold.test)
 
         try:
             predictions[name].append(kept.get(fold, name, predict))

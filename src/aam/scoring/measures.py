@@ -39,13 +39,25 @@ class Measure:
 
     def signed(self, gain: float) -> str:
         """A gain as text, with its sign."""
-        return f"{gain:+.3f}" if self.difference else f"{100 * gain:+.0f} %"
+        return _signed(gain, 3) if self.difference else f"{_signed(100 * gain, 0)} %"
 
     def between(self, low: float, high: float) -> str:
         """The interval of a gain as text."""
         if not np.isfinite(low):
             return "unknown: too few groups"
-        return f"{low:+.3f} to {high:+.3f}" if self.difference else f"{100 * low:+.0f} to {100 * high:+.0f} %"
+        if self.difference:
+            return f"{_signed(low, 3)} to {_signed(high, 3)}"
+        return f"{_signed(100 * low, 0)} to {_signed(100 * high, 0)} %"
+
+    def is_tie(self, gain: float) -> bool:
+        """Whether a gain is none, as far as it is written."""
+        return self.size(gain) == self.size(0.0)
+
+
+def _signed(value: float, digits: int) -> str:
+    """With its sign, and 0 without one."""
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else f"{0:.{digits}f}"
 
 
 MAE = Measure("mae", "MAE", "mean absolute error", higher_is_better=False, difference=False)
