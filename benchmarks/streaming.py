@@ -58,7 +58,7 @@ def measure(task: Task) -> Row:
     from aam.models.inference import TableSamples, embed_samples
     from aam.options import GroupOptions, ModelOptions, PretrainObjectives, ReadOptions, TableOptions, TreeOptions
     from aam.study.reading import read_samples
-    from aam.study.tree import read_distance
+    from aam.study.tree import on_given_distances
     from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
     from aam.training.step import Step
 
@@ -66,7 +66,9 @@ def measure(task: Task) -> Row:
     begin = time.perf_counter()
     folder = Path(task.folder)
     study = read_samples(TableOptions(table=folder / "table.biom", stream=task.stream), ReadOptions(), GroupOptions())
-    distance = read_distance(study, TreeOptions(tree=folder.parent / "tree.nwk"), Cache(None))
+    tree = TreeOptions(tree=folder.parent / "tree.nwk")
+    distance = on_given_distances(study, tree, Cache(None), ignore_missing=False).distance
+    assert distance is not None
     samples = len(study)
     commonest_letters(study, study.rows)
     dataset = SampleDataset(study.table, ReadOptions(), 0)

@@ -32,6 +32,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from aam.cli import main
 from aam.data.newick import read_nodes
 from aam.data.simulate import simulate, write_simulation
+from tests.support.commands import hear
 
 SHAPE = ["--embedding-dim", "16", "--attention-heads", "2", "--attention-layers", "1", "--lr", "0.003", "--no-cache"]
 RUN = ["--batch-size", "8", "--epochs", "6", "--rarefy-each-epoch", "--sampling-depth", "200"]
@@ -46,9 +47,8 @@ def start(arguments: Sequence[str], said: Path, before: Callable[[], object]) ->
         return child
     code = 1
     try:
-        # As in the foreground of a terminal, whatever runs the tests.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+            hear(number)
         with said.open("a") as file:
             os.dup2(file.fileno(), 2)
         before()

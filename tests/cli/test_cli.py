@@ -13,14 +13,15 @@ import pytest
 
 from aam import __version__
 from aam.cli import COMMANDS, build_app, main
-from aam.cli.config_file import write_config
+from aam.cli.config_file import refuse_change, write_config
 from aam.cli.configs import PretrainConfig, TrainConfig
 from aam.cli.ending import end_of
 from aam.cli.options import OutputOptions
 from aam.cli.run import log
 from aam.cli.run.folder import prepare_output
-from aam.cli.run.locks import unlock
-from aam.cli.run.output_file import check_output_file
+from aam.cli.spelling import spell
+from aam.disk.locks import unlock
+from aam.disk.places import check_output_file
 from aam.disk.writing import write_tsv
 from aam.errors import InputError
 
@@ -82,17 +83,17 @@ def test_version():
         ("train", "--table required"),
         ("train --table t.biom", "--metadata-column required"),
         ("train --tabel t.biom", "Unknown option: --tabel. Did you mean --table?"),
-        ("train --table", "--table requires an argument"),
+        ("train --table", "--table needs a value"),
         ("train --table t --metadata-column age --output-dir out", "--metadata is missing"),
         (f"train --recipe transformer {DATA} --freeze-base", "--freeze-base needs --pretrained-encoder"),
         (f"train {DATA} --epochs 50", "--epochs belongs to --recipe transformer"),
         (f"evaluate {DATA} --lr 1", "--lr belongs to --transformers"),
-        ("pretrain --table t --output-dir out --epochs many", "Invalid value for --epochs"),
+        ("pretrain --table t --output-dir out --epochs many", "--epochs many: must be a whole number"),
         ("pretrain --table t --output-dir out --epochs 0", "--epochs 0: must be at least 1"),
         ("pretrain --table t --output-dir out --bogus 1", "Unknown option: --bogus"),
-        ("pretrain --config nowhere.yaml", "--config nowhere.yaml: cannot be read as YAML"),
+        ("pretrain --config nowhere.yaml", "--config nowhere.yaml: does not exist"),
         ("unifrac --table t --tree n --output o.tsv --metric euclidean", 'Invalid value "euclidean" for --metric'),
-        ("unifrac --table t --tree n --output o.xlsx", "--output o.xlsx: must end in"),
+        ("unifrac --table t --tree n --output o.tsv", "--table t: does not exist"),
         ("unifrac --table nowhere.biom --tree n --output o.tsv", "nowhere.biom"),
         ("demo --seed -1", "--seed -1: must be from 0 to 4294967295"),
     ],
@@ -120,7 +121,7 @@ def test_config_file_runs_the_same_again(tmp_path):
         given,
         config=path,
         data=replace(given.data, table=Path("t.biom").absolute()),
-        samples=replace(given.samples, metadata=Path("m.tsv").absolute()),
+        samples=replace(given.samples, metadata=(Path("m.tsv").absolute(),)),
         output=OutputOptions(output_dir=Path("out").absolute()),
     )
     assert isinstance(again, TrainConfig)
@@ -207,7 +208,7 @@ def test_resume_needs_a_folder_of_a_run_or_none(tmp_path):
 
 def test_a_folder_in_use_is_refused_whatever_is_asked(tmp_path):
     folder = earlier_run(tmp_path / "run")
-    hold = "import sys, pathlib; from aam.cli.run.locks import lock; lock(pathlib.Path(sys.argv[1])); print(flush=True); input()"
+    hold = "import sys, pathlib; from aam.disk.locks import lock; lock(pathlib.Path(sys.argv[1])); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", hold, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.read(1)
         for asked in ({"resume": True}, {"overwrite": True}):
@@ -253,7 +254,7 @@ def test_a_tilde_is_ones_home_wherever_it_is_written(tmp_path, monkeypatch, caps
     (tmp_path / "options.yaml").write_text("table: ~/none.biom\ntree: ~/none.nwk\n")
     for words in (["--table=~/none.biom", "--tree", "~/none.nwk"], ["--config=~/options.yaml"]):
         assert main(["unifrac", *words, "--output", "~/d.tsv"]) == 2
-        assert f"error: {tmp_path}/none.biom: cannot be read" in capsys.readouterr().err
+        assert f"error: --table {tmp_path}/none.biom: does not exist" in capsys.readouterr().err
     # A file may have such a name.
     monkeypatch.chdir(tmp_path)
     write_tsv(Path("~odd.tsv"), pd.DataFrame({"a": [1]}), index=False)
@@ -333,7 +334,7 @@ def test_unifrac_leaves_out_shallow_samples_only_when_asked(community, capsys):
 
 
 @pytest.mark.timeout(60)
-def test_ctrl_c_is_exit_code_130_without_traceback(community):
+def test_ctrl_c_is_exit_code_130_without_traceback(community, own_signals):
     os.mkfifo("slow.tsv")
     arguments = [sys.executable, "-m", "aam", "unifrac", "--table", "slow.tsv", "--tree", "tree.nwk", "--output", "d.tsv"]
     with (
@@ -343,3 +344,23 @@ def test_ctrl_c_is_exit_code_130_without_traceback(community):
         run.send_signal(signal.SIGINT)
         assert run.communicate(timeout=60)[1] == "stopped by SIGINT\n"
     assert run.returncode == 130
+
+
+def test_options_in_messages_are_spelled_as_the_command_line_takes_them():
+    said = "`seed=-1`, `missing_values=NA`, `missing_values=-`, `missing_values='#N/A'`, `cache=False`, `ignore_missing`"
+    flags = "--seed -1, --missing-values NA, --missing-values=-, --missing-values '#N/A', --no-cache, --ignore-missing"
+    assert spell(said) == flags
+    for words in (["NA", "#N/A"], ["NA,unknown"], ["-9"]):
+        assert options(*TRAIN, "--missing-values", *words).samples.missing_values == tuple(words)
+    assert options(*TRAIN, "--missing-values=-", "--metadata", "a.tsv", "b.csv").samples.missing_values == ("-",)
+
+
+def test_a_run_of_an_older_version_is_resumed_though_it_did_not_know_an_option(tmp_path):
+    path = tmp_path / "config.yaml"
+    given = options("pretrain", "--table", "/t.biom", "--output-dir", "/out")
+    write_config(path, given)
+    lines = [line for line in path.read_text().splitlines(keepends=True) if "missing_values" not in line]
+    path.write_text("".join(lines))
+    refuse_change(path, given)
+    with pytest.raises(InputError, match="`resume` with another --missing-values: it was not given, now it is"):
+        refuse_change(path, replace(given, samples=replace(given.samples, metadata=("m.tsv",), missing_values=("NA",))))

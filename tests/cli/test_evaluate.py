@@ -107,7 +107,7 @@ def test_classes_and_a_run_that_was_broken_off(community, tmp_path):
     whole = (folder / "predictions.tsv").read_text()
     header = whole.splitlines()[0].split("\t")
     assert "set" in header
-    assert sum(name.startswith("probability of ") for name in header) == 2
+    assert sum(name.startswith("probability_") for name in header) == 2
     assert "host" not in whole
     warnings = json.loads((folder / "metrics.json").read_text())["warnings"]
     assert any("No group column was named" in warning and "subject (" in warning for warning in warnings)

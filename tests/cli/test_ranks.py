@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from biom import Table
 from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix
 
+from aam.cli import launch
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
 from tests.support.commands import TRANSFORMER, aam
@@ -108,7 +110,7 @@ def assert_same_end(one, two):
     np.testing.assert_allclose(first, second, atol=1e-4)
 
 
-def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(unbroken, tmp_path):
+def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(unbroken, tmp_path, own_signals):
     one, options = unbroken
     # A checkpoint after nearly every step, also of what both ranks have counted of an epoch.
     often = ["--checkpoint-minutes", 0.0001]
@@ -126,7 +128,7 @@ def test_a_killed_rank_ends_the_run_and_resume_goes_on_to_the_same_result(unbrok
     assert_same_end(one, tmp_path / "two")
 
 
-def test_ranks_that_are_asked_to_stop_save_and_go_on_to_the_same_result(unbroken, tmp_path):
+def test_ranks_that_are_asked_to_stop_save_and_go_on_to_the_same_result(unbroken, tmp_path, own_signals):
     """The launcher hands signals on; nothing was saved since the epoch before."""
     one, options = unbroken
     arguments = [*TRANSFORMER, *options, "--batch-size", 4, "--devices", 2, "--output-dir", tmp_path / "two"]
@@ -186,7 +188,8 @@ def test_bad_input_of_two_ranks_is_said_once(community, tmp_path):
     tables = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv"]
     arguments = [*TRANSFORMER, *tables, "--metadata-column", "height", "--devices", 2, "--output-dir", tmp_path / "bad"]
     said = ran(start(*arguments), code=2)
-    fitted, error = said.strip().splitlines()
+    # Where the machine is busy, one may wait for the other.
+    fitted, error = (line for line in said.strip().splitlines() if not line.startswith("waiting for"))
     assert fitted.startswith("training a transformer from scratch")
     assert error == "error: the metadata has no column height; columns: subject, study, age, disease, sex"
 
@@ -220,3 +223,111 @@ def test_a_name_that_is_too_long_is_one_line(community, tmp_path):
     said = aam("unifrac", *tables, "--output", tmp_path / f"{'x' * 300}.tsv", code=2)
     assert "Traceback" not in said
     assert "File name too long" in said
+
+
+# As a notebook or shell in an allocation of two tasks has it.
+ALLOCATION = {
+    **dict.fromkeys(("NTASKS", "NTASKS_PER_NODE"), "2"),
+    **dict.fromkeys(("PROCID", "LOCALID", "STEP_ID"), "0"),
+    **{"JOB_ID": "1", "NNODES": "1", "JOB_NAME": "zsh", "NODELIST": "localhost"},
+}
+# The patience first.
+IMPATIENT = """
+import sys
+from aam.parallel import meeting
+meeting.PATIENCE_SECONDS, meeting._SOON_SECONDS = float(sys.argv[1]), 0.2
+from aam.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return str(probe.getsockname()[1])
+
+
+def pretrain_in(variables, community, output, patience=60):
+    """Started where SLURM has set these variables."""
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--output-dir", output, *SHAPE, "--epochs", 1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **{f"SLURM_{name}": value for name, value in variables.items()}}
+    command = [sys.executable, "-c", IMPATIENT, patience, "pretrain", *tables]
+    return subprocess.Popen([str(word) for word in command], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_ranks_that_do_not_come_are_named_and_not_waited_for_for_ever(community, tmp_path, monkeypatch):
+    monkeypatch.setenv("MASTER_PORT", free_port())
+    said = ran(pretrain_in(ALLOCATION, community, tmp_path / "out", patience=1), code=2).splitlines()
+    where = f"localhost:{os.environ['MASTER_PORT']}"
+    assert said[0].startswith(f"waiting for 1 of 2 processes that SLURM announced (rank 0 of 2, at {where})")
+    assert said[1:] == [
+        f"error: 1 of the 2 processes that SLURM announced did not come to {where} within 1 seconds (rank 1): "
+        "start them all (srun, torchrun), or run alone with --devices 1"
+    ]
+
+
+def test_signals_are_heard_while_ranks_are_waited_for(community, tmp_path, monkeypatch, own_signals):
+    """Also by a rank whose first one never comes, and where another program answers in its place."""
+    with socket.create_server(("localhost", 0)) as other:
+        monkeypatch.setenv("MASTER_PORT", str(other.getsockname()[1]))
+        process = pretrain_in({**ALLOCATION, "PROCID": "1", "LOCALID": "1"}, community, tmp_path / "out")
+        other.settimeout(60)
+        with other.accept()[0]:
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert process.wait(30) == 128 + signal.SIGTERM
+            assert time.monotonic() - began < 10
+        process.stderr.close()
+
+
+def test_ranks_of_slurm_meet_and_one_device_is_alone(community, tmp_path, monkeypatch):
+    """The second comes when the first has said that it waits."""
+    monkeypatch.setenv("MASTER_PORT", free_port())
+    first = pretrain_in(ALLOCATION, community, tmp_path / "out")
+    assert first.stderr.readline().startswith("waiting for 1 of 2")
+    second = pretrain_in({**ALLOCATION, "PROCID": "1", "LOCALID": "1"}, community, tmp_path / "out")
+    assert "wrote" in ran(first)
+    assert ran(second) == ""
+    for name, value in ALLOCATION.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk", *SHAPE, "--epochs", 1]
+    assert "waiting" not in aam("pretrain", *tables, "--devices", 1, "--output-dir", tmp_path / "alone")
+    assert (tmp_path / "alone" / "model").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"SLURM_NTASKS_PER_NODE": None}, "srun with 2 tasks on 1 machine, not told how many on each: add --ntasks-per-node 2"),
+        ({"SLURM_NTASKS": "abc"}, "SLURM_NTASKS, which SLURM sets, is 'abc': must be a whole number"),
+        ({"SLURM_PROCID": "x"}, "SLURM_PROCID, which SLURM sets, is 'x': must be a whole number"),
+        ({"SLURM_PROCID": "2"}, "SLURM says that this is process 2 (from 0) of 2"),
+        ({"SLURM_NNODES": "2", "SLURM_NTASKS": "3", "SLURM_NODEID": "0"}, "srun with 3 tasks on 2 machines"),
+        ({"TORCHELASTIC_RUN_ID": "x"}, "RANK, which torchrun sets, is not set"),
+        ({"SLURM_NTASKS": None, "OMPI_COMM_WORLD_SIZE": "4"}, "OMPI_COMM_WORLD_SIZE=4: started by MPI"),
+        ({"SLURM_NTASKS": None, "JSM_NAMESPACE_SIZE": "4"}, "JSM_NAMESPACE_SIZE=4: started by LSF"),
+        ({"SLURM_NODELIST": "no-such-host.invalid"}, "cannot wait at no-such-host.invalid:15001"),
+    ],
+)
+def test_what_launchers_say_is_checked(community, tmp_path, monkeypatch, variables, said):
+    for name, value in {**{f"SLURM_{name}": value for name, value in ALLOCATION.items()}, **variables}.items():
+        monkeypatch.setenv(name, value) if value is not None else monkeypatch.delenv(name, raising=False)
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(launch, "_GRACE_SECONDS", 0)
+    line = aam("pretrain", "--table", community / "table.biom", "--output-dir", tmp_path / "out", code=2)
+    assert line.startswith(f"error: {said}")
+    assert "--devices 1" in line
+    assert line.count("\n") == 1
+
+
+def test_what_runs_on_one_device_waits_for_nobody(community, tmp_path, monkeypatch):
+    for name, value in ALLOCATION.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    data = ["--table", community / "table.biom", "--metadata", community / "metadata.tsv", "--metadata-column", "age"]
+    for command, what in (("train", "an ensemble"), ("evaluate", "evaluate")):
+        said = aam(command, *data, "--output-dir", tmp_path / command, code=2)
+        assert said == f"error: {what} runs on one device, and SLURM announced 2 processes: --devices 1 runs alone\n"
+    two = aam("train", *data, "--output-dir", tmp_path / "two", "--devices", 2, code=2)
+    assert two.startswith("error: --devices belongs to --recipe transformer")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 
 from cyclopts import App, Parameter
 
 from aam import __version__
-from aam.cli.config_file import read_config
+from aam.cli.config_file import check_places, read_config
 from aam.cli.ending import end_of
 from aam.cli.help import ShortHelp
 from aam.cli.launch import run_ranks
 from aam.cli.recipes import shown_by_help
-from aam.cli.run.locks import unlock
 from aam.cli.run.log import end_file_logs, set_up_logging
 from aam.cli.usage import clean
-from aam.parallel.ranks import NeedsRanks
+from aam.disk.locks import unlock
+from aam.parallel.ranks import NeedsRanks, heed_launcher
 from aam.parallel.signals import stopping_at_once
 
 # With the line that stands in the list of commands: they are not imported to show it.
@@ -57,6 +58,7 @@ def build_app(argv: Sequence[str] = ()) -> App:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: see `end_of` for others than 0."""
+    heed_launcher()
     set_up_logging()
     try:
         with stopping_at_once():
@@ -71,7 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     """Run one command, here or on several ranks; their exit code."""
     try:
-        build_app(argv)(argv)
+        command, bound, _ = build_app(argv).parse_args(argv)
+        for options in filter(is_dataclass, bound.arguments.values()):
+            check_places(options)
+        command(*bound.args, **bound.kwargs)
     except NeedsRanks as request:
         return run_ranks(request.number, argv)
     return 0

@@ -7,13 +7,17 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cyclopts import UNSET
 from cyclopts.config import Dict
 
+from aam.cli.options import OutputOptions
 from aam.cli.recipes import refuse_unused
 from aam.cli.spelling import flag
-from aam.cli.usage import at_home
+from aam.cli.usage import at_home, refuse_fractions
+from aam.disk.places import require_file, require_folder, require_place
 from aam.disk.writing import write_text
 from aam.errors import InputError, one_line
+from aam.parallel.ranks import rank
 
 if TYPE_CHECKING:
     from cyclopts import App, Token
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
 # They say what to do with the folder and where options come from, not what the run is.
 NOT_RECORDED = ("config", "overwrite", "resume")
 # The paths that are no input.
-_PLACES = ("config", "output", "output_dir", "cache_dir")
+_PLACES = ("config", "output", "distances", "output_dir", "cache_dir")
+# The inputs that are folders.
+_FOLDERS = ("model", "pretrained_encoder")
 # What --resume may change: how long the run is, where its folder lies, and what changes no result.
 MAY_CHANGE = (
     "epochs",
@@ -45,16 +51,38 @@ def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
     """
     if given := _given(arguments).get("config"):
         path = Path(given[-1])
+        _refuse_empty({"config": given})
+        require_file("config", path)
         options = {
             name: at_home(value) if isinstance(value, str) else [*map(at_home, value)] for name, value in _load(path).items()
         }
         Dict(options, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
     if commands:
+        _refuse_empty(_given(arguments))
+        refuse_fractions(arguments)
         refuse_unused(commands[0], _given(arguments))
 
 
+def _refuse_empty(given: dict[str, list[str]]) -> None:
+    for name, words in given.items():
+        if any(not word.strip() for word in words):
+            raise InputError(f"`{name}` is empty: is a shell variable not set? Give a value, or leave the option out")
+
+
+def check_places(options: object) -> None:
+    """InputError for inputs that are not there, and files for folders: before what reads them is imported, which takes seconds."""
+    for name, paths in inputs_of(options).items():
+        for path in paths:
+            (require_folder if name in _FOLDERS else require_file)(name, path)
+    places = dict(_flat(options))
+    if "cache_dir" in places:
+        require_place("cache_dir", places["cache_dir"])
+    if rank() == 0 and isinstance(output := getattr(options, "output", None), OutputOptions):
+        output.check()
+
+
 def _given(arguments: ArgumentCollection) -> dict[str, list[str]]:
-    """The words that each option was given, by name; of a flag that is off, `no`."""
+    """The words that each option was given, by name; of a flag, `yes` or `no`."""
     found: dict[str, list[str]] = {}
     for argument in arguments:
         words = [_word(token) for token in argument.tokens]
@@ -66,7 +94,7 @@ def _given(arguments: ArgumentCollection) -> dict[str, list[str]]:
 def _word(token: Token) -> str:
     if (token.keyword or "").startswith("--no-") or token.implicit_value is False:
         return "no"
-    return token.value
+    return token.value if token.implicit_value is UNSET else "yes"
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -107,10 +135,11 @@ def write_config(path: Path, options: object) -> None:
 
 def refuse_change(path: Path, options: object) -> None:
     """Refuse to go on with other options than those that the run recorded in `path`. Its length may change, and where its input
-    lies (`aam.cli.run.inputs` says whether it is the same).
+    lies (`aam.disk.contents` says whether it is the same).
     """
     recorded, now = _load(path), _parse(_dump(options))
-    changed = {name for name in recorded.keys() | now.keys() if recorded.get(name) != now.get(name)}
+    # What is empty is not given: an older version may not have known the option.
+    changed = {name for name in recorded.keys() | now.keys() if (recorded.get(name) or None) != (now.get(name) or None)}
     if forbidden := sorted(changed.difference(MAY_CHANGE, inputs_of(options))):
         # Another recipe has other options, too.
         name = "recipe" if "recipe" in forbidden else forbidden[0]

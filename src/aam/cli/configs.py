@@ -23,6 +23,7 @@ from aam.options import (
     FoldPretrainOptions,
     GroupOptions,
     ModelOptions,
+    NewSampleOptions,
     PretrainObjectives,
     PretrainSampleOptions,
     ReadOptions,
@@ -132,7 +133,7 @@ class EvaluateConfig(ConfigFile):
         _require_metadata(self.samples, self.target.metadata_column)
         if self.folding.leave_one_group_out and self.samples.group_column is None:
             raise InputError("`leave_one_group_out` needs `group_column`: which groups")
-        if self.compute.devices > 1:
+        if (self.compute.devices or 1) > 1:
             raise InputError(f"`devices={self.compute.devices}`: evaluate runs on one device, with all of its cores; leave it out")
         if self.data.stream:
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
@@ -151,11 +152,10 @@ class PredictConfig(ConfigFile):
     data: cli.TableIn
     trained: cli.TrainedIn
     compute: cli.ComputeIn = DEFAULT_COMPUTE
-    metadata: Annotated[Path | None, Parameter(group=cli.INPUT)] = None
-    """Sample metadata, for a model that was trained with `categorical_columns`."""
+    chosen: cli.NewSamplesIn = NewSampleOptions()
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Predictions, .tsv that QIIME 2 imports. Class probabilities, 90 % prediction intervals and the novelty of each sample go into
-    files beside it."""
+    """Predictions, .tsv that QIIME 2 imports. Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
+    metadata hold it the truth and scores, go into files beside it."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
 
@@ -166,23 +166,35 @@ class EmbedConfig(ConfigFile):
     data: cli.TableIn
     trained: cli.TrainedIn
     compute: cli.ComputeIn = DEFAULT_COMPUTE
+    chosen: cli.NewSamplesIn = NewSampleOptions()
     level: Annotated[EmbedLevel, Parameter(group=cli.OUTPUT)] = "sample"
     """One vector per sample, or one per ASV of the table."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Embeddings: .tsv with IDs, or .npy with the IDs in .ids.txt beside it."""
+    """Embeddings: .tsv with IDs, or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a file beside it."""
+    distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
+    """Also write the Euclidean distances between the sample embeddings: .h5, .npy or .tsv (LSMat, which QIIME 2 imports)."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
+
+    def __post_init__(self) -> None:
+        if self.level == "asv" and (self.distances or self.chosen != NewSampleOptions()):
+            raise InputError(
+                "`level=asv`: ASVs are embedded, whatever samples they are in; leave out `distances` and options of samples"
+            )
+        if self.distances == self.output:
+            raise InputError(f"`distances={self.distances}`: is the `output`, too; choose another name")
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class UniFracConfig(ConfigFile):
     table: Annotated[Path, Parameter(group=cli.INPUT)]
-    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, or TSV."""
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, TSV or CSV, also as .gz."""
     tree: Annotated[Path, Parameter(group=cli.INPUT)]
     """Phylogeny of the ASVs (newick or .qza)."""
     ignore_missing: Annotated[bool, Parameter(group=cli.INPUT)] = False
-    """Leave out samples that cannot be used (too few reads) instead of stopping."""
+    """Leave out samples that cannot be used (too few reads, no ASV in the tree) instead of stopping, and go on where the tree lacks
+    ASVs with more than a tenth of the reads."""
     metric: Annotated[UniFracMetric, Parameter(group=cli.DISTANCES)] = "unweighted"
     """UniFrac variant."""
     alpha: Annotated[float, Parameter(group=cli.DISTANCES)] = 0.5
@@ -232,5 +244,5 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
 
 
 def _require_metadata(samples: GroupOptions, column: str) -> None:
-    if samples.metadata is None:
+    if not samples.metadata:
         raise InputError(f"`metadata` is missing: the table that holds the column {column}")

@@ -9,7 +9,12 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from aam import options
+from aam.disk.places import check_output_folder
 from aam.errors import InputError
+
+# It marks a folder as a run's. One that stopped at its input left no more than these.
+LOG = "aam.log"
+LEFT_BY_BAD_INPUT = (LOG, "config.yaml", "inputs.json", "tree.nwk")
 
 # Sections of the help, in this order.
 INPUT = Group("Input", sort_key=1)
@@ -33,6 +38,7 @@ ReadsIn = Annotated[options.ReadOptions, _flat(INPUT)]
 TreeIn = Annotated[options.TreeOptions, _flat(DISTANCES)]
 GroupsIn = Annotated[options.GroupOptions, _flat(METADATA)]
 SamplesIn = Annotated[options.SampleOptions, _flat(METADATA)]
+NewSamplesIn = Annotated[options.NewSampleOptions, _flat(METADATA)]
 PretrainSamplesIn = Annotated[options.PretrainSampleOptions, _flat(METADATA)]
 TargetIn = Annotated[options.TargetOptions, _flat(METADATA)]
 FoldsIn = Annotated[options.FoldOptions, _flat(METADATA)]
@@ -54,6 +60,8 @@ CacheIn = Annotated[options.CacheOptions, _flat(OUTPUT)]
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
+    """The folder of a run."""
+
     output_dir: Path
     """Folder for everything the run writes."""
     overwrite: bool = False
@@ -64,6 +72,10 @@ class OutputOptions:
     def __post_init__(self) -> None:
         if self.overwrite and self.resume:
             raise InputError("`overwrite` and `resume` are both given: choose one")
+
+    def check(self) -> set[str]:
+        """The names of what the folder holds. InputError where it is not to be written to."""
+        return check_output_folder(self.output_dir, LOG, LEFT_BY_BAD_INPUT, overwrite=self.overwrite, resume=self.resume)
 
 
 OutputIn = Annotated[OutputOptions, _flat(OUTPUT)]

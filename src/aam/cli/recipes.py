@@ -69,7 +69,9 @@ def refuse_unused(command: str, given: Mapping[str, Sequence[str]]) -> None:
         recipe = (given.get("recipe") or ("ensemble",))[-1]
         other = "transformer" if recipe == "ensemble" else "ensemble"
         if recipe in ("ensemble", "transformer"):
-            _refuse(given, unused_by("ensemble" if recipe == "ensemble" else "transformer"), f"`recipe={other}`")
+            # `devices=1` runs alone, whatever is fitted; more are refused with the recipe's other options.
+            unused = unused_by("ensemble" if recipe == "ensemble" else "transformer") - ({"devices"} if _is_one(given) else set())
+            _refuse(given, unused, f"`recipe={other}`")
     elif command == "evaluate":
         if not _is_on(given, "transformers"):
             _refuse(given, OF_EVALUATED_TRANSFORMERS, "`transformers`")
@@ -86,6 +88,10 @@ def _refuse(given: Iterable[str], unused: Collection[str], belongs: str) -> None
 
 def _is_on(given: Mapping[str, Sequence[str]], name: str) -> bool:
     return name in given and given[name][-1].lower() not in ("no", "false", "0")
+
+
+def _is_one(given: Mapping[str, Sequence[str]]) -> bool:
+    return given.get("devices", ["1"])[-1] == "1"
 
 
 def _value(words: Sequence[str], option: str) -> str | None:

@@ -21,4 +21,8 @@ def _spelled(match: re.Match[str]) -> str:
     name, value = match.groups()
     if value == "False":
         return flag(f"no_{name}")
-    return flag(name) if value in (None, "True") else f"{flag(name)} {value}"
+    if value in (None, "True"):
+        return flag(name)
+    # Behind a blank it would be taken for an option, which a number is not.
+    is_like_option = value.startswith("-") and not value[1:2].isdigit()
+    return f"{flag(name)}{'=' if is_like_option else ' '}{value}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aam.cli.config_file import inputs_of
 from aam.cli.configs import UniFracConfig
-from aam.cli.run.output_file import check_output_file
+from aam.disk.places import check_output_file
 
 SUFFIXES = (".h5", ".npy", ".tsv")
 

@@ -19,7 +19,7 @@ from aam.saved.transformer import FittedEncoder
 from aam.sklearn.estimator import Estimator, flag, given_or_default, require_sequences
 from aam.study.matrices import GivenSequences
 from aam.study.study import Study
-from aam.study.tree import read_distance
+from aam.study.tree import on_given_distances, with_distances
 
 
 class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -120,7 +120,8 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                     f"`unifrac_metric={self.unifrac_metric}`: the study comes with distances ({there}); give `tree` too"
                 )
             return study
-        return replace(study, distance=read_distance(study, asked, Cache(None)))
+        given = on_given_distances(replace(study, distance=None), asked, Cache(None), ignore_missing=False)
+        return with_distances(given, asked, Cache(None))
 
     def transform(self, X: Any) -> np.ndarray:
         """Embeddings float32 [n, D]."""

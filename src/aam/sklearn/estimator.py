@@ -14,10 +14,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aam.errors import InputError
+from aam.errors import InputError, counted, some_of
 from aam.options import ReadOptions, check
 from aam.saved.fitted import Fitted
 from aam.saved.load import load
+from aam.study.labels import warn_of_groups
 from aam.study.matrices import GivenSequences, study_of
 from aam.study.study import Study
 
@@ -76,7 +77,7 @@ class Estimator(BaseEstimator):
             check_is_fitted(self)
         study = self._as_read(X, fitting) if isinstance(X, Study) else self._made_of(X, fitting)
         if fitting and len(study) < 2:
-            raise InputError(f"`X`: {len(study)} samples: at least 2 are needed to fit")
+            raise InputError(f"`X`: {counted(len(study), 'sample')}: at least 2 are needed to fit")
         return study
 
     def _made_of(self, X: Any, fitting: bool) -> Study:
@@ -147,11 +148,14 @@ class Estimator(BaseEstimator):
         if groups is None:
             return None
         if isinstance(groups, str):
-            return study.labels(groups)
+            labels = study.labels(groups)
+            if labels is not None:
+                warn_of_groups(groups, list(labels), study.table.sample_ids)
+            return labels
         values = column_or_1d(groups)
         check_consistent_length(study.rows, values)
         if missing := int(pd.isna(values).sum()):
-            raise InputError(f"`groups`: {missing} of {len(values)} samples have none")
+            raise InputError(f"`groups`: {some_of(missing, len(values), 'have none')}")
         return np.array([str(value) for value in values], dtype=object)
 
 

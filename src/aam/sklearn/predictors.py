@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -16,10 +17,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from aam.data.metadata import numeric_column
+from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE
 from aam.errors import InputError, path_of
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import GivenEncoder, TransformerLearner
-from aam.options import EnsembleOptions, ModelOptions, ReadOptions, TrainFitOptions, TransformName, check
+from aam.options import MEMBER_LABELS, EnsembleOptions, ModelOptions, ReadOptions, TrainFitOptions, TransformName, check
 from aam.saved.fitted import Fitted
 from aam.saved.load import load_encoder
 from aam.saved.transformer import FittedEncoder, FittedTransformer
@@ -70,13 +72,13 @@ class Predictor(Estimator):
         self.verbose = verbose
 
     def novelty(self, X: Any) -> np.ndarray:
-        """How far the ASVs of each sample are from those of the training samples [n]: above 1 a sample is out of distribution, and
-        its prediction is worth little. InputError for features without sequences, and for a transformer.
+        """How far the ASVs of each sample are from those of the training samples [n], or by how much it has too few reads or ASVs:
+        above 1 a sample is out of distribution, and its prediction is worth little. InputError for features without sequences.
         """
         study = self._read(X)
         found = self.fitted_.novelty(study)
         if found is None:
-            raise InputError("novelty is not known: it is a distance between sequences, which an ensemble that reads them measures")
+            raise InputError("novelty is not known: it is a distance between sequences, which these features lack")
         return found
 
     def _truth(self, study: Study, y: Any) -> Any:
@@ -85,9 +87,9 @@ class Predictor(Estimator):
             raise InputError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         if not isinstance(y, str):
             return y
-        if study.metadata is None:
+        if (metadata := study.full_metadata) is None:
             raise InputError(f"`y={y}`: names a column, and X has no metadata; give a study with metadata, or y as an array")
-        return study.labels(y) if is_classifier(self) else numeric_column(study.metadata, y, study.table.sample_ids)
+        return study.labels(y) if is_classifier(self) else numeric_column(metadata, y, study.table.sample_ids)
 
     def _fit(self, study: Study, y: Any, truth: np.ndarray, target: Target, groups: Any) -> Any:
         name = y if isinstance(y, str) else getattr(y, "name", None)
@@ -114,6 +116,9 @@ class Predictor(Estimator):
         options = given_or_default("ensemble_options", self.ensemble_options, EnsembleOptions)
         if self.trees and not options.trees:
             raise InputError("`ensemble_options`: has trees=False; give `trees=False` to the estimator instead")
+        if problem.study.sequences is None:
+            left_out = ", ".join(MEMBER_LABELS[name] for name in MEMBERS if name not in NEED_NO_SEQUENCE)
+            warnings.warn(f"the features have no sequences: left out are the members that read them ({left_out})", stacklevel=4)
         learner = EnsembleLearner(replace(options, trees=bool(self.trees)), self._seed, self._jobs, bool(self.verbose))
         return learner.fit(problem, problem.study.rows)
 
@@ -321,7 +326,7 @@ class AAMClassifier(ClassifierMixin, Predictor):
         classes, truth = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise InputError(f"`y`: there is one class only, {classes[0]}: nothing to learn")
-        self._fit(study, y, truth.astype(np.int64), ClassTarget(tuple(map(str, classes))), groups)
+        self._fit(study, y, truth.astype(np.int64), ClassTarget(tuple(map(str, classes)), as_written=True), groups)
         self.classes_ = classes
         return self
 

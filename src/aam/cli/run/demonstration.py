@@ -13,7 +13,6 @@ import pandas as pd
 
 from aam.cli.configs import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam.cli.options import OutputOptions
-from aam.cli.run.output_file import check_output_file
 from aam.cli.run.predicting import run_predicting
 from aam.cli.run.pretraining import run_pretraining
 from aam.cli.run.training import run_training
@@ -26,6 +25,7 @@ from aam.options import (
     SampleOptions,
     TableOptions,
     TargetOptions,
+    TrainComputeOptions,
     TrainedModelOptions,
     TrainFitOptions,
     TreeOptions,
@@ -34,6 +34,8 @@ from aam.options import (
 log = logging.getLogger(__name__)
 
 _SAMPLES, _NEW_SAMPLES, _SUBJECTS, _ASVS, _LENGTH = 480, 80, 280, 100, 100
+# Wherever it is started, also in a shell or notebook of a job of several tasks.
+_ALONE = TrainComputeOptions(devices=1)
 _TARGETS = {"age": False, "disease": True}
 
 
@@ -46,7 +48,7 @@ def run_demo(config: DemoConfig) -> None:
     table = TableOptions(table=study / "table.biom")
 
     log.info("\n[1/4] Pretraining without labels: UniFrac and masked nucleotides")
-    samples = PretrainSampleOptions(metadata=study / "metadata.tsv", group_column="subject", test_fraction=0.2)
+    samples = PretrainSampleOptions(metadata=(study / "metadata.tsv",), group_column="subject", test_fraction=0.2)
     # The targets follow the abundance of clades, which weighted UniFrac sees.
     distances = TreeOptions(tree=study / "tree.nwk", unifrac_metric="weighted_normalized")
     run_pretraining(
@@ -55,6 +57,7 @@ def run_demo(config: DemoConfig) -> None:
             samples=samples,
             distances=distances,
             fit=FitOptions(seed=config.seed, batch_size=16, epochs=10),
+            compute=_ALONE,
             output=outputs["pretrained"],
             caching=CacheOptions(cache=False),
         )
@@ -66,10 +69,11 @@ def run_demo(config: DemoConfig) -> None:
             TrainConfig(
                 recipe="transformer",
                 data=table,
-                samples=SampleOptions(metadata=study / "metadata.tsv", group_column="subject"),
+                samples=SampleOptions(metadata=(study / "metadata.tsv",), group_column="subject"),
                 target=TargetOptions(metadata_column=column, classifier=classifier),
                 encoder=EncoderOptions(pretrained_encoder=folder / "pretrained"),
                 fit=TrainFitOptions(seed=config.seed, batch_size=16, epochs=14),
+                compute=_ALONE,
                 output=outputs[column],
                 caching=CacheOptions(cache=False),
             )
@@ -81,6 +85,7 @@ def run_demo(config: DemoConfig) -> None:
             PredictConfig(
                 data=TableOptions(table=new / "table.biom"),
                 trained=TrainedModelOptions(model=folder / column),
+                compute=_ALONE,
                 output=folder / f"new_{column}.tsv",
                 overwrite=True,
             )
@@ -90,7 +95,6 @@ def run_demo(config: DemoConfig) -> None:
 
 def write_tables(config: DemoConfig, study: Path, new: Path) -> pd.DataFrame:
     """Simulate one community; write the samples of some subjects to `new`, the others to `study`. Returns the metadata of `new`."""
-    check_output_file(study / "table.biom", config.overwrite, (".biom",))
     simulation = simulate(config.seed, _SAMPLES + _NEW_SAMPLES, _ASVS, n_subjects=_SUBJECTS, length=_LENGTH)
     # Subjects follow each other, so the last samples are of other subjects.
     subjects = simulation.metadata["subject"].unique()

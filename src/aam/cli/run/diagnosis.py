@@ -21,6 +21,7 @@ from aam.cli.configs import DoctorConfig
 from aam.cli.run.log import LOGGER
 from aam.disk.cache import default_folder
 from aam.errors import InputError
+from aam.parallel.threads import allotted_threads
 
 _GB = 1e9
 _WIDTH = 12
@@ -88,7 +89,7 @@ def _programs() -> Iterator[str]:
 def _processor() -> str:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{_model()}, {usable} of {os.cpu_count()} cores usable, {torch.get_num_threads()} threads, {capability}"
+    return f"{_model()}, {usable} of {os.cpu_count()} cores usable, {allotted_threads()} threads, {capability}"
 
 
 def _model() -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from aam.cli.configs import EvaluateConfig
 from aam.cli.run.folder import start_run
@@ -24,12 +25,12 @@ from aam.evaluation.findings import findings_of
 from aam.evaluation.kept import KeptFolds
 from aam.evaluation.pretrained import recovery_of
 from aam.evaluation.report import Report, write_report
-from aam.evaluation.results import facts_of, write_folds, write_predictions
+from aam.evaluation.results import facts_of, facts_of_run, write_folds, write_predictions
 from aam.evaluation.run import folds_of, key_of_run, run_folds
 from aam.study.folds import require_learnable
 from aam.study.problem import Problem, pose
 from aam.study.reading import join, read_samples
-from aam.study.tree import read_distance
+from aam.study.tree import on_given_distances, with_distances
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,7 @@ def run_evaluation(config: EvaluateConfig) -> None:
         val_fraction=config.samples.val_fraction,
         scratch=folder,
     )
-    jobs = torch.get_num_threads()
-    contestants = contestants_of(problem, config.contest, seed, ensemble=config.ensemble, transformers=settings, jobs=jobs)
+    contestants = contestants_of(problem, config.contest, seed, ensemble=config.ensemble, transformers=settings)
     check_contestants(problem, contestants, folds)
     models = (config.contest, config.ensemble, config.model, config.objectives, config.fit, config.pretraining)
     about = (config.reads, config.samples.val_fraction, config.distances.unifrac_metric, config.distances.alpha)
@@ -68,6 +68,7 @@ def run_evaluation(config: EvaluateConfig) -> None:
         group_column=config.samples.group_column,
         pretraining=config.pretraining if config.contest.transformers else None,
         recovered=recovered,
+        run=facts_of_run(seed, shlex.join(["aam", *sys.argv[1:]])),
     )
     findings = [*map(spell, failed), *findings_of(outcome, config.folding.confounder_column)]
     write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline_of(outcome)), folder)
@@ -77,14 +78,20 @@ def run_evaluation(config: EvaluateConfig) -> None:
 def read_problem(config: EvaluateConfig, folder: Path) -> tuple[Problem, int]:
     """The problem, with the samples of `test_table` behind those of `table`; and how many samples `table` has."""
     options, column = config.folding, config.target.metadata_column
-    study = read_samples(config.data, config.reads, config.samples, column)
-    learned = len(study)
+    confounder = options.confounder_column
+    # Transformers need sequences.
+    how: dict[str, Any] = {"confounder_column": confounder, "by_id": False if config.contest.transformers else None}
+    study = read_samples(config.data, config.reads, config.samples, column, **how)
+    learned = study.table.sample_ids
     if options.test_table is not None:
         data = replace(config.data, table=options.test_table, more_tables=(), rep_seqs=options.test_rep_seqs)
         samples = replace(config.samples, metadata=options.test_metadata or config.samples.metadata)
-        study = join(study, read_samples(data, config.reads, samples, column))
+        study = join(study, read_samples(data, config.reads, samples, column, **how))
     # All models see the same reads.
     study = study.drawn(config.fit.seed)
-    distance = read_distance(study, config.distances, Cache.of(config.caching), folder / "tree.nwk", config.output.resume)
-    posed = pose(replace(study, distance=distance), config.target, config.samples.group_column, options.confounder_column)
-    return posed, learned
+    if study.sequences is not None or config.distances.tree or config.distances.unifrac_matrix:
+        cache = Cache.of(config.caching)
+        study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
+        study = with_distances(study, config.distances, cache, folder / "tree.nwk", config.output.resume)
+    posed = pose(study, config.target, config.samples.group_column, confounder)
+    return posed, len(set(learned) & set(study.table.sample_ids))

@@ -10,19 +10,18 @@ from pathlib import Path
 
 from aam.cli.config_file import inputs_of, refuse_change, write_config
 from aam.cli.configs import EvaluateConfig, PretrainConfig, TrainConfig
-from aam.cli.options import OutputOptions
-from aam.cli.run.inputs import contents_of, refuse_other_inputs, write_contents
-from aam.cli.run.locks import lock
+from aam.cli.options import LOG, OutputOptions
 from aam.cli.run.log import log_to_file
+from aam.disk.contents import contents_of, refuse_other_inputs, write_contents
+from aam.disk.locks import lock
 from aam.disk.writing import write_text
 from aam.errors import InputError, first_few
-from aam.parallel.collectives import meet, require_alone, wait, world
+from aam.parallel.collectives import meet, wait, world
 from aam.parallel.ranks import by_first, nodes
 from aam.study.splits import Split
 from aam.study.study import Study
 
 RunConfig = PretrainConfig | TrainConfig | EvaluateConfig
-LOG = "aam.log"
 # Everything that pretrain, train and evaluate write. `overwrite` removes these and nothing else.
 WRITTEN = (
     LOG,
@@ -47,24 +46,13 @@ WRITTEN = (
     "index.html",
 )
 
-# A run that stopped at its input left no more than these.
-LEFT_BY_BAD_INPUT = {LOG, "config.yaml", "inputs.json", "tree.nwk"}
-
 
 def prepare_output(options: OutputOptions, inputs: Iterable[Path] = ()) -> Path:
     """Make the output folder ready and return it, with an ``aam.log`` in it that marks it as a run's.
 
     `inputs` are the files that the run is going to read: `overwrite` must not remove one of them.
     """
-    folder = options.output_dir
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"`output_dir={folder}`: is a file, not a folder")
-    held = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    if options.resume:
-        if held and LOG not in held:
-            raise InputError(f"`resume`: {folder} holds no earlier run (no {LOG}); choose another `output_dir`")
-    elif held and not options.overwrite and not (LOG in held and held <= LEFT_BY_BAD_INPUT):
-        raise InputError(f"`output_dir={folder}`: is not empty; choose another, or `overwrite`, or `resume`")
+    folder, held = options.output_dir, options.check()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock(folder)
@@ -101,9 +89,7 @@ def start_run(config: RunConfig, alone: str | None = None) -> Path:
 
     Refuses to resume a different run, and several ranks for what (`alone`) runs on one device.
     """
-    meet(config.compute.devices, config.compute.num_nodes)
-    if alone is not None:
-        require_alone(alone)
+    meet(config.compute.devices, config.compute.num_nodes, alone)
     # As it was started, by whomever: a resumed run needs as many.
     compute = replace(config.compute, devices=world() // nodes(), num_nodes=nodes())
     _prepare_run(replace(config, compute=compute))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from aam.cli.spelling import spell
 from aam.parallel.ranks import by_first, rank
 
 LOGGER = logging.getLogger("aam")
+_PACKAGE = Path(__file__).parents[2]
+# As Python shows a warning: with its place, on two lines.
+_SHOWN = warnings.showwarning
 
 
 class _Plain(logging.Formatter):
@@ -32,7 +37,19 @@ def set_up_logging() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Plain())
     LOGGER.addHandler(handler)
+    warnings.showwarning = _keep_warning
     LOGGER.setLevel(logging.INFO if rank() == 0 else logging.ERROR)
+
+
+def _keep_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """Into aam.log, with its place, what libraries warn of; one line where there is none, and for AAM's own."""
+    said = " ".join(str(message).split())
+    if filename.startswith(str(_PACKAGE)) or not _files():
+        LOGGER.warning("%s", said)
+    else:
+        log_in_files(f"{category.__name__}: {said} ({filename}:{lineno})", logging.WARNING)
 
 
 class _Timed(logging.Formatter):
@@ -53,9 +70,9 @@ class _File(logging.FileHandler):
         super().handleError(record)
 
 
-def log_in_files(line: str) -> None:
+def log_in_files(line: str, level: int = logging.ERROR) -> None:
     """Write what the terminal is told otherwise to the logs of this process's runs."""
-    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, __file__, 0, line, (), None)
+    record = LOGGER.makeRecord(LOGGER.name, level, __file__, 0, line, (), None)
     for handler in _files():
         # The disk that is full may be what there is to tell.
         with suppress(OSError):
@@ -64,6 +81,7 @@ def log_in_files(line: str) -> None:
 
 def end_file_logs() -> None:
     """Close the files of this process's runs."""
+    warnings.showwarning = _SHOWN
     for handler in _files():
         LOGGER.removeHandler(handler)
         handler.close()

@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
-
 from aam.cli.config_file import inputs_of
 from aam.cli.configs import PredictConfig
-from aam.cli.run.output_file import check_output_file
-from aam.cli.run.results import beside, write_predictions
+from aam.cli.run.results import score_table
 from aam.compute import check_compute
-from aam.errors import InputError
-from aam.options import GroupOptions
+from aam.disk.json_files import write_json
+from aam.disk.places import check_output_file
 from aam.parallel.collectives import meet, require_alone
+from aam.parallel.ranks import by_first
 from aam.saved.load import load_folder
+from aam.saved.predictions import beside, files_beside, score_new, warn_of_learned, warn_of_novelty, write_predictions
 from aam.saved.transformer import FittedEncoder
-from aam.study.reading import read_samples
+from aam.study.new_samples import known_truth, read_new_samples
 
 log = logging.getLogger(__name__)
 
 
 def run_predicting(config: PredictConfig) -> None:
-    """Predict the samples of a table."""
+    """Predict the samples of a table, and score the predictions where the truth is known."""
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
-    others = (beside(config.output, "probabilities"), beside(config.output, "intervals"))
-    check_output_file(config.output, config.overwrite, (".tsv",), others, inputs_of(config).values())
+    check_output_file(config.output, config.overwrite, (".tsv",), files_beside(config.output), inputs_of(config).values())
     fitted = load_folder(config.trained.model, "model", config.compute, config.trained.batch_size)
     about = fitted.target
     if not isinstance(fitted, FittedEncoder):
         require_alone("an ensemble")
-    takes_metadata = bool(about.categoricals.vocabularies)
-    if takes_metadata and config.metadata is None:
-        raise InputError(
-            f"`metadata` is missing: this model was trained with the columns {', '.join(about.categoricals.vocabularies)}"
-        )
-    samples = GroupOptions(metadata=config.metadata if takes_metadata else None)
-    study = read_samples(config.data, fitted.info.reads, samples, by_id=not fitted.reads_sequences)
-    predicted = fitted.predict(study)
-    certainty = fitted.certainty(study, predicted)
-    if strange := int(np.sum(certainty.get("out_of_distribution", np.zeros(1)))):
-        log.warning("%d of %d samples are out of distribution: their ASVs are unlike the training samples'", strange, len(study))
-    write_predictions(config.output, study.table.sample_ids, predicted, about.target, certainty)
+    needed = tuple(about.categoricals.vocabularies)
+    study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen, needed, by_id=not fitted.reads_sequences)
+    ids = study.table.sample_ids
+    truth = known_truth(metadata, ids, about.metadata_column, about.target)
+    predicted, measured = fitted.predict(study), fitted.measure(study)
+    warn_of_learned(fitted, study)
+    warn_of_novelty(fitted, study, measured)
+    true = None if truth is None else truth.column(about.target)
+    write_predictions(config.output, ids, predicted, about.target, fitted.certainty(predicted, measured), true)
+    if truth is not None and len(truth.rows):
+        found = score_new(fitted, study, predicted, truth)
+        by_first(write_json)(beside(config.output, "scores", ".json"), found)
+        kind = "which the model was trained on" if found["trained_on"] else "which the model was not trained on"
+        title = f"scores of {about.metadata_column}, number of samples: {found['scored_samples']}, {kind}"
+        log.info("%s", score_table(title, found["scores"]))
     log.info("wrote %d predictions of %s to %s", len(predicted), about.metadata_column, config.output)

@@ -12,13 +12,14 @@ from aam.cli.run.folder import start_run, write_split
 from aam.cli.run.results import score_table, write_metrics
 from aam.compute import check_compute
 from aam.disk.cache import Cache
+from aam.errors import counted
 from aam.evaluation.recovery import distance_pairs, plot_pairs
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.workspace import Workspace
 from aam.scoring.plots import save
-from aam.scoring.scores import distance_scores
+from aam.scoring.scores import distance_scores, no_better_than_trivial
 from aam.study.reading import read_samples
-from aam.study.tree import read_distance
+from aam.study.tree import on_given_distances, with_distances
 from aam.training.fit import check_fit
 
 log = logging.getLogger(__name__)
@@ -40,12 +41,13 @@ def run_pretraining(config: PretrainConfig) -> None:
     folder = start_run(config)
     log.info("pretraining an encoder without labels")
     study = read_samples(config.data, config.reads, config.samples)
+    learns_distances, cache = config.objectives.learns_distances, Cache.of(config.caching)
+    if learns_distances:
+        study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
     split = study.split(config.samples, config.fit.seed)
-    learns_distances = config.objectives.learns_distances
     check_fit(config.fit, split, learns_distances)
     if learns_distances:
-        distance = read_distance(study, config.distances, Cache.of(config.caching), folder / "tree.nwk", resume)
-        study = replace(study, distance=distance)
+        study = with_distances(study, config.distances, cache, folder / "tree.nwk", resume)
     write_split(study, split, folder, resume)
     learner = replace(learner, validation=split.val)
     fitted, result = learner.fit_with_history(study, np.sort(np.concatenate([split.train, split.val])))
@@ -59,5 +61,7 @@ def run_pretraining(config: PretrainConfig) -> None:
     fitted.save(folder / "model")
     write_metrics(folder, result, {"held_out_part": part, "held_out_samples": len(held_out), "held_out": scores})
     if scores:
-        log.info("%s", score_table(f"UniFrac of {len(held_out)} held-out samples ({part})", scores))
+        log.info("%s", score_table(f"UniFrac of {counted(len(held_out), 'held-out sample')} ({part})", scores))
+        if (trivial := no_better_than_trivial(scores)) is not None:
+            log.warning("%s", trivial)
     log.info("wrote %s", folder)

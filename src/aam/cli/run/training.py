@@ -14,15 +14,17 @@ from aam.cli.run.results import score_held_out, score_table, write_metrics
 from aam.compute import check_compute
 from aam.disk.cache import Cache
 from aam.disk.json_files import write_json
+from aam.errors import counted
 from aam.learners.ensemble import EnsembleLearner, cross_fitted, ensemble_loss, member_losses
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
 from aam.saved.load import load_encoder
 from aam.saved.transformer import FittedEncoder
+from aam.scoring.scores import no_better_than_trivial
 from aam.study.problem import Problem, pose
 from aam.study.reading import read_samples
 from aam.study.targets import ClassTarget, RegressionTarget
-from aam.study.tree import read_distance
+from aam.study.tree import on_given_distances, with_distances
 from aam.training.fit import monitor_of
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ def train_ensemble(config: TrainConfig) -> None:
         log.warning("an ensemble keeps nothing to continue from: it is fitted from the start")
     problem = read_problem(config)
     split = problem.study.split(config.samples, config.fit.seed, problem.labels)
-    # No epoch is chosen, so the validation samples are trained on too.
+    log.info("the validation samples are trained on, too: an ensemble chooses no epoch")
     split = replace(split, train=np.sort(np.concatenate([split.train, split.val])), val=split.val[:0])
     write_split(problem.study, split, folder, config.output.resume)
     fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True).fit(problem, split.train)
@@ -49,7 +51,7 @@ def train_ensemble(config: TrainConfig) -> None:
         part, held_out, predicted = "test", split.test, fitted.predict(problem.study, split.test)
     else:
         part, held_out, predicted = "cross-fitted", split.train, cross_fitted(fitted)
-    scores = score_held_out(problem, predicted, held_out, split.train, folder)
+    scores = score_held_out(fitted, problem, predicted, held_out, split.train, folder)
     if "90" not in fitted.target.intervals:
         log.warning("no 90 % prediction intervals: they need 9 or more groups to train on")
     fitted = replace(fitted, info=replace(fitted.info, scores=scores))
@@ -100,14 +102,13 @@ def train_transformer(config: TrainConfig) -> None:
     learner.check(problem, rows)
     write_split(problem.study, split, folder, resume)
     if config.objectives.learns_distances:
-        distance = read_distance(problem.study, config.distances, cache, folder / "tree.nwk", resume)
-        problem = problem.on(replace(problem.study, distance=distance))
+        problem = problem.on(with_distances(problem.study, config.distances, cache, folder / "tree.nwk", resume))
     elif config.distances.tree or config.distances.unifrac_matrix:
         log.warning("the tree or matrix is not used: `penalty`, the weight of the UniFrac loss beside the target, is 0")
     fitted, result = learner.fit_with_history(problem, rows)
     part, held_out = split.held_out
     predicted = fitted.predict(problem.study, held_out)
-    scores = score_held_out(problem, predicted, held_out, split.train, folder)
+    scores = score_held_out(fitted, problem, predicted, held_out, split.train, folder)
     known = 0 if start is None else len(set(start.info.learned_from).intersection(problem.study.ids(held_out)))
     if known:
         log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
@@ -123,13 +124,20 @@ def train_transformer(config: TrainConfig) -> None:
 
 def read_problem(config: TrainConfig) -> Problem:
     """The study, and what to predict in it."""
-    study = read_samples(config.data, config.reads, config.samples, config.target.metadata_column)
+    # A transformer needs sequences.
+    by_id = None if config.recipe == "ensemble" else False
+    study = read_samples(config.data, config.reads, config.samples, config.target.metadata_column, by_id=by_id)
+    if config.objectives.learns_distances:
+        cache, ignore_missing = Cache.of(config.caching), config.data.ignore_missing
+        study = on_given_distances(study, config.distances, cache, ignore_missing=ignore_missing)
     return pose(study, config.target, config.samples.group_column)
 
 
 def say_scores(problem: Problem, part: str, number: int, scores: dict[str, float], folder: Path) -> None:
     """The last lines of the log."""
-    log.info("%s", score_table(f"{problem.column} of {number} held-out samples ({part})", scores))
+    log.info("%s", score_table(f"{problem.column} of {counted(number, 'held-out sample')} ({part})", scores))
+    if (trivial := no_better_than_trivial(scores)) is not None:
+        log.warning("%s", trivial)
     log.info("wrote %s", folder)
 
 
@@ -142,7 +150,8 @@ def with_shape_of(start: FittedEncoder, config: TrainConfig) -> TrainConfig:
 def warn_of_differences(start: FittedEncoder, config: TrainConfig) -> None:
     """Say what shape the encoder has, and where samples are read otherwise than in pretraining."""
     options, reads = start.info.options, start.info.reads
-    log.info("its shape: width %d, %d layers, %d nt", options.embedding_dim, options.attention_layers, reads.max_bp)
+    layers = counted(options.attention_layers, "layer")
+    log.info("its shape: width %d, %s, %d nt", options.embedding_dim, layers, reads.max_bp)
     for option in ("sampling_depth", "token_limit"):
         before, now = getattr(reads, option), getattr(config.reads, option)
         if before != now:
