@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.odd_files import AGES, SAMPLES, SITES, SUBJECTS, Odd, fasta_text, metadata_text, put, table_text
+from tests.support.formats import qza_bytes
 
 SOUND = metadata_text()
 COMMAS = metadata_text(",")
@@ -43,15 +44,6 @@ def quoted(corner: str | None, separator: str = "\t") -> str:
 def columns_of(lines: Sequence[str], separator: str, *places: int) -> str:
     """Some columns of the sound metadata."""
     return "".join(separator.join(line.split("\t")[place] for place in places) + "\n" for line in lines)
-
-
-def archive(kind: str, name: str, content: str) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as zipped:
-        zipped.writestr("3f2a/metadata.yaml", f"uuid: 3f2a\ntype: {kind}\nformat: x\n")
-        zipped.writestr(f"3f2a/data/{name}", content)
-        zipped.writestr("3f2a/data/index.html", "<html/>")
-    return file.getvalue()
 
 
 def workbook() -> bytes:
@@ -89,8 +81,8 @@ READ: dict[str, Callable[[Path], dict[str, Any]]] = {
     "blanks that do not break": of("nbsp.tsv", SOUND.replace("\t", "\u00a0\t")),
     "tabs at the ends": of("tabs.tsv", SOUND.replace("\n", "\t\t\n")),
     "lines without anything": of("empty_lines.tsv", SOUND.replace("\nS1", "\n\n#S99\t3\n\t\t\nS1") + "\n\n"),
-    "an artifact of metadata": of("m.qza", archive("ImmutableMetadata", "metadata.tsv", SOUND)),
-    "a visualization of metadata": of("m.qzv", archive("Visualization", "metadata.tsv", SOUND)),
+    "an artifact of metadata": of("m.qza", qza_bytes(SOUND, "ImmutableMetadata", "metadata.tsv")),
+    "a visualization of metadata": of("m.qzv", qza_bytes(SOUND, "Visualization", "metadata.tsv")),
     "two files": two(columns_of(LINES, "\t", 0, 1), columns_of([LINES[0], *LINES[:0:-1]], ",", 0, 2, 3)),
     "lines in another order, of other samples too": of("more.tsv", "\n".join([LINES[0], "X1\t\tgut\t", *LINES[:0:-1], "X2\t5"])),
     "a line break in a value": of("note.tsv", metadata_text(note=['"two\nlines"'] * 30)),
@@ -157,7 +149,7 @@ REFUSED: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "a table for metadata": (of("t2.tsv", table_text()), r"no sample of the table is in the metadata"),
     "sequences for metadata": (of("s.fasta", fasta_text()), r"is sequences \(FASTA\), not metadata"),
     "an artifact of sequences": (
-        of("s.qza", archive("FeatureData[Sequence]", "dna.fasta", fasta_text())),
+        of("s.qza", qza_bytes(fasta_text(), "FeatureData[Sequence]", "dna.fasta")),
         r"FeatureData\[Sequence\], which holds no metadata",
     ),
     "nothing": (of("nothing.tsv", ""), r"holds no metadata"),
