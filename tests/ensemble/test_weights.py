@@ -1,29 +1,90 @@
-"""How much members count, and what makes their probabilities true."""
+"""How much members count, and what makes their predictions true."""
 
 import numpy as np
 import pytest
 
-from aam.ensemble.weights import Calibration, choose_weights, loss
+from aam.ensemble.calibration import Calibration, Stretch
+from aam.ensemble.weights import Combination, choose_weights
+from aam.options import MEMBER_LABELS
+from aam.scoring.measures import AUC, MAE
+
+N, GROUPS = 400, 40
+UNITS = np.arange(N) % GROUPS
 
 
-def test_members_that_beat_the_trivial_prediction_count_alike():
+def noisy(truth, size, seed):
+    return truth + size * np.random.default_rng(seed).normal(size=len(truth))
+
+
+def test_members_that_groups_cannot_tell_apart_count_alike_and_one_that_is_clearly_behind_does_not():
+    truth = np.random.default_rng(0).normal(size=N)
+    judged = {"network": noisy(truth, 0.5, 1), "forest": noisy(truth, 0.5, 2), "wide": noisy(truth, 0.9, 3)}
+    judged["extra"] = np.random.default_rng(4).normal(size=N)
+    found = choose_weights(truth, judged, np.full(N, np.median(truth)), UNITS, MAE)
+    assert sum(found.weights.values()) == pytest.approx(1)
+    assert min(found.weights["network"], found.weights["forest"]) > 0.4
+    assert found.weights["wide"] < 0.02
+    assert found.weights["extra"] == 0
+    assert found.useless == ("extra",)
+    assert found.behind[found.best] == 0
+    sentence = found.sentence(MEMBER_LABELS, MAE)
+    assert "no better than the trivial prediction: extra trees" in sentence
+    assert f"best by itself in cross-fitting: {MEMBER_LABELS[found.best]} (MAE {found.scores[found.best]:.3g})" in sentence
+
+
+def test_evidence_counts_by_groups_and_not_by_samples():
+    """Of forty samples in each of ten groups that one member does well and another does not, ten say less than four hundred."""
     rng = np.random.default_rng(0)
-    truth = rng.normal(size=200)
-    good, fair, bad = (truth + size * rng.normal(size=200) for size in (0.1, 0.8, 3.0))
-    median = np.full(200, np.median(truth))
-    assert choose_weights(truth, {"good": good, "fair": fair, "bad": bad}, median) == {"good": 0.5, "fair": 0.5, "bad": 0.0}
-    assert choose_weights(truth, {"bad": bad}, median) == {"bad": 1.0}
-    labels = np.array([0] * 90 + [1] * 10)
-    shares = np.tile([0.9, 0.1], (100, 1))
+    truth, groups = np.zeros(N), np.arange(N) // 40
+    judged = {"network": 1 + 0.2 * rng.normal(size=10)[groups], "forest": 1.2 + 0.2 * rng.normal(size=10)[groups]}
+    trivial = np.full(N, 5.0)
+    by_group = choose_weights(truth, judged, trivial, groups, MAE)
+    by_sample = choose_weights(truth, judged, trivial, np.arange(N), MAE)
+    assert by_sample.weights["forest"] < 0.5 * by_group.weights["forest"]
+    assert by_sample.behind["forest"] > 4 * by_group.behind["forest"] > 0
+
+
+def test_where_no_member_is_better_than_the_trivial_prediction_all_count():
+    truth = np.random.default_rng(0).normal(size=N)
+    judged = {"network": noisy(np.zeros(N), 2.0, 1), "forest": noisy(np.zeros(N), 2.0, 2)}
+    found = choose_weights(truth, judged, np.full(N, np.median(truth)), UNITS, MAE)
+    assert min(found.weights.values()) > 0.2
+    assert found.useless == ()
+
+
+def test_classes_are_weighed_by_how_well_members_rank_samples():
+    labels = (np.arange(N) % 10 == 0).astype(np.int64)
     says = np.where(labels == 1, 0.4, 0.05)
-    # The commonest class is no knowledge.
-    knows = np.stack([1 - says, says], axis=1)
-    assert choose_weights(labels, {"shares": shares, "knows": knows}, shares) == {"shares": 0.0, "knows": 1.0}
+    shares = np.tile([0.9, 0.1], (N, 1))
+    found = choose_weights(labels, {"forest": shares, "wide": np.stack([1 - says, says], axis=1)}, shares, UNITS, AUC)
+    assert found.weights == {"forest": 0.0, "wide": 1.0}
+    assert found.scores["wide"] == 1.0
+
+
+def test_a_combination_is_the_mean_of_numbers_or_of_log_probabilities():
+    numbers = {"network": np.array([1.0, 2.0]), "forest": np.array([3.0, 6.0]), "wide": np.array([9.0, 9.0])}
+    weights = {"network": 0.75, "forest": 0.25, "wide": 0.0}
+    np.testing.assert_allclose(Combination(weights).of(numbers), [1.5, 3.0])
+    np.testing.assert_allclose(Combination(weights, Stretch(1.0, 2.0)).of(numbers), [2.0, 5.0])
+    sure, unsure = np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])
+    said = Combination({"network": 0.5, "forest": 0.5}).of({"network": sure, "forest": unsure})
+    # Half of the log odds of 9.
+    np.testing.assert_allclose(said, [[0.75, 0.25]])
+    of_0_1 = Combination({"network": 0.5, "forest": 0.5}, None, {"network": Calibration(1.0, (0.0, 0.0))})
+    np.testing.assert_allclose(of_0_1.of({"network": sure, "forest": unsure}), [[0.7, 0.3]])
+
+
+def test_the_mean_is_stretched_as_far_as_the_truth_differs_and_noise_to_the_middle():
+    truth = np.random.default_rng(0).normal(size=N)
+    assert Stretch.fit(truth, 0.8 * truth).factor == pytest.approx(1.25)
+    np.testing.assert_allclose(Stretch.fit(truth, 0.8 * truth).apply(0.8 * truth), truth, atol=0.05)
+    noise = Stretch.fit(truth, np.random.default_rng(1).normal(size=N))
+    assert noise.factor <= 0.1
+    assert noise.middle == np.median(truth)
 
 
 def test_probabilities_are_made_true_of_rare_classes_too():
     rng = np.random.default_rng(0)
-    assert loss(np.array([0, 1]), np.array([[0.5, 0.5], [0.5, 0.5]])) == pytest.approx(np.log(2))
     evidence = rng.normal(size=6000) * 2
     honest = 1 / (1 + np.exp(-(evidence - 2.5)))
     labels = (rng.random(6000) < honest).astype(int)

@@ -40,5 +40,5 @@ def test_every_whole_number_is_at_least_1():
 
 
 def test_the_set_network_is_a_model_of_these_options():
-    network = EnsembleOptions(network_dim=32, network_heads=2, network_layers=3, network_dropout=0.2).network
-    assert (network.embedding_dim, network.attention_heads, network.attention_layers, network.dropout) == (32, 2, 3, 0.2)
+    network = EnsembleOptions(network_dim=32, network_heads=2, network_dropout=0.2).network
+    assert (network.embedding_dim, network.attention_heads, network.dropout) == (32, 2, 0.2)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aam.ensemble.members import WITHOUT_TREES
 from aam.errors import InputError
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.pretraining import PretrainingLearner
@@ -82,11 +83,11 @@ def test_an_ensemble_is_the_same_to_the_bit_when_it_is_loaded(study, tmp_path, c
     np.testing.assert_array_equal(loaded.predict(study), fitted.predict(study))
     np.testing.assert_array_equal(loaded.predict(study, OTHERS), fitted.predict(study, OTHERS))
     np.testing.assert_array_equal(loaded.novelty(study), fitted.novelty(study))
-    bare = fitted.without_trees()
-    assert bare.ensemble.members.keys() == {"network", "identity", "sequence", "wide"}
+    bare = fitted.of(WITHOUT_TREES)
+    assert bare.ensemble.members.keys() == set(WITHOUT_TREES)
     np.testing.assert_array_equal(same_when_loaded(bare, tmp_path / "bare", study).predict(study), bare.predict(study))
     with pytest.raises(ValueError, match="cannot be weighed anew"):
-        loaded.without_trees()
+        loaded.of(WITHOUT_TREES)
 
 
 def test_an_ensemble_draws_the_same_reads_when_it_is_loaded(study, tmp_path):

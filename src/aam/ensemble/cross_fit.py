@@ -16,13 +16,25 @@ from functools import partial
 import numpy as np
 import torch
 
-from aam.ensemble.members import KERNELS, NEED_NO_IDENTITY, KernelMember, Member, MemberName, NetworkMember, TreesMember
+from aam.ensemble.members import (
+    KERNELS,
+    LINEAR,
+    NEED_NO_IDENTITY,
+    TREES,
+    KernelMember,
+    LinearMember,
+    Member,
+    MemberName,
+    NetworkMember,
+    TreesMember,
+)
 from aam.ensemble.training import Training
 from aam.errors import InputError, first_few
 from aam.progress import track
 from aam.study.folds import class_size, inner_folds
 
-Fit = Callable[[Training, np.ndarray], Member]
+# Fits a member to each of some parts of the samples.
+Fit = Callable[[Training, Sequence[np.ndarray]], list[Member]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +62,7 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
     if torch.cuda.is_available():
         # Each worker takes memory of the GPU for itself.
         jobs = min(jobs, 2)
-    nothing = rows[:0]
-    work = [(name, rows[learn], rows[judge]) for name in names for learn, judge in parts]
-    work += [(name, rows, nothing) for name in names if name != "network"]
+    work = list(_work(rows, names, parts, jobs))
     # Workers need neither metadata nor a tree.
     sent = replace(training, problem=replace(problem, study=replace(problem.study, metadata=None, written=None, distance=None)))
     from joblib import Parallel, delayed, parallel_config
@@ -62,30 +72,50 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
         found = Parallel(n_jobs=jobs)(delayed(_fit_of)(name, sent, rows) for name in names)
         fits: dict[MemberName, Fit] = dict(zip(names, found, strict=True))
-        running = Parallel(n_jobs=jobs, return_as="generator")(
-            delayed(_run)(fits[name], sent, learned, judged) for name, learned, judged in work
-        )
+        running = Parallel(n_jobs=jobs, return_as="generator")(delayed(_run)(fits[some.name], sent, some) for some in work)
         results = list(track(running, "Fitting members", len(work)) if show else running)
     members: dict[MemberName, list[Member]] = {name: [] for name in names}
     judged = {name: problem.target.nothing_said(len(rows)) for name in names}
     place = np.empty(len(problem), dtype=np.int64)
     place[rows] = np.arange(len(rows))
-    for (name, _, asked), (member, said) in zip(work, results, strict=True):
-        if len(asked):
-            judged[name][place[asked]] = said
-        if member is not None:
-            members[name].append(member)
+    for some, (kept, said) in zip(work, results, strict=True):
+        members[some.name] += kept
+        for asked, answer in zip(some.asked, said, strict=True):
+            judged[some.name][place[asked]] = answer
     return CrossFitted(members, judged)
 
 
-def _run(fit: Fit, training: Training, learned: np.ndarray, asked: np.ndarray) -> tuple[Member | None, np.ndarray]:
-    """Fit, and predict what is asked; only set networks, and members of all samples, are kept."""
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """Fits of a member that are made together: the samples that each learns from, and is asked about; `kept` in the ensemble."""
+
+    name: MemberName
+    learned: Sequence[np.ndarray]
+    asked: Sequence[np.ndarray]
+    kept: bool
+
+
+def _work(
+    rows: np.ndarray, names: Sequence[MemberName], parts: Sequence[tuple[np.ndarray, np.ndarray]], jobs: int
+) -> Iterator[_Work]:
+    """The fits of the members to the samples `rows` and to parts of them: networks first, which take longest."""
+    learned, asked = [rows[learn] for learn, _ in parts], [rows[judge] for _, judge in parts]
+    if "network" in names:
+        # Side by side they take less time than one after the other.
+        for some in np.array_split(np.arange(len(parts)), 1 if torch.cuda.is_available() else min(jobs, len(parts))):
+            yield _Work("network", [learned[place] for place in some], [asked[place] for place in some], kept=True)
+    for name in names:
+        if name != "network":
+            yield from (_Work(name, [learn], [ask], kept=False) for learn, ask in zip(learned, asked, strict=True))
+            yield _Work(name, [rows], [], kept=True)
+
+
+def _run(fit: Fit, training: Training, work: _Work) -> tuple[list[Member], list[np.ndarray]]:
+    """Fit, and predict what is asked."""
     with _one_thread():
-        member = fit(training, learned)
-        if not len(asked):
-            return member, asked
-        said = member.predict(training.table, asked)
-        return member if isinstance(member, NetworkMember) else None, said
+        members = fit(training, work.learned)
+        said = [member.predict(training.table, asked) for member, asked in zip(members, work.asked, strict=False)]
+        return members if work.kept else [], said
 
 
 @contextmanager
@@ -102,8 +132,20 @@ def _one_thread() -> Iterator[None]:
 def _fit_of(name: MemberName, training: Training, rows: np.ndarray) -> Fit:
     """How a member is fitted to parts of the samples `rows`; what all of its fits share is chosen on all of them."""
     if name == "network":
-        return NetworkMember.fit
-    if name in ("forest", "boosting"):
-        return partial(TreesMember.fit, kind=name)
+        return _networks
+    if name in TREES:
+        return partial(_each, partial(TreesMember.fit, kind=name))
     with _one_thread():
-        return partial(KernelMember.fit, shares=KernelMember.choose(training, rows, KERNELS[name]))
+        if name in LINEAR:
+            return partial(_each, partial(LinearMember.fit, view=name, penalty=LinearMember.choose(training, rows, name)))
+        return partial(_each, partial(KernelMember.fit, shares=KernelMember.choose(training, rows, KERNELS[name])))
+
+
+def _networks(training: Training, parts: Sequence[np.ndarray]) -> list[Member]:
+    """Set networks, fitted together."""
+    return [*NetworkMember.fit(training, parts)]
+
+
+def _each(fit: Callable[[Training, np.ndarray], Member], training: Training, parts: Sequence[np.ndarray]) -> list[Member]:
+    """Members fitted one after the other."""
+    return [fit(training, rows) for rows in parts]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
+from aam.ensemble.calibration import Calibration
 from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.cross_fit import CrossFitted, cross_fit
 from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE, WITHOUT_TREES, Member, MemberName
 from aam.ensemble.training import Training
-from aam.ensemble.weights import Calibration, choose_weights, mean_of
+from aam.ensemble.weights import Combination, Weighing, choose_weights
 from aam.errors import InputError
 from aam.options import EnsembleOptions
 from aam.study.problem import Problem
+from aam.study.targets import Target
 
 # Samples predicted at a time.
 _AT_ONCE = 4096
@@ -22,33 +25,40 @@ _AT_ONCE = 4096
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """weights: of the members, adding up to 1; calibrations: what makes the probabilities of each true, and of their mean
-    (`overall`); empty and None for a number.
-    """
+    """Members by name, several where their mean counts, and what makes one prediction of theirs."""
 
     catalogue: Catalogue
     members: Mapping[MemberName, Sequence[Member]]
-    weights: Mapping[MemberName, float]
-    calibrations: Mapping[MemberName, Calibration]
-    overall: Calibration | None
+    combination: Combination
+
+    @property
+    def weights(self) -> Mapping[MemberName, float]:
+        """How much each member counts; they add up to 1."""
+        return self.combination.weights
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
         """Training units [rows], or class probabilities [rows, K]."""
-        parts = [self._predict(table, rows[start : start + _AT_ONCE]) for start in range(0, max(len(rows), 1), _AT_ONCE)]
-        return np.concatenate(parts)
-
-    def _predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        said = {}
-        for name, weight in self.weights.items():
-            if weight > 0:
-                by_member = [member.predict(table, rows) for member in self.members[name]]
-                # Each as it was judged, before their mean.
-                said[name] = np.mean([_calibrated(part, self.calibrations.get(name)) for part in by_member], axis=0)
-        return _calibrated(mean_of(self.weights, said), self.overall)
+        counted = {name: self.members[name] for name, weight in self.weights.items() if weight > 0}
+        return self.combination.of(said_by(counted, table, rows, self.combination.calibrations))
 
 
-def _calibrated(said: np.ndarray, calibration: Calibration | None) -> np.ndarray:
-    return said if calibration is None else calibration.apply(said)
+def said_by(
+    members: Mapping[MemberName, Sequence[Member]],
+    table: SeenTable,
+    rows: np.ndarray,
+    calibrations: Mapping[MemberName, Calibration] = MappingProxyType({}),
+) -> dict[MemberName, np.ndarray]:
+    """What members say of the samples `rows`, the mean where there are several of a name, each calibrated where that is asked."""
+    said: dict[MemberName, np.ndarray] = {}
+    for name, several in members.items():
+        parts = [_said_by(member, table, rows) for member in several]
+        said[name] = np.mean([calibrations[name].apply(part) if name in calibrations else part for part in parts], axis=0)
+    return said
+
+
+def _said_by(member: Member, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+    starts = range(0, max(len(rows), 1), _AT_ONCE)
+    return np.concatenate([member.predict(table, rows[start : start + _AT_ONCE]) for start in starts])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +70,40 @@ class FittedMembers:
     catalogue: Catalogue
     fitted: CrossFitted
 
-    def combine(self, names: Sequence[MemberName]) -> tuple[Ensemble, np.ndarray]:
-        """The weights of some of the members; and what the mean says of each sample [n] by members that did not learn from it.
-
-        Their target has a part in a few numbers only: the shares of the kernels, the weights and the calibrations.
-        """
+    @property
+    def judged(self) -> Judged:
+        """What members say of the samples that they did not learn from, with the truth of these."""
         problem = self.training.problem
-        truth, classes = problem.learned[self.rows], problem.classes
-        # Some need ASVs that are known, or sequences.
-        judged = {name: self.fitted.judged[name] for name in names if name in self.fitted.judged}
-        calibrations = {name: Calibration.fit(truth, said) for name, said in judged.items()} if classes else {}
-        surer = {name: _calibrated(said, calibrations.get(name)) for name, said in judged.items()}
-        weights = choose_weights(truth, surer, problem.target.trivial(truth, len(truth)))
-        mean = mean_of(weights, surer)
-        overall = Calibration.fit(truth, mean) if classes else None
-        members = {name: self.fitted.members[name] for name in judged}
-        return Ensemble(self.catalogue, members, weights, calibrations, overall), _calibrated(mean, overall)
+        units = np.unique(problem.units(self.rows), return_inverse=True)[1]
+        return Judged(problem.learned[self.rows], self.fitted.judged, units)
+
+    def combine(self, names: Sequence[MemberName]) -> tuple[Ensemble, Weighing]:
+        """The ensemble of some of the members, and why they count as they do."""
+        combination, weighing = self.judged.of(names).combine(self.training.problem.target)
+        return Ensemble(self.catalogue, {name: self.fitted.members[name] for name in weighing.weights}, combination), weighing
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What members say, by name, of n samples that they did not learn from; truth: [n], as it is learned; units: the group of each
+    sample, as an id from 0.
+    """
+
+    truth: np.ndarray
+    said: Mapping[MemberName, np.ndarray]
+    units: np.ndarray
+
+    def of(self, names: Sequence[MemberName]) -> Judged:
+        """Of some of the members: those of these names that there are."""
+        return replace(self, said={name: self.said[name] for name in names if name in self.said})
+
+    def combine(self, target: Target) -> tuple[Combination, Weighing]:
+        """What makes one prediction of theirs, and why they count as they do. The target has a part in a few numbers only."""
+        # In original units, as models are compared.
+        truth, trivial = target.decode(self.truth), target.trivial(self.truth, len(self.truth))
+        said = {name: target.decode(part) for name, part in self.said.items()}
+        weighing = choose_weights(truth, said, target.decode(trivial), self.units, target.measure)
+        return Combination.fit(self.truth, self.said, weighing.weights), weighing
 
 
 def fit_members(

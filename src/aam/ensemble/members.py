@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from scipy import sparse
 from scipy.special import softmax
 
 from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.kernels import KernelInputs, KernelModel, Shares, Uses, fit_kernels, shares_of
-from aam.ensemble.set_network import run_network
+from aam.ensemble.linear import LinearModel, View, choose_penalty, fit_linear, seen_by
+from aam.ensemble.network_of_0_1 import LayeredNetworkMember
+from aam.ensemble.set_network import run_networks
 from aam.ensemble.training import Training
-from aam.ensemble.trees import Trees, boosting_leaf, of_boosting, of_forest
-from aam.models import SampleNetwork
-from aam.models.weightless import weightless
+from aam.ensemble.trees import LeafValues, Trees, boosting_leaf, of_boosting, of_forest
+from aam.models.set_networks import SetNetworks
 from aam.options import ModelOptions
+from aam.study.folds import INNER_FOLDS, inner_folds
 from aam.study.targets import Kind
 
-MemberName = Literal["network", "identity", "sequence", "wide", "forest", "boosting"]
-# What each kernel model looks at: which ASVs are there; which sequences; both, with abundances.
-KERNELS: dict[MemberName, Uses] = {"identity": (True, False, False), "sequence": (False, False, True), "wide": (True, True, True)}
-WITHOUT_TREES: tuple[MemberName, ...] = ("network", *KERNELS)
+# Of version 0.1.0 is "identity", a kernel model of presence.
+MemberName = Literal["network", "presence", "ratio", "identity", "sequence", "wide", "forest", "extra", "boosting"]
+# What each kernel model looks at: which sequences there are; presence, abundance and sequences.
+KERNELS: dict[MemberName, Uses] = {"sequence": (False, False, True), "wide": (True, True, True)}
+LINEAR: tuple[View, ...] = ("presence", "ratio")
+WITHOUT_TREES: tuple[MemberName, ...] = ("network", *LINEAR, *KERNELS)
 # Those that need no ASV to be known.
 NEED_NO_IDENTITY: tuple[MemberName, ...] = ("network", "sequence")
 # Those that need no sequences.
-NEED_NO_SEQUENCE: tuple[MemberName, ...] = ("identity", "forest", "boosting")
-MEMBERS: tuple[MemberName, ...] = (*WITHOUT_TREES, "forest", "boosting")
-TreesName = Literal["forest", "boosting"]
+TreesName = Literal["forest", "extra", "boosting"]
+TREES: tuple[TreesName, ...] = ("forest", "extra", "boosting")
+NEED_NO_SEQUENCE: tuple[MemberName, ...] = (*LINEAR, *TREES)
+MEMBERS: tuple[MemberName, ...] = (*WITHOUT_TREES, *TREES)
 Arrays = dict[str, np.ndarray]
-Link = Literal["none", "softmax", "sigmoid"]
+Link = Literal["none", "softmax", "sigmoid", "median"]
+# A weight that set networks of version 0.1.0 have.
+_OF_0_1 = "head.4.bias"
 # By the number that stands for each in a model folder.
-_LINKS: tuple[Link, ...] = ("none", "softmax", "sigmoid")
+_LINKS: tuple[Link, ...] = ("none", "softmax", "sigmoid", "median")
 
 
 class Member(Protocol):
@@ -50,49 +59,37 @@ class Member(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NetworkMember:
-    """The sample level of the transformer on fixed ASV vectors. weights: of a `SampleNetwork` of these options, by name."""
+    """A set network. weights: of one of `SetNetworks`, by name."""
 
     weights: Arrays
-    options: ModelOptions
 
     @classmethod
-    def fit(cls, training: Training, rows: np.ndarray) -> NetworkMember:
-        # With Lightning, which prediction has no need of.
-        from aam.ensemble.network_training import train_network
+    def fit(cls, training: Training, parts: Sequence[np.ndarray]) -> list[NetworkMember]:
+        """One for each of some parts of the samples."""
+        # With an optimiser, which prediction has no need of.
+        from aam.ensemble.network_training import train_networks
 
-        network = train_network(training, rows)
-        return cls({name: tensor.numpy() for name, tensor in network.state_dict().items()}, training.options.network)
+        apart = train_networks(training, parts).apart()
+        return [cls({name: weight.numpy() for name, weight in weights.items()}) for weights in apart]
 
     @classmethod
-    def of(cls, arrays: Arrays, options: ModelOptions) -> NetworkMember:
-        return cls(arrays, options)
+    def of(cls, arrays: Arrays, options: ModelOptions) -> Member:
+        return LayeredNetworkMember(arrays, options) if _OF_0_1 in arrays else cls(arrays)
 
-    def _empty(self) -> SampleNetwork:
-        known, outputs = self.weights["identity.weight"].shape[0] - 1, self.weights["head.4.bias"].shape[0]
-        return SampleNetwork(self.options, self.weights["project.weight"].shape[1], known, outputs)
-
-    def network(self) -> SampleNetwork:
-        network = self._empty()
-        network.load_state_dict({name: torch.tensor(value) for name, value in self.weights.items()})
-        return network.eval()
+    def network(self) -> SetNetworks:
+        return SetNetworks.of({name: torch.tensor(weight) for name, weight in self.weights.items()}).eval()
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        said = run_network(self.network(), table, rows)
+        said = run_networks(self.network(), table, rows)[0]
         return said if said.shape[1] > 1 else said[:, 0]
 
     def arrays(self) -> Arrays:
         return self.weights
 
     def require_fit(self, width: int, known: int, outputs: int) -> None:
-        # Before memory is taken for one.
-        with weightless():
-            network = self._empty()
-        if {name: value.shape for name, value in network.state_dict().items()} != {
-            name: value.shape for name, value in self.weights.items()
-        }:
-            raise ValueError("weights that are not those of a network")
-        last = network.head[-1]
-        if (network.project.in_features, network.identity.num_embeddings, last.out_features) != (width, known + 1, outputs):
+        weights = self.network().state_dict()
+        sizes = (weights["project.weight"].shape[:2], weights["identity"].shape[1], weights["head.bias"].shape[2])
+        if sizes != ((1, width), known + 1, outputs) or not (weights["typical_size"] > 0).all():
             raise ValueError("a network is of other ASVs or outputs")
 
 
@@ -139,9 +136,57 @@ class KernelMember:
 
 
 @dataclass(frozen=True, eq=False)
+class LinearMember:
+    """A linear model of which ASVs are there, or of their log-ratios."""
+
+    model: LinearModel
+    view: View
+
+    @classmethod
+    def fit(cls, training: Training, rows: np.ndarray, view: View, penalty: float) -> LinearMember:
+        problem, kept = training.problem, prevalent(training, rows)
+        x = seen_by(view, training.table.known_shares[rows], kept)
+        return cls(fit_linear(x, kept, problem.learned[rows], problem.classes, penalty), view)
+
+    @classmethod
+    def of(cls, arrays: Arrays, options: ModelOptions) -> LinearMember:
+        return cls(LinearModel(arrays["kept"], arrays["weights"], arrays["shift"]), LINEAR[int(arrays["view"])])
+
+    @staticmethod
+    def choose(training: Training, rows: np.ndarray, view: View) -> float:
+        """The penalty, chosen on the samples `rows`."""
+        problem = training.problem
+        parts = inner_folds(rows, INNER_FOLDS, training.seed, groups=problem.groups, labels=problem.labels)
+        x = seen_by(view, training.table.known_shares[rows], prevalent(training, rows))
+        return choose_penalty(x, problem.learned[rows], parts, problem.classes)
+
+    def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+        return self.model.predict(seen_by(self.view, table.known_shares[rows], self.model.kept))
+
+    def arrays(self) -> Arrays:
+        return {**vars(self.model), "view": np.array(LINEAR.index(self.view))}
+
+    def require_fit(self, width: int, known: int, outputs: int) -> None:
+        kept, weights = self.model.kept, self.model.weights
+        if weights.shape != (len(kept), outputs) or self.model.shift.shape != (outputs,) or not _are_places(kept, known):
+            raise ValueError("a linear model is of other ASVs or outputs")
+
+
+def prevalent(training: Training, rows: np.ndarray) -> np.ndarray:
+    """Places among the known ASVs of those that enough of the samples `rows` have."""
+    shares = training.table.known_shares[rows]
+    present = np.bincount(shares.indices, minlength=shares.shape[1])
+    return np.flatnonzero(present >= min(present.max(initial=0), max(2.0, training.options.tree_prevalence * len(rows))))
+
+
+def _are_places(kept: np.ndarray, known: int) -> bool:
+    return kept.dtype.kind in "iu" and bool((kept >= 0).all() and (kept < known).all())
+
+
+@dataclass(frozen=True, eq=False)
 class TreesMember:
-    """Trees on the shares of the ASVs `kept`, places among the known; `link`: what makes predictions of their sums; `outputs`: of
-    all, `learned` the places of those that the training samples have.
+    """Trees on a `power` of the shares of the ASVs `kept`, places among the known; `link`: what makes predictions of their sums, or
+    of the targets in their `leaves`; `outputs`: of all, `learned` the places of those that the training samples have.
     """
 
     trees: Trees
@@ -149,29 +194,40 @@ class TreesMember:
     link: Link
     outputs: int
     learned: np.ndarray
+    leaves: LeafValues | None = None
+    power: float = 1.0
 
     @classmethod
     def fit(cls, training: Training, rows: np.ndarray, kind: TreesName) -> TreesMember:
-        problem, shares = training.problem, training.table.known_shares[rows]
-        present = np.bincount(shares.indices, minlength=shares.shape[1])
-        kept = np.flatnonzero(present >= min(present.max(initial=0), max(2.0, training.options.tree_prevalence * len(rows))))
-        x, model = shares[:, kept].astype(np.float32).toarray(), unfitted_trees(kind, training, len(rows))
+        problem, kept, power = training.problem, prevalent(training, rows), _POWERS[kind]
+        x, model = _features(training.table.known_shares[rows], kept, power), unfitted_trees(kind, training, len(rows))
         model.fit(x, problem.learned[rows])
         learned = getattr(model, "classes_", np.zeros(1, dtype=np.int64))
         about = (problem.target.outputs, learned)
-        if kind == "forest":
-            return cls(of_forest(model), kept, "none", *about)
-        trees = of_boosting(model)
-        link: Link = "none" if problem.classes is None else "softmax"
-        return cls(trees, kept, "sigmoid" if len(learned) > trees.value.shape[1] else link, *about)
+        if kind == "boosting":
+            trees = of_boosting(model)
+            link: Link = "none" if problem.classes is None else "softmax"
+            return cls(trees, kept, "sigmoid" if len(learned) > trees.value.shape[1] else link, *about)
+        trees = of_forest(model)
+        if problem.classes is not None:
+            return cls(trees, kept, "none", *about, power=power)
+        # As many as one tree learns from are enough to say where the middle is.
+        most = slice(training.options.forest_max_samples)
+        return cls(trees, kept, "median", *about, LeafValues.of(trees, x[most], problem.learned[rows][most]), power)
 
     @classmethod
     def of(cls, arrays: Arrays, options: ModelOptions) -> TreesMember:
         trees = Trees(**{field.name: arrays[field.name] for field in fields(Trees)})
-        return cls(trees, arrays["kept"], _LINKS[int(arrays["link"])], int(arrays["outputs"]), arrays["learned"])
+        about = (arrays["kept"], _LINKS[int(arrays["link"])], int(arrays["outputs"]), arrays["learned"])
+        leaves = LeafValues(arrays["levels"], arrays["leaf_start"], arrays["leaf_level"]) if "levels" in arrays else None
+        # Trees of version 0.1.0 are on the shares themselves.
+        return cls(trees, *about, leaves, float(arrays.get("power", 1.0)))
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        said = self.trees.predict(table.known_shares[rows][:, self.kept].astype(np.float32).toarray())
+        x = _features(table.known_shares[rows], self.kept, self.power)
+        if self.leaves is not None:
+            return self.leaves.medians(self.trees, x)
+        said = self.trees.predict(x)
         if self.outputs == 1:
             return said[:, 0]
         if self.link == "sigmoid":
@@ -181,8 +237,10 @@ class TreesMember:
         return probabilities
 
     def arrays(self) -> Arrays:
-        link = np.array(_LINKS.index(self.link))
-        return {**vars(self.trees), "kept": self.kept, "link": link, "outputs": np.array(self.outputs), "learned": self.learned}
+        about = {"link": np.array(_LINKS.index(self.link)), "outputs": np.array(self.outputs), "power": np.array(self.power)}
+        leaves = self.leaves
+        values = {} if leaves is None else {"levels": leaves.levels, "leaf_start": leaves.start, "leaf_level": leaves.level}
+        return {**vars(self.trees), **values, **about, "kept": self.kept, "learned": self.learned}
 
     def require_fit(self, width: int, known: int, outputs: int) -> None:
         if self.outputs != outputs:
@@ -196,17 +254,31 @@ class TreesMember:
         entered = np.concatenate([trees.left[inner], trees.right[inner], trees.roots])
         once = len(np.unique(entered)) == len(entered)
         whole = {len(part) for part in (trees.feature, trees.threshold, trees.left, trees.right, trees.value)} == {len(here)}
-        if not (whole and once and below and inside and (self.kept >= 0).all() and (self.kept < known).all()):
+        if not (whole and once and below and inside and _are_places(self.kept, known)):
             raise ValueError("trees that lead nowhere")
+        if (self.link == "median") != (self.leaves is not None) or self.power not in _POWERS.values():
+            raise ValueError("trees without what makes predictions of them")
+        if self.leaves is not None:
+            self.leaves.require_fit(trees)
 
 
+# Of the shares that trees are on: splits of extra trees are drawn at random between the smallest and the largest value.
+_POWERS: dict[TreesName, float] = {"forest": 1.0, "extra": 0.5, "boosting": 1.0}
 # Models are judged by the absolute error, and by classes that count alike.
 _UNFITTED: dict[tuple[TreesName, Kind], tuple[str, dict[str, Any]]] = {
-    ("forest", "regression"): ("RandomForestRegressor", {"max_features": 1 / 3}),
-    ("forest", "classification"): ("RandomForestClassifier", {"max_features": "sqrt", "class_weight": "balanced"}),
+    ("forest", "regression"): ("RandomForestRegressor", {"max_features": 1 / 3, "min_samples_leaf": 2}),
+    ("forest", "classification"): ("RandomForestClassifier", {"class_weight": "balanced", "min_samples_leaf": 2}),
+    ("extra", "regression"): ("ExtraTreesRegressor", {"max_features": 1 / 3, "min_samples_leaf": 2}),
+    ("extra", "classification"): ("ExtraTreesClassifier", {"class_weight": "balanced"}),
     ("boosting", "regression"): ("HistGradientBoostingRegressor", {"loss": "absolute_error"}),
     ("boosting", "classification"): ("HistGradientBoostingClassifier", {"class_weight": "balanced"}),
 }
+
+
+def _features(shares: sparse.csr_array, kept: np.ndarray, power: float) -> np.ndarray:
+    """Shares of the ASVs `kept` to a power, float32 [n, kept]."""
+    x = shares[:, kept].astype(np.float32).toarray()
+    return x if power == 1.0 else x**power
 
 
 def unfitted_trees(kind: TreesName, training: Training, n: int) -> Any:
@@ -219,13 +291,14 @@ def unfitted_trees(kind: TreesName, training: Training, n: int) -> Any:
     if kind == "boosting":
         rounds = {"max_iter": options.boosting_rounds, "learning_rate": options.boosting_lr, "early_stopping": False}
         return make(random_state=training.seed, min_samples_leaf=boosting_leaf(n), **rounds, **settings)
-    most = {"max_samples": options.forest_max_samples} if n > options.forest_max_samples else {}
-    return make(n_estimators=options.forest_trees, random_state=training.seed, min_samples_leaf=2, **most, **settings)
+    # Extra trees learn from all samples, unless there are too many.
+    most = {"max_samples": options.forest_max_samples, "bootstrap": True} if n > options.forest_max_samples else {}
+    return make(n_estimators=options.forest_trees, random_state=training.seed, **most, **settings)
 
 
-KINDS: dict[str, type[NetworkMember] | type[KernelMember] | type[TreesMember]] = {
+KINDS: dict[str, type[NetworkMember] | type[LinearMember] | type[KernelMember] | type[TreesMember]] = {
     "network": NetworkMember,
-    **dict.fromkeys(KERNELS, KernelMember),
-    "forest": TreesMember,
-    "boosting": TreesMember,
+    **dict.fromkeys(LINEAR, LinearMember),
+    **dict.fromkeys(("identity", *KERNELS), KernelMember),
+    **dict.fromkeys(TREES, TreesMember),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 
 # Samples of a leaf of boosted trees: what scikit-learn takes, and a share that leaves a few samples something to split.
 _LEAF, _LEAF_SHARE = 20, 5
+# Of medians: rows at a time, and weights that are the same.
+_ROWS_AT_ONCE, _ROUNDING = 256, 1e-9
 
 
 def boosting_leaf(n: int) -> int:
@@ -34,16 +37,71 @@ class Trees:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """x float32 [N, features] -> sums over the trees, float64 [N, outputs]."""
-        rows = np.arange(len(x))
         total = np.tile(self.start, (len(x), 1))
+        for leaf in self.leaves(x):
+            total += self.value[leaf]
+        return total
+
+    def leaves(self, x: np.ndarray) -> Iterator[np.ndarray]:
+        """Of each tree, the leaf of each row of x float32 [N, features], as a node [N]."""
+        rows = np.arange(len(x))
         for root in self.roots:
             node = np.full(len(x), root)
             while len(inner := np.flatnonzero(self.feature[node] >= 0)):
                 here = node[inner]
                 goes_left = x[rows[inner], self.feature[here]] <= self.threshold[here]
                 node[inner] = np.where(goes_left, self.left[here], self.right[here])
-            total += self.value[node]
-        return total
+            yield node
+
+
+@dataclass(frozen=True, eq=False)
+class LeafValues:
+    """The targets of the training samples in each leaf of a forest: its median is what errs least by absolute error, and comes in
+    steps where the target does (quantile regression forests; Meinshausen 2006).
+
+    levels: float64, the distinct targets, sorted; start: int64 [nodes + 1], where each node's samples begin in level: int32, the
+    place of each sample's target among the levels.
+    """
+
+    levels: np.ndarray
+    start: np.ndarray
+    level: np.ndarray
+
+    @classmethod
+    def of(cls, trees: Trees, x: np.ndarray, targets: np.ndarray) -> LeafValues:
+        """Of training samples x float32 [n, features] with their targets [n]."""
+        levels, level = np.unique(targets.astype(np.float64), return_inverse=True)
+        leaf = np.concatenate(list(trees.leaves(x)))
+        start = np.concatenate([[0], np.bincount(leaf, minlength=len(trees.feature)).cumsum()])
+        order = np.argsort(leaf, kind="stable")
+        return cls(levels, start, np.tile(level, len(trees.roots))[order].astype(np.int32))
+
+    def require_fit(self, trees: Trees) -> None:
+        """ValueError for leaves that are not those of these trees: an empty one, or samples without a target."""
+        leaves = trees.feature < 0
+        whole = self.start.shape == (len(leaves) + 1,) and self.start[0] == 0 and self.start[-1] == len(self.level)
+        if not whole or (np.diff(self.start) < leaves).any() or not ((self.level >= 0) & (self.level < len(self.levels))).all():
+            raise ValueError("leaves without targets")
+
+    def medians(self, trees: Trees, x: np.ndarray) -> np.ndarray:
+        """Median, float64 [N], of the mean over the trees of the targets in the leaf of each row of x float32 [N, features]."""
+        some = [x[start : start + _ROWS_AT_ONCE] for start in range(0, len(x), _ROWS_AT_ONCE)]
+        return np.concatenate([np.zeros(0), *(self._medians(trees, part) for part in some)])
+
+    def _medians(self, trees: Trees, x: np.ndarray) -> np.ndarray:
+        places, parts = [], []
+        for leaf in trees.leaves(x):
+            sizes = self.start[leaf + 1] - self.start[leaf]
+            row = np.repeat(np.arange(len(x)), sizes)
+            entry = np.arange(len(row)) + np.repeat(self.start[leaf] - (sizes.cumsum() - sizes), sizes)
+            places.append(row * len(self.levels) + self.level[entry])
+            parts.append(1 / sizes[row])
+        weights = np.bincount(np.concatenate(places), np.concatenate(parts), minlength=len(x) * len(self.levels))
+        below = weights.reshape(len(x), -1).cumsum(axis=1)
+        half = below[:, -1:] / 2
+        # Where half of the weight is below a gap, the middle of it.
+        lower, upper = ((below >= half + beyond).argmax(axis=1) for beyond in (-_ROUNDING, _ROUNDING))
+        return (self.levels[lower] + self.levels[upper]) / 2
 
 
 def of_forest(forest: Any) -> Trees:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from aam.scoring.measures import Measure
+from aam.scoring.weighted import WEIGHTED
 from aam.study.folds import Fold
 from aam.study.problem import Problem
 
@@ -98,36 +99,6 @@ def repeat_means(outcome: Outcome, values: Sequence[float]) -> np.ndarray:
     return np.array([np.average(np.array(values)[repeat == k], weights=sizes[repeat == k]) for k in range(outcome.repeats)])
 
 
-def weighted_mae(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean absolute error [W] under each of the sample weights [W, n]; NaN where they are all 0."""
-    with np.errstate(invalid="ignore"):
-        return weights @ np.abs(truth - predicted) / weights.sum(axis=1)
-
-
-def weighted_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC [W] of class probabilities [n, K] under each of the sample weights [W, n], one class against the rest, averaged.
-
-    NaN where a class has no weight. As scikit-learn's, ties counting a half, for all weights at once.
-    """
-    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    return np.mean([_binary_auc(truth == k, probabilities[:, k], weights) for k in classes], axis=0)
-
-
-def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    members, weights = positive[order], weights[:, order]
-    above = np.add.reduceat(weights * members, starts, axis=1)
-    below = np.add.reduceat(weights * ~members, starts, axis=1)
-    lower = below.cumsum(axis=1) - below / 2
-    with np.errstate(invalid="ignore"):
-        return (above * lower).sum(axis=1) / (above.sum(axis=1) * below.sum(axis=1))
-
-
-# By the key of a measure.
-_WEIGHTED = {"mae": weighted_mae, "auc": weighted_auc}
-
-
 def resampled_scores(outcome: Outcome, model: str, seed: int = 0) -> np.ndarray:
     """The measure by which models are compared, of samples whose groups are resampled [W].
 
@@ -139,7 +110,7 @@ def resampled_scores(outcome: Outcome, model: str, seed: int = 0) -> np.ndarray:
         return np.full(_RESAMPLES, np.nan)
     drawn = np.zeros((_RESAMPLES, int(outcome.unit.max()) + 1))
     drawn[:, units] = np.random.default_rng(seed).multinomial(len(units), np.full(len(units), 1 / len(units)), size=_RESAMPLES)
-    score = _WEIGHTED[outcome.measure.key]
+    score = WEIGHTED[outcome.measure.key]
     scores, sizes = [], []
     for block in outcome.blocks:
         rows, said = outcome.said(model, block)

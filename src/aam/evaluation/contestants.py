@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from aam.ensemble.members import MEMBERS, MemberName
+from aam.ensemble.members import WITHOUT_TREES as MEMBERS_WITHOUT_TREES
 from aam.evaluation.compare import Outcome
 from aam.evaluation.pretrained import RECOVERY, PretrainedInFold, Recovery
 from aam.learners.baselines import Baseline, baselines_of
@@ -50,14 +52,15 @@ class TransformerSettings:
 
 
 @dataclass(frozen=True)
-class WithoutTrees:
-    """The set networks and kernel models of an ensemble, which another learner fits."""
+class EnsembleOf:
+    """The ensemble of some of the members that another learner fits: once, for all ensembles of them."""
 
-    ensemble: Learner[FittedEnsemble]
+    learner: Learner[FittedEnsemble]
+    names: tuple[MemberName, ...]
 
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedEnsemble:
-        """The ensemble of the samples `rows`, without its trees."""
-        return self.ensemble.fit(problem, rows).without_trees()
+        """The ensemble of the samples `rows`."""
+        return self.learner.fit(problem, rows).of(self.names)
 
 
 @runtime_checkable
@@ -92,10 +95,10 @@ def contestants_of(
 
 
 def ensembles(options: EnsembleOptions, seed: int, jobs: int) -> dict[str, Learner[FittedEnsemble]]:
-    """The ensemble without trees and with them, fitted once for both."""
+    """The ensemble without trees and with them."""
     shared: Shared[FittedEnsemble] = Shared(EnsembleLearner(options, seed, jobs))
-    found: dict[str, Learner[FittedEnsemble]] = {WITHOUT_TREES: WithoutTrees(shared)}
-    return found | {ENSEMBLE: shared} if options.trees else found
+    found: dict[str, Learner[FittedEnsemble]] = {WITHOUT_TREES: EnsembleOf(shared, MEMBERS_WITHOUT_TREES)}
+    return found | {ENSEMBLE: EnsembleOf(shared, MEMBERS)} if options.trees else found
 
 
 def transformers_of(settings: TransformerSettings, *, frozen: bool = True) -> dict[str, Learner[Any]]:

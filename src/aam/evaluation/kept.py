@@ -11,7 +11,9 @@ import numpy as np
 
 from aam.disk.writing import whole, write_text
 from aam.errors import InputError
+from aam.evaluation.members import MembersInFold
 from aam.study.folds import Fold
+from aam.study.targets import Target
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,15 @@ class KeptFolds:
         if mark.is_file() and mark.read_text(encoding="utf-8") != self.key:
             raise InputError(f"`resume`: {self.folder} is of other data or options; start afresh with `overwrite`")
         write_text(mark, self.key)
+
+    def members(self, fold: Fold, target: Target, compute: Callable[[], MembersInFold]) -> MembersInFold:
+        """What members of an ensemble say in a fold, kept, or computed and kept now; target: fitted to its training samples."""
+        path = self.folder / f"{fold.repeat + 1}-{fold.number + 1}-members.npz"
+        if path.is_file():
+            return MembersInFold.load(path, target)
+        found = compute()
+        found.save(path)
+        return found
 
     def get(self, fold: Fold, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """Kept predictions, or computed and kept now. InputError, and nothing kept, for those that are not finite."""

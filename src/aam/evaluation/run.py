@@ -11,7 +11,9 @@ import numpy as np
 from aam.disk.cache import key_of
 from aam.errors import InputError
 from aam.evaluation.compare import Outcome
+from aam.evaluation.contestants import EnsembleOf
 from aam.evaluation.kept import KeptFolds
+from aam.evaluation.members import MembersInFold
 from aam.learners.learner import Learner
 from aam.options import FoldOptions
 from aam.progress import track
@@ -62,8 +64,10 @@ def run_folds(
         if name not in predictions:
             continue
 
-        def predict(fold: Fold = fold, name: str = name) -> np.ndarray:
-            return contestants[name].fit(posed[id(fold)], fold.train).predict(problem.study, fold.test)
+        def predict(fold: Fold = fold, learner: Learner[Any] = contestants[name]) -> np.ndarray:
+            if isinstance(learner, EnsembleOf):
+                return members_in(problem, posed[id(fold)], fold, learner, kept).predict(learner.names)
+            return learner.fit(posed[id(fold)], fold.train).predict(problem.study, fold.test)
 
         try:
             predictions[name].append(kept.get(fold, name, predict))
@@ -74,3 +78,9 @@ def run_folds(
     if not predictions:
         raise InputError(f"every model failed; the last one: {failed[-1]}")
     return Outcome(problem, folds, predictions), failed
+
+
+def members_in(problem: Problem, posed: Problem, fold: Fold, learner: EnsembleOf, kept: KeptFolds) -> MembersInFold:
+    """What the members of an ensemble say in a fold, fitted where it is not kept; posed: the problem as the fold poses it."""
+    target = posed.target.fit(posed.truth[fold.train])
+    return kept.members(fold, target, lambda: MembersInFold.of(learner.fit(posed, fold.train), problem.study, fold.test))

@@ -30,6 +30,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from aam.ensemble.linear import centred_log_ratio
 from aam.ensemble.trees import boosting_leaf
 from aam.errors import InputError
 from aam.options import ModelOptions
@@ -95,13 +96,6 @@ class Prevalent(TransformerMixin, BaseEstimator):
 
     def transform(self, x: sparse.csr_array) -> np.ndarray:
         return x[:, self.kept_].toarray().astype(np.float32)
-
-
-def centred_log_ratio(shares: np.ndarray) -> np.ndarray:
-    """CLR (Aitchison 1982) of shares [n, M], where 0 counts as half of the sample's smallest share."""
-    smallest = np.where(shares > 0, shares, np.inf).min(axis=1, keepdims=True)
-    logs = np.log(np.where(shares > 0, shares, np.where(np.isfinite(smallest), smallest, 1.0) / 2))
-    return logs - logs.mean(axis=1, keepdims=True)
 
 
 _PRESENCE = (Prevalent(), FunctionTransformer(np.sign))

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aam.ensemble.ensemble import FittedMembers, fit_members
+from aam.ensemble.ensemble import fit_members
 from aam.ensemble.members import MEMBERS
 from aam.ensemble.novelty import novelty_of
-from aam.ensemble.weights import loss
 from aam.options import MEMBER_LABELS, EnsembleOptions
 from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
@@ -37,37 +36,19 @@ class EnsembleLearner:
         posed = posed.fitted_to(rows)
         jobs = self.jobs or allotted_threads()
         members = fit_members(posed, rows, self.options, self.seed, jobs, show=self.show)
-        ensemble, judged = members.combine(MEMBERS)
-        log.info("weights: %s", ", ".join(f"{MEMBER_LABELS[name]} {weight:.2f}" for name, weight in ensemble.weights.items()))
-        decoded = posed.target.decode(judged)
+        ensemble, weighing = members.combine(MEMBERS)
+        log.info("%s", weighing.sentence(MEMBER_LABELS, posed.target.measure))
+        decoded = posed.target.decode(ensemble.combination.of(members.judged.said))
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
         target = TargetInfo(posed.column, posed.target, intervals=intervals, median=median_of(posed.target, posed.truth[rows]))
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
-        fitted = FittedEnsemble(ensemble, info, members, novelty_of(study, rows, posed.groups, self.seed))
+        fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed))
         fitted.remember(problem.study, members.training.table)
         return fitted
 
 
 def cross_fitted(fitted: FittedEnsemble) -> np.ndarray:
     """What members say of the training samples that they did not see, in original units [n] or as probabilities [n, K]."""
-    members = _fresh(fitted)
-    return members.training.problem.target.decode(members.combine(MEMBERS)[1])
-
-
-def member_losses(fitted: FittedEnsemble) -> dict[str, float]:
-    """Loss of each member on training samples that it did not see: absolute error in training units, or log loss."""
-    members = _fresh(fitted)
-    truth = members.training.problem.learned[members.rows]
-    return {name: loss(truth, said) for name, said in members.fitted.judged.items()}
-
-
-def ensemble_loss(fitted: FittedEnsemble) -> float:
-    """The same of their mean."""
-    members = _fresh(fitted)
-    return loss(members.training.problem.learned[members.rows], members.combine(MEMBERS)[1])
-
-
-def _fresh(fitted: FittedEnsemble) -> FittedMembers:
     if fitted.members is None:
         raise ValueError("a saved ensemble does not keep what its members said in cross-fitting")
-    return fitted.members
+    return fitted.target.target.decode(fitted.ensemble.combination.of(fitted.members.judged.said))

@@ -1,19 +1,23 @@
-"""What an ensemble is made of: set networks, kernel models and trees, and how each is fitted."""
+"""What an ensemble is made of: set networks, linear and kernel models and trees, and how each is fitted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aam.options.checks import Options, check, check_counts
 from aam.options.models import ModelOptions
 
 # Members by the name that they have in model folders, and what people call them.
-MEMBER_LABELS = {
+MEMBER_LABELS: Mapping[str, str] = {
     "network": "set networks",
+    "presence": "linear model of ASV presence",
+    "ratio": "linear model of log-ratios",
     "identity": "kernel model of ASV presence",
     "sequence": "kernel model of sequences",
     "wide": "kernel model of presence, abundance and sequences",
     "forest": "random forest",
+    "extra": "extra trees",
     "boosting": "boosted trees",
 }
 
@@ -21,7 +25,8 @@ MEMBER_LABELS = {
 @dataclass(frozen=True, kw_only=True)
 class EnsembleOptions(Options):
     trees: bool = True
-    """Include a random forest and boosted trees; without them the ensemble is set networks and kernel models."""
+    """Include a random forest, extra trees and boosted trees; without them the ensemble has set networks, linear and kernel
+    models."""
     cross_fit_folds: int = 5
     """Folds of cross-fitting: every training sample is also predicted by members that did not see its group."""
     known_asv_samples: int = 3
@@ -32,8 +37,6 @@ class EnsembleOptions(Options):
     """Width of the set network."""
     network_heads: int = 4
     """Attention heads of the set network."""
-    network_layers: int = 1
-    """Transformer layers of the set network."""
     network_dropout: float = 0.1
     """Dropout in the head of the set network."""
     network_batch_size: int = 32
@@ -57,15 +60,15 @@ class EnsembleOptions(Options):
     kernel_max_samples: int = 4000
     """Maximum number of training samples of a kernel model; its cost grows with their cube."""
     forest_trees: int = 200
-    """Trees of the random forest."""
+    """Trees of the random forest, and of the extra trees."""
     forest_max_samples: int = 10_000
-    """Maximum number of training samples of one tree of the forest."""
+    """Maximum number of training samples of one tree of a forest."""
     boosting_rounds: int = 200
     """Rounds of gradient boosting."""
     boosting_lr: float = 0.06
     """Learning rate of gradient boosting."""
     tree_prevalence: float = 0.01
-    """Share of the training samples (and two at least) that an ASV must occur in to be a feature of trees."""
+    """Share of the training samples (and two at least) that an ASV must occur in to be a feature of trees and linear models."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,6 +92,5 @@ class EnsembleOptions(Options):
         return ModelOptions(
             embedding_dim=self.network_dim,
             attention_heads=self.network_heads,
-            attention_layers=self.network_layers,
             dropout=self.network_dropout,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from scipy import sparse
 
 from aam.data.sequences import tokenize
 from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
+from aam.ensemble.calibration import Calibration, Stretch
 from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.ensemble import Ensemble, FittedMembers
-from aam.ensemble.members import KINDS, WITHOUT_TREES, Arrays, Member
+from aam.ensemble.members import KINDS, Arrays, Member, MemberName
 from aam.ensemble.novelty import KnownAsvs, Novelty
-from aam.ensemble.weights import Calibration
+from aam.ensemble.weights import Combination, Weighing
 from aam.errors import one_line
 from aam.options import ModelOptions
 from aam.saved.fitted import Fitted
@@ -52,16 +53,19 @@ _BROKEN = (
 
 @dataclass(eq=False)
 class FittedEnsemble(Fitted):
-    """An ensemble and what is known about it; members: what it was combined from, while it is fresh."""
+    """An ensemble and what is known about it; while it is fresh, also the members that it was combined from, and why they count as
+    they do (weighing).
+    """
 
     ensemble: Ensemble
     info: ModelInfo
     members: FittedMembers | None = None
+    weighing: Weighing | None = None
     _novelty: Novelty | Callable[[], Novelty] | None = field(default=None, repr=False)
     _seen: dict[int, tuple[Study, SeenTable]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "members": None, "_seen": {}}
+        return {**super().__getstate__(), "members": None, "weighing": None, "_seen": {}}
 
     @property
     def reads_sequences(self) -> bool:
@@ -82,15 +86,15 @@ class FittedEnsemble(Fitted):
         table = self.see(study)
         return self.target.target.decode(self.ensemble.predict(table, study.rows if rows is None else rows))
 
-    def without_trees(self) -> FittedEnsemble:
-        """The same of set networks and kernel models alone; of a fresh one."""
+    def of(self, names: Sequence[MemberName]) -> FittedEnsemble:
+        """The same of some of the members alone; of a fresh one."""
         if self.members is None:
             raise ValueError("the members of a saved ensemble cannot be weighed anew")
-        ensemble, _ = self.members.combine(WITHOUT_TREES)
-        return replace(self, ensemble=ensemble, _seen=self._seen)
+        ensemble, weighing = self.members.combine(names)
+        return replace(self, ensemble=ensemble, weighing=weighing, _seen=self._seen)
 
     def save(self, folder: str | Path) -> None:
-        catalogue = self.ensemble.catalogue
+        catalogue, combination = self.ensemble.catalogue, self.ensemble.combination
         arrays: Arrays = {f"words.{name}": value for name, value in vars(catalogue.words).items()}
         for name, fitted in self.ensemble.members.items():
             for number, member in enumerate(fitted):
@@ -98,8 +102,8 @@ class FittedEnsemble(Fitted):
         about = {
             "members": {name: len(fitted) for name, fitted in self.ensemble.members.items()},
             "weights": dict(self.ensemble.weights),
-            "calibrations": {name: asdict(calibration) for name, calibration in self.ensemble.calibrations.items()},
-            "overall": None if self.ensemble.overall is None else asdict(self.ensemble.overall),
+            "calibrations": {name: asdict(calibration) for name, calibration in combination.calibrations.items()},
+            "overall": None if combination.overall is None else asdict(combination.overall),
             "known_asvs": len(catalogue.keys),
             "by_id": catalogue.by_id,
         }
@@ -157,11 +161,11 @@ def _build(arrays: Arrays, keys: tuple[str, ...], about: dict[str, Any], options
             member.require_fit(len(words.shift), len(keys), outputs)
     calibrations = {name: _calibration(found) for name, found in about["calibrations"].items()}
     _require(not calibrations or calibrations.keys() == members.keys(), "calibrations are not those of the members")
-    overall = None if about["overall"] is None else _calibration(about["overall"])
+    overall = None if about["overall"] is None else _overall(about["overall"], outputs)
     # Version 0.1.0 knew ASVs by their sequences only.
     by_id = about.get("by_id", False)
     _require(isinstance(by_id, bool), "by_id")
-    return Ensemble(Catalogue(words, keys, by_id), members, weights, calibrations, overall)
+    return Ensemble(Catalogue(words, keys, by_id), members, Combination(weights, overall, calibrations))
 
 
 def _try(fitted: FittedEnsemble, outputs: int) -> None:
@@ -182,6 +186,10 @@ def _try(fitted: FittedEnsemble, outputs: int) -> None:
 
 def _calibration(found: dict[str, Any]) -> Calibration:
     return Calibration(float(found["power"]), tuple(float(bias) for bias in found["biases"]))
+
+
+def _overall(found: dict[str, Any], outputs: int) -> Calibration | Stretch:
+    return Stretch(float(found["middle"]), float(found["factor"])) if outputs == 1 else _calibration(found)
 
 
 def _under(arrays: Arrays, prefix: str) -> Arrays:

@@ -15,7 +15,7 @@ from aam.compute import check_compute
 from aam.disk.cache import Cache
 from aam.disk.json_files import write_json
 from aam.errors import counted
-from aam.learners.ensemble import EnsembleLearner, cross_fitted, ensemble_loss, member_losses
+from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
 from aam.saved.load import load_encoder
@@ -47,6 +47,8 @@ def train_ensemble(config: TrainConfig) -> None:
     split = replace(split, train=np.sort(np.concatenate([split.train, split.val])), val=split.val[:0])
     write_split(problem.study, split, folder, config.output.resume)
     fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True).fit(problem, split.train)
+    assert fitted.weighing is not None  # it is fresh
+    weighing = fitted.weighing
     if len(split.test):
         part, held_out, predicted = "test", split.test, fitted.predict(problem.study, split.test)
     else:
@@ -63,8 +65,8 @@ def train_ensemble(config: TrainConfig) -> None:
         "held_out": scores,
         "cross_fit_folds": len(fitted.ensemble.members.get("network", ())),
         "weights": dict(fitted.ensemble.weights),
-        "member_losses": member_losses(fitted),
-        "loss": ensemble_loss(fitted),
+        "member_scores": dict(weighing.scores),
+        "standard_errors_behind_the_best": dict(weighing.behind),
     }
     write_json(folder / "metrics.json", about)
     say_scores(problem, part, len(held_out), scores, folder)
