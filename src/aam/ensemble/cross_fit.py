@@ -112,6 +112,9 @@ def _work(
 
 def _run(fit: Fit, training: Training, work: _Work) -> tuple[list[Member], list[np.ndarray]]:
     """Fit, and predict what is asked."""
+    if not work.kept:
+        # What only says how good a member is needs no more trees than that.
+        training = replace(training, options=replace(training.options, forest_trees=-(-training.options.forest_trees // 2)))
     with _one_thread():
         members = fit(training, work.learned)
         said = [member.predict(training.table, asked) for member, asked in zip(members, work.asked, strict=False)]

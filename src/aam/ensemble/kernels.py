@@ -22,7 +22,7 @@ from aam.ensemble.catalogue import SeenTable
 # Whether presence, abundance and place are looked at.
 Uses = tuple[bool, bool, bool]
 
-_STEPS, _RATE = 50, 0.1
+_STEPS, _RATE = 15, 0.3
 # Without groups, the parts that are left out at a time.
 _PARTS = 10
 # Of abundances: the least log share, which counts as absence, and what brings it to the size of a presence.

@@ -266,13 +266,16 @@ class TreesMember:
 _POWERS: dict[TreesName, float] = {"forest": 1.0, "extra": 0.5, "boosting": 1.0}
 # Models are judged by the absolute error, and by classes that count alike.
 _UNFITTED: dict[tuple[TreesName, Kind], tuple[str, dict[str, Any]]] = {
-    ("forest", "regression"): ("RandomForestRegressor", {"max_features": 1 / 3, "min_samples_leaf": 2}),
+    ("forest", "regression"): ("RandomForestRegressor", {"max_features": 0.2, "min_samples_leaf": 2}),
     ("forest", "classification"): ("RandomForestClassifier", {"class_weight": "balanced", "min_samples_leaf": 2}),
-    ("extra", "regression"): ("ExtraTreesRegressor", {"max_features": 1 / 3, "min_samples_leaf": 2}),
+    ("extra", "regression"): ("ExtraTreesRegressor", {"max_features": 0.2, "min_samples_leaf": 2}),
     ("extra", "classification"): ("ExtraTreesClassifier", {"class_weight": "balanced"}),
     ("boosting", "regression"): ("HistGradientBoostingRegressor", {"loss": "absolute_error"}),
     ("boosting", "classification"): ("HistGradientBoostingClassifier", {"class_weight": "balanced"}),
 }
+
+# Of boosted trees: a third of the ASVs is tried for each split, and few thresholds: as good on most tables or better, and faster.
+_SPLITS = {"max_features": 0.3, "max_bins": 63}
 
 
 def _features(shares: sparse.csr_array, kept: np.ndarray, power: float) -> np.ndarray:
@@ -290,7 +293,7 @@ def unfitted_trees(kind: TreesName, training: Training, n: int) -> Any:
     options = training.options
     if kind == "boosting":
         rounds = {"max_iter": options.boosting_rounds, "learning_rate": options.boosting_lr, "early_stopping": False}
-        return make(random_state=training.seed, min_samples_leaf=boosting_leaf(n), **rounds, **settings)
+        return make(random_state=training.seed, min_samples_leaf=boosting_leaf(n), **rounds, **_SPLITS, **settings)
     # Extra trees learn from all samples, unless there are too many.
     most = {"max_samples": options.forest_max_samples, "bootstrap": True} if n > options.forest_max_samples else {}
     return make(n_estimators=options.forest_trees, random_state=training.seed, **most, **settings)

@@ -17,6 +17,7 @@ from aam.evaluation.about_models import about_models
 from aam.evaluation.classes import class_scores_of, class_tables
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, summarise
 from aam.evaluation.coverage import covered
+from aam.evaluation.members import MemberInEvaluation, members_table
 from aam.learners.baselines import is_trivial
 from aam.scoring.intervals import COVERAGE
 from aam.scoring.measures import Measure
@@ -67,7 +68,7 @@ class Report:
     """What a reader learns of an evaluation.
 
     facts: about the study, by name; simple: models to be beaten; findings: sentences, what the reader must know before believing
-    a score; headline: the model that the verdict is about, else the best simple one.
+    a score; headline: the model that the verdict is about, else the best simple one; members: of that model, if it is an ensemble.
     """
 
     facts: Mapping[str, str]
@@ -75,6 +76,7 @@ class Report:
     simple: Sequence[str]
     findings: Sequence[str] = ()
     headline: str | None = None
+    members: Sequence[MemberInEvaluation] = ()
 
     @cached_property
     def summaries(self) -> list[Summary]:
@@ -98,6 +100,7 @@ def write_report(report: Report, folder: Path) -> None:
     title = f"Can the microbes predict {report.outcome.problem.column}?"
     sections = [
         ("Models", _models(report)),
+        *_members(report),
         ("How to read this", page.bullets(_how_to_read(report))),
         ("What the models are", page.bullets(about_models([summary.model for summary in report.summaries]))),
         *_pictures(report),
@@ -151,6 +154,7 @@ def _figures(report: Report) -> dict[str, object]:
         "warnings": list(report.findings),
         "facts": dict(report.facts),
         "metric": report.outcome.measure.key,
+        "members": {member.name: asdict(member) for member in report.members},
         "models": models,
     }
 
@@ -205,6 +209,12 @@ def _models(report: Report) -> str:
             pictures.svg(pictures.models(shown, outcome.measure, report.simple), "models"),
         ]
     )
+
+
+def _members(report: Report) -> list[tuple[str, str]]:
+    if not report.members:
+        return []
+    return [(f"What the {report.headline} is made of", members_table(report.members, report.outcome.measure))]
 
 
 def _about_scores(report: Report) -> str:

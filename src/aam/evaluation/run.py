@@ -13,7 +13,7 @@ from aam.errors import InputError
 from aam.evaluation.compare import Outcome
 from aam.evaluation.contestants import EnsembleOf
 from aam.evaluation.kept import KeptFolds
-from aam.evaluation.members import MembersInFold
+from aam.evaluation.members import MemberInEvaluation, MembersInFold, summarise_members
 from aam.learners.learner import Learner
 from aam.options import FoldOptions
 from aam.progress import track
@@ -78,6 +78,18 @@ def run_folds(
     if not predictions:
         raise InputError(f"every model failed; the last one: {failed[-1]}")
     return Outcome(problem, folds, predictions), failed
+
+
+def members_of(
+    problem: Problem, contestants: Mapping[str, Learner[Any]], outcome: Outcome, name: str | None, kept: KeptFolds
+) -> list[MemberInEvaluation]:
+    """The members of the ensemble of this name, those that count most first; empty for a model that has none."""
+    learner = None if name is None else contestants[name]
+    if not isinstance(learner, EnsembleOf):
+        return []
+    posed = posed_within(problem, outcome.folds)
+    members = [members_in(problem, view, fold, learner, kept) for view, fold in zip(posed, outcome.folds, strict=True)]
+    return summarise_members(outcome, members, learner.names)
 
 
 def members_in(problem: Problem, posed: Problem, fold: Fold, learner: EnsembleOf, kept: KeptFolds) -> MembersInFold:

@@ -26,7 +26,7 @@ from aam.evaluation.kept import KeptFolds
 from aam.evaluation.pretrained import recovery_of
 from aam.evaluation.report import Report, write_report
 from aam.evaluation.results import facts_of, facts_of_run, write_folds, write_predictions
-from aam.evaluation.run import folds_of, key_of_run, run_folds
+from aam.evaluation.run import folds_of, key_of_run, members_of, run_folds
 from aam.study.folds import require_learnable
 from aam.study.problem import Problem, pose
 from aam.study.reading import join, read_samples
@@ -58,7 +58,8 @@ def run_evaluation(config: EvaluateConfig) -> None:
     models = (config.contest, config.ensemble, config.model, config.objectives, config.fit, config.pretraining)
     about = (config.reads, config.samples.val_fraction, config.distances.unifrac_metric, config.distances.alpha)
     key = key_of_run(problem, folds, *about, *models)
-    outcome, failed = run_folds(problem, contestants, folds, KeptFolds(folder / "folds", key))
+    kept = KeptFolds(folder / "folds", key)
+    outcome, failed = run_folds(problem, contestants, folds, kept)
     outcome, recovered = recovery_of(outcome)
     write_predictions(outcome, folder / "predictions.tsv")
     facts = facts_of(
@@ -71,7 +72,9 @@ def run_evaluation(config: EvaluateConfig) -> None:
         run=facts_of_run(seed, shlex.join(["aam", *sys.argv[1:]])),
     )
     findings = [*map(spell, failed), *findings_of(outcome, config.folding.confounder_column)]
-    write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline_of(outcome)), folder)
+    headline = headline_of(outcome)
+    members = members_of(problem, contestants, outcome, headline, kept)
+    write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline, members), folder)
     log.info("wrote %s", folder / "index.html")
 
 
