@@ -83,6 +83,21 @@ def test_the_mean_is_stretched_as_far_as_the_truth_differs_and_noise_to_the_midd
     assert noise.middle == np.median(truth)
 
 
+def test_what_a_combination_says_of_its_own_samples_is_not_fitted_to_them():
+    truth = np.random.default_rng(0).normal(size=60)
+    noise = {"network": 0.3 * np.random.default_rng(3).normal(size=60)}
+    units = np.arange(60) // 6
+    combination = Combination.fit(truth, noise, {"network": 1.0})
+    apart = combination.cross_fitted(truth, noise, units)
+    middle = np.abs(truth - np.median(truth)).mean()
+    assert np.abs(truth - combination.of(noise)).mean() <= middle
+    assert np.abs(truth - apart).mean() > np.abs(truth - combination.of(noise)).mean()
+    for part in range(5):
+        held = units % 5 == part
+        others = Combination.fit(truth[~held], {"network": noise["network"][~held]}, {"network": 1.0})
+        np.testing.assert_allclose(apart[held], others.of({"network": noise["network"][held]}))
+
+
 def test_probabilities_are_made_true_of_rare_classes_too():
     rng = np.random.default_rng(0)
     evidence = rng.normal(size=6000) * 2

@@ -183,7 +183,7 @@ def test_the_page_says_what_models_are_and_which_classes_they_confuse(tmp_path):
     report = class_report()
     write_report(report, tmp_path)
     text = check_page(tmp_path)
-    assert "AAM ensemble: AAM&#x27;s set networks, kernel models and trees, averaged" in text
+    assert "AAM ensemble: the same and trees, averaged by what each is worth" in text
     assert "that of each of the 3 classes against all others" in text
     counts = confusion_of(report.outcome, "forest")
     np.testing.assert_array_equal(counts.sum(axis=1), np.bincount(report.outcome.truth))

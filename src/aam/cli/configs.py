@@ -86,8 +86,8 @@ class TrainConfig(ConfigFile):
     samples: cli.SamplesIn = SampleOptions()
     target: cli.TargetIn
     recipe: Annotated[Recipe, Parameter(group=cli.MODEL)] = "ensemble"
-    """ensemble: the average of set networks, kernel models and trees, cross-fitted on whole groups. transformer: one transformer
-    from the nucleotides up, from scratch or from `pretrained_encoder`. Options of the other recipe are refused."""
+    """ensemble: the average of set networks, linear and kernel models and trees, cross-fitted on whole groups. transformer: one
+    transformer from the nucleotides up, from scratch or from `pretrained_encoder`. Options of the other recipe are refused."""
     ensemble: cli.EnsembleIn = EnsembleOptions()
     encoder: cli.EncoderIn = EncoderOptions()
     model: cli.ModelIn = ModelOptions()

@@ -97,6 +97,10 @@ class Judged:
         """Of some of the members: those of these names that there are."""
         return replace(self, said={name: self.said[name] for name in names if name in self.said})
 
+    def cross_fitted(self, combination: Combination) -> np.ndarray:
+        """What a combination of theirs says of these samples, in training units or as probabilities."""
+        return combination.cross_fitted(self.truth, self.said, self.units)
+
     def combine(self, target: Target) -> tuple[Combination, Weighing]:
         """What makes one prediction of theirs, and why they count as they do. The target has a part in a few numbers only."""
         # In original units, as models are compared.

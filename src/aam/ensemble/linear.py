@@ -57,7 +57,8 @@ def fit_linear(x: np.ndarray, kept: np.ndarray, truth: np.ndarray, classes: int 
     weights, shift = np.atleast_2d(model.coef_).astype(np.float64), np.atleast_1d(model.intercept_).astype(np.float64)
     if classes is not None:
         weights, shift = _of_all_classes(weights, shift, model.classes_, classes)
-    return LinearModel(kept, weights.T, shift - middle @ weights.T)
+    # As it is when it is loaded, so that it rounds the same.
+    return LinearModel(kept, np.ascontiguousarray(weights.T), shift - middle @ weights.T)
 
 
 def choose_penalty(x: np.ndarray, truth: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]], classes: int | None) -> float:

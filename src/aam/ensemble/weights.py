@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import softmax
@@ -14,6 +14,8 @@ from aam.ensemble.members import MemberName
 from aam.scoring.measures import Measure
 from aam.scoring.weighted import WEIGHTED
 
+# Parts of the groups that a combination is cross-fitted on.
+_PARTS = 5
 # Least probability that counts.
 _SAYABLE = 1e-3
 # Draws of groups; how far behind the best, in standard errors, counts e^-1/2 as much; and a weight that is not worth its time.
@@ -108,6 +110,16 @@ class Combination:
         """Fit to what members said of samples of known truth that they did not learn from."""
         mean = cls(weights).of(judged)
         return cls(weights, Stretch.fit(truth, mean) if mean.ndim == 1 else Calibration.fit(truth, mean))
+
+    def cross_fitted(self, truth: np.ndarray, judged: Mapping[MemberName, np.ndarray], units: np.ndarray) -> np.ndarray:
+        """What it says of the samples that it was fitted to, `overall` being fitted to other groups; units: ids of the groups."""
+        mean = replace(self, overall=None).of(judged)
+        found, part = self.of(judged), units % _PARTS
+        for number in np.unique(part) if len(np.unique(part)) > 1 else ():
+            held = part == number
+            kept = type(self).fit(truth[~held], {name: said[~held] for name, said in judged.items()}, self.weights).overall
+            found[held] = mean[held] if kept is None else kept.apply(mean[held])
+        return found
 
     def of(self, said: Mapping[MemberName, np.ndarray]) -> np.ndarray:
         """One prediction of what members say: training units [n], or class probabilities [n, K]."""

@@ -1,4 +1,4 @@
-"""The ensemble: set networks, kernel models and trees, cross-fitted on whole groups and averaged."""
+"""The ensemble: set networks, linear and kernel models and trees, cross-fitted on whole groups and averaged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class EnsembleLearner:
         members = fit_members(posed, rows, self.options, self.seed, jobs, show=self.show)
         ensemble, weighing = members.combine(MEMBERS)
         log.info("%s", weighing.sentence(MEMBER_LABELS, posed.target.measure))
-        decoded = posed.target.decode(ensemble.combination.of(members.judged.said))
+        decoded = posed.target.decode(members.judged.cross_fitted(ensemble.combination))
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
         target = TargetInfo(posed.column, posed.target, intervals=intervals, median=median_of(posed.target, posed.truth[rows]))
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
@@ -51,4 +51,4 @@ def cross_fitted(fitted: FittedEnsemble) -> np.ndarray:
     """What members say of the training samples that they did not see, in original units [n] or as probabilities [n, K]."""
     if fitted.members is None:
         raise ValueError("a saved ensemble does not keep what its members said in cross-fitting")
-    return fitted.target.target.decode(fitted.ensemble.combination.of(fitted.members.judged.said))
+    return fitted.target.target.decode(fitted.members.judged.cross_fitted(fitted.ensemble.combination))

@@ -1,4 +1,4 @@
-"""Fixed ASV vectors and the identities of known ASVs -> the target: the sample level alone, light enough to train many times."""
+"""The set network of version 0.1.0: fixed ASV vectors and the identities of known ASVs -> the target, by the sample level alone."""
 
 from torch import Tensor, nn
 

@@ -181,7 +181,7 @@ class AAMRegressor(RegressorMixin, Predictor):
     Parameters
     ----------
     recipe : {"ensemble", "transformer"}
-        The mean of set networks, kernel models and trees, or one transformer.
+        The mean of set networks, linear and kernel models and trees, or one transformer.
     sequences : sequence of str, or mapping of feature name to sequence, optional
         Sequences of the features of X. Default: the feature names where they are sequences. A study has its own.
     max_bp : int
@@ -189,7 +189,7 @@ class AAMRegressor(RegressorMixin, Predictor):
     sampling_depth : int, optional
         Rarefy every sample to this many reads.
     trees : bool
-        Ensemble: include a random forest and boosted trees.
+        Ensemble: include a random forest, extra trees and boosted trees.
     ensemble_options : EnsembleOptions, optional
         Ensemble: its further hyper-parameters.
     pretrained_encoder : str or Path, optional
