@@ -233,7 +233,8 @@ class TreesMember:
         if self.link == "sigmoid":
             said = np.concatenate([np.zeros_like(said), said], axis=1)
         probabilities = np.zeros((len(rows), self.outputs))
-        probabilities[:, self.learned] = said if self.link == "none" else softmax(said, axis=1)
+        # Means over trees add up to 1 but for rounding.
+        probabilities[:, self.learned] = said / said.sum(axis=1, keepdims=True) if self.link == "none" else softmax(said, axis=1)
         return probabilities
 
     def arrays(self) -> Arrays:

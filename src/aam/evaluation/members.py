@@ -88,10 +88,16 @@ def summarise_members(outcome: Outcome, members: Sequence[MembersInFold], names:
     for name in names:
         if not all(name in fold.said and name in weighing.weights for fold, weighing in zip(members, weighings, strict=True)):
             continue
-        alone = Outcome(outcome.problem, outcome.folds, {name: [fold.target.decode(fold.said[name]) for fold in members]})
+        alone = Outcome(outcome.problem, outcome.folds, {name: [_alone(fold, name) for fold in members]})
         weights, behind = (tuple(getattr(weighing, of)[name] for weighing in weighings) for of in ("weights", "behind"))
         found.append(MemberInEvaluation(name, weights, behind, mean_score(alone, name)))
     return sorted(found, key=lambda member: -member.weight)
+
+
+def _alone(fold: MembersInFold, name: MemberName) -> np.ndarray:
+    """What a member predicts by itself, in original units or as probabilities, which add up to 1 but for rounding."""
+    said = fold.target.decode(fold.said[name])
+    return said if said.ndim == 1 else said / said.sum(axis=1, keepdims=True)
 
 
 def members_table(members: Sequence[MemberInEvaluation], measure: Measure) -> str:
@@ -101,7 +107,7 @@ def members_table(members: Sequence[MemberInEvaluation], measure: Measure) -> st
             MEMBER_LABELS[member.name],
             f"{100 * member.weight:.0f} %",
             f"{100 * min(member.weights):.0f} to {100 * max(member.weights):.0f} %",
-            f"{member.score:.3g}",
+            f"{member.score:#.3g}",
             f"{np.mean(member.behind):.1f}",
         ]
         for member in members
@@ -119,16 +125,12 @@ _HOW = (
 
 def _why(members: Sequence[MemberInEvaluation]) -> str:
     first, last = members[0], members[-1]
-    text = f"{_capital(MEMBER_LABELS[first.name])} count most ({100 * first.weight:.0f} %)"
+    text = f"Most weight: {MEMBER_LABELS[first.name]} ({100 * first.weight:.0f} %)"
     if last.weight > 0.5 * first.weight:
-        return f"{text}, and no member counts less than half as much: these groups do not tell which one is best."
+        return f"{text}; no member has less than half of that: these groups do not tell which one is best."
     few = [member for member in members if member.weight <= 0.5 * first.weight]
     told = ", ".join(
         f"{MEMBER_LABELS[member.name]} ({100 * member.weight:.0f} %, {np.mean(member.behind):.1f} standard errors behind)"
         for member in few
     )
-    return f"{text}; less than half as much: {told}."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return f"{text}; less than half of that: {told}."
