@@ -149,7 +149,7 @@ class Result:
 
     def shown(self, score: float) -> str:
         """A score as text."""
-        return f"{score:.3f}" if self.metric == "auc" else f"{score:#.3g}"
+        return f"{score:.3f}" if self.metric == "auc" else f"{score:#.3g}".rstrip(".")
 
     def behind(self, model: str) -> str:
         """Gain of a model over the best simple one with its 95 % interval, and its share of the half width of that."""
