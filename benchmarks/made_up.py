@@ -50,7 +50,7 @@ class MadeUp:
         while True:
             middle = self.rng.choice(np.flatnonzero(self.prevalence > 0.03))
             near = np.argsort(((self.vectors - self.vectors[middle]) ** 2).sum(axis=1))[:_CLADE]
-            share = np.asarray(shares.tocsr()[:, near].sum(axis=1)).ravel()
+            share: np.ndarray = np.asarray(shares.tocsr()[:, near].sum(axis=1)).ravel()
             if 0.35 < (share > _SHARE).mean() < 0.65:
                 return share
 
