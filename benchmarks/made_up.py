@@ -12,7 +12,8 @@ from aam.data.table import FeatureTable
 from aam.disk.writing import write_tsv
 from aam.ensemble.asv_vectors import SequenceWords
 
-_CLADE, _SHARE = 20, 0.02
+# ASVs of a clade, and the least prevalence of the one in its middle.
+_CLADE, _PREVALENCE = 20, 0.1
 _FLIPPED = 0.1
 
 
@@ -40,19 +41,16 @@ class MadeUp:
         self.n = self.counts.shape[0]
 
     def common_asv(self) -> np.ndarray:
-        """Whether each sample has an ASV that a third to two thirds of them have."""
-        column = self.rng.choice(np.flatnonzero((self.prevalence > 0.35) & (self.prevalence < 0.65)))
+        """Whether each sample has an ASV that about half of them have: one of the ten nearest to that."""
+        column = self.rng.choice(np.argsort(np.abs(self.prevalence - 0.5))[:10])
         return self.present[:, [column]].toarray().ravel()
 
-    def clade_share(self) -> np.ndarray:
-        """Share of the reads of each sample that is of a clade, which a third to two thirds of the samples have much of."""
-        shares = self.counts / np.asarray(self.counts.sum(axis=1)).reshape(-1, 1)
-        while True:
-            middle = self.rng.choice(np.flatnonzero(self.prevalence > 0.03))
-            near = np.argsort(((self.vectors - self.vectors[middle]) ** 2).sum(axis=1))[:_CLADE]
-            share: np.ndarray = np.asarray(shares.tocsr()[:, near].sum(axis=1)).ravel()
-            if 0.35 < (share > _SHARE).mean() < 0.65:
-                return share
+    def clade_place(self) -> np.ndarray:
+        """Place of each sample, from 0 to 1, among all by the share of its reads that is of a clade."""
+        middle = self.rng.choice(np.flatnonzero(self.prevalence >= min(_PREVALENCE, self.prevalence.max())))
+        near = np.argsort(((self.vectors - self.vectors[middle]) ** 2).sum(axis=1))[:_CLADE]
+        share = np.asarray(self.counts[:, near].sum(axis=1)).ravel() / np.asarray(self.counts.sum(axis=1)).ravel()
+        return np.searchsorted(np.sort(share), share, side="right") / self.n
 
     def labels(self, which: np.ndarray) -> np.ndarray:
         """Classes, a tenth of them wrong."""
@@ -73,9 +71,9 @@ def _smooth(made: MadeUp) -> np.ndarray:
 
 def _steps(made: MadeUp) -> np.ndarray:
     """A number that has four values, by how much there is of two clades; a tenth of the samples have another one."""
-    first, second = made.clade_share(), made.clade_share()
+    first, second = made.clade_place(), made.clade_place()
     values = np.array([0.0, 1.0, 3.0, 12.0])
-    step = (first > _SHARE).astype(int) + (second > _SHARE) + (first > 10 * _SHARE)
+    step = (first > 0.5).astype(int) + (second > 0.5) + (first > 0.9)
     wrong = made.rng.random(made.n) < _FLIPPED
     return np.where(wrong, made.rng.choice(values, made.n), values[step])
 
@@ -84,7 +82,7 @@ _QUESTIONS: Mapping[str, Callable[[MadeUp], np.ndarray]] = {
     "one_asv": lambda made: made.labels(made.common_asv()),
     "two_asvs": lambda made: made.labels(made.common_asv() ^ made.common_asv()),
     "smooth": _smooth,
-    "clade_step": lambda made: 3.0 * (made.clade_share() > _SHARE) + made.noise(0.5),
+    "clade_step": lambda made: 3.0 * (made.clade_place() > 0.5) + made.noise(0.5),
     "steps": _steps,
     "noise_number": lambda made: made.noise(),
     "noise_classes": lambda made: made.labels(made.rng.random(made.n) < 0.5),
