@@ -161,3 +161,12 @@ def test_the_same_in_one_process_and_in_two(problem, names):
         said.append(np.concatenate([judged, ensemble.predict(fitted.training.table, ROWS)]))
     # Set networks that are fitted side by side round otherwise.
     np.testing.assert_allclose(*said, rtol=1e-9 if "network" not in names else 1e-3)
+
+
+@pytest.mark.parametrize("name", ["forest", "extra"])
+def test_no_leaf_is_empty_where_trees_learn_from_some_of_the_samples(problem, name):
+    catalogue = Catalogue.fit(problem.study, ROWS, QUICK)
+    training = Training(problem, catalogue.see(problem.study), replace(QUICK, forest_max_samples=12), 0)
+    member = KINDS[name].fit(training, ROWS, name)
+    member.require_fit(training.table.vectors.shape[1], training.table.known, 1)
+    assert np.isin(member.predict(training.table, ROWS), np.add.outer(member.leaves.levels, member.leaves.levels) / 2).all()

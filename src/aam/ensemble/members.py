@@ -211,9 +211,8 @@ class TreesMember:
         trees = of_forest(model)
         if problem.classes is not None:
             return cls(trees, kept, "none", *about, power=power)
-        # As many as one tree learns from are enough to say where the middle is.
-        most = slice(training.options.forest_max_samples)
-        return cls(trees, kept, "median", *about, LeafValues.of(trees, x[most], problem.learned[rows][most]), power)
+        # Of all samples, so that no leaf is empty, whichever of them its tree learned from.
+        return cls(trees, kept, "median", *about, LeafValues.of(trees, x, problem.learned[rows]), power)
 
     @classmethod
     def of(cls, arrays: Arrays, options: ModelOptions) -> TreesMember:
