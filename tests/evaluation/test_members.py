@@ -67,3 +67,5 @@ def test_the_report_says_which_members_count_and_why():
     text = members_table(far, MAE).replace("&nbsp;", " ")
     assert "less than half of that: kernel model of presence, abundance and sequences (10 %, 3.5 standard errors behind)" in text
     assert "5 to 15" in text
+    assert "Members that some folds lack" in text
+    assert "Members that some folds lack" not in members_table(near, MAE)

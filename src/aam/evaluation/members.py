@@ -112,10 +112,15 @@ def members_table(members: Sequence[MemberInEvaluation], measure: Measure) -> st
         ]
         for member in members
     ]
+    lacking = (
+        "" if sum(member.weight for member in members) > _WHOLE else " Members that some folds lack are left out of this table."
+    )
     header = ["member", "mean weight", "weights in the folds", f"{measure.label} by itself", "standard errors behind the best"]
-    return page.table(header, rows, [False] * len(rows)) + page.note(f"{_why(members)} {_HOW}")
+    return page.table(header, rows, [False] * len(rows)) + page.note(f"{_why(members)} {_HOW}{lacking}")
 
 
+# What weights add up to, but for rounding.
+_WHOLE = 1 - 1e-6
 _HOW = (
     "The weights of a fold come from its training samples only: each member predicts groups that it did not learn from, and is "
     "compared with the best member on the same resampled groups. Members that these groups cannot tell from the best one count "
