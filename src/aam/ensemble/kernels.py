@@ -29,8 +29,8 @@ _PARTS = 10
 _LEAST, _SPAN = 12.0, 5.0
 # Errors of a number, in standard deviations, that do not count.
 _TUBE = 0.05
-# Of the kernels' shares towards 1, and how steep the logits are by which classes are judged.
-_PULL, _STEEP = 0.002, 1.5
+# Of the kernels' shares towards 1: classes tell little about them. And how steep the logits are by which classes are judged.
+_PULL_OF_NUMBER, _PULL_OF_CLASSES, _STEEP = 0.002, 0.1, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def choose_shares(
     optimiser = torch.optim.Adam([shares], lr=_RATE)
     labels = wanted.argmax(dim=1)[order]
     weights = 1 / torch.bincount(labels)[labels]
-    best = (math.inf, start)
+    best, pull = (math.inf, start), _PULL_OF_CLASSES if classes else _PULL_OF_NUMBER
     for _ in range(_STEPS):
         used = shares.masked_fill(absent, -math.inf)
         noisy = _sum(inputs, used) + used[4].exp() * torch.eye(len(wanted), dtype=torch.float64)  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def choose_shares(
         else:
             loss = torch.sqrt(error**2 + 0.01).mean()
         # Of shares that predict as well, those near 1.
-        loss = loss + _PULL * (shares.masked_fill(absent, 0.0)[:3] ** 2).mean()
+        loss = loss + pull * (shares.masked_fill(absent, 0.0)[:3] ** 2).mean()
         if loss.item() < best[0]:
             best = loss.item(), used.detach().clone()
         optimiser.zero_grad()
