@@ -74,6 +74,41 @@ def test_a_combination_is_the_mean_of_numbers_or_of_log_probabilities():
     np.testing.assert_allclose(of_0_1.of({"network": sure, "forest": unsure}), [[0.7, 0.3]])
 
 
+def test_the_middle_of_the_weight_is_a_mean_between_all_and_the_weighted_median():
+    rng = np.random.default_rng(0)
+    said = {name: rng.normal(size=40) for name in ("network", "forest", "wide", "extra")}
+    weights = {"network": 0.1, "forest": 0.4, "wide": 0.3, "extra": 0.2}
+    # By reference: each member as often as its weight says, sorted, without the outer thirds.
+    repeated = np.sort(np.concatenate([np.repeat(said[name][None], round(30 * weights[name]), axis=0) for name in said]), axis=0)
+    np.testing.assert_allclose(Combination(weights, middle=1 / 3).of(said), repeated[10:20].mean(axis=0))
+    np.testing.assert_allclose(Combination(weights, middle=1.0).of(said), repeated.mean(axis=0))
+    more_than_half = {"network": 0.7, "forest": 0.3}
+    np.testing.assert_allclose(Combination(more_than_half, middle=1 / 3).of(said), said["network"])
+
+
+def test_weights_are_sharp_and_the_middle_counts_only_where_groups_say_so():
+    rng = np.random.default_rng(0)
+    steps = rng.choice([0.0, 1.0, 3.0, 12.0], N)
+    # One says the step but for a fifth of the samples; others are off by something everywhere, in the same direction.
+    tells = np.where(rng.random(N) < 0.8, steps, rng.choice([0.0, 1.0, 3.0, 12.0], N))
+    off = {name: steps + 0.8 + rng.normal(size=N) for name in ("network", "wide", "boosting")}
+    weighing = choose_weights(steps, {"forest": tells, **off}, np.full(N, 1.0), UNITS, MAE)
+    combination, chosen = Combination.choose(steps, {"forest": tells, **off}, weighing, UNITS)
+    assert combination.middle == chosen.middle < 1
+    even = Combination.fit(steps, {"forest": tells, **off}, weighing.weights)
+    assert (
+        np.abs(combination.of({"forest": tells, **off}) - steps).mean()
+        < 0.9 * np.abs(even.of({"forest": tells, **off}) - steps).mean()
+    )
+    # Of like members with errors of their own the mean is best.
+    number = rng.normal(size=N)
+    alike = {name: number + rng.normal(size=N) for name in ("network", "forest", "wide", "boosting")}
+    weighing = choose_weights(number, alike, np.zeros(N), UNITS, MAE)
+    combination, chosen = Combination.choose(number, alike, weighing, UNITS)
+    assert combination.middle == 1
+    assert chosen == weighing
+
+
 def test_the_mean_is_stretched_as_far_as_the_truth_differs_and_noise_to_the_middle():
     truth = np.random.default_rng(0).normal(size=N)
     assert Stretch.fit(truth, 0.8 * truth).factor == pytest.approx(1.25)

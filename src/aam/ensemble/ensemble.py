@@ -107,7 +107,7 @@ class Judged:
         truth, trivial = target.decode(self.truth), target.trivial(self.truth, len(self.truth))
         said = {name: target.decode(part) for name, part in self.said.items()}
         weighing = choose_weights(truth, said, target.decode(trivial), self.units, target.measure)
-        return Combination.fit(self.truth, self.said, weighing.weights), weighing
+        return Combination.choose(self.truth, self.said, weighing, self.units)
 
 
 def fit_members(

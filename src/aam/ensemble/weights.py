@@ -16,10 +16,14 @@ from aam.scoring.weighted import WEIGHTED
 
 # Parts of the groups that a combination is cross-fitted on.
 _PARTS = 5
-# Least probability that counts.
+# Least probability that counts: a member of a few hundred trees cannot tell less than one in a thousand from none.
 _SAYABLE = 1e-3
-# Draws of groups; how far behind the best, in standard errors, counts e^-1/2 as much; and a weight that is not worth its time.
-_DRAWS, _DOUBT, _LEAST = 400, 2.5, 0.01
+# Draws of groups, and a weight that is not worth its time.
+_DRAWS, _LEAST = 400, 0.01
+# How far behind the best, in standard errors, counts e^-1/2 as much; and how far for weights that follow the evidence sharply.
+_DOUBT, _SHARP = 2.5, 1.0
+# The share of the weight that counts where the mean does not.
+_MIDDLE = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,15 @@ class Weighing:
     scores: Mapping[MemberName, float]
     behind: Mapping[MemberName, float]
     useless: tuple[MemberName, ...]
+    middle: float = 1.0
+
+    def at(self, doubt: float, middle: float = 1.0) -> Weighing:
+        """The same with a member counting e^-1/2 as much that is `doubt` standard errors behind the best one."""
+        counted = {name: math.exp(-((t / doubt) ** 2) / 2) * (name not in self.useless) for name, t in self.behind.items()}
+        total = sum(counted.values())
+        weights = {name: value / total if value / total >= _LEAST else 0.0 for name, value in counted.items()}
+        kept = sum(weights.values())
+        return replace(self, weights={name: weight / kept for name, weight in weights.items()}, middle=middle)
 
     @property
     def best(self) -> MemberName:
@@ -44,6 +57,8 @@ class Weighing:
         """How much each counts and why, in words; labels: what people call the members."""
         order = sorted(self.weights, key=lambda name: -self.weights[name])
         counted = ", ".join(f"{labels[name]} {self.weights[name]:.2f}" for name in order if self.weights[name] > 0)
+        if self.middle < 1:
+            counted += " (of what they say, sorted, the middle third of the weight counts)"
         best, alike = self.best, [name for name in order if self.weights[name] > 0]
         text = f"weights: {counted}; best by itself in cross-fitting: {labels[best]} ({measure.label} {self.scores[best]:.3g})"
         behind = [f"{labels[name]} by {self.behind[name]:.1f}" for name in reversed(alike) if self.behind[name] > 1]
@@ -63,11 +78,11 @@ def choose_weights(
 
     trivial: what one would say without any microbes; units: the group of each sample, as an id from 0. Groups are resampled, and
     all members are scored on the same draws. A member that is t standard errors behind the best one counts exp(-(t / 2.5)^2 / 2)
-    as much: those that the groups cannot tell from the best count alike, and one that is clearly behind does not count. Members
-    that are no better than the trivial prediction do not count, unless none is.
+    as much (see `Weighing.at`): those that the groups cannot tell from the best count alike, and one that is clearly behind does
+    not count. Members that are no better than the trivial prediction do not count, unless none is.
     """
     score, sign = WEIGHTED[measure.key], 1 if measure.higher_is_better else -1
-    drawn = np.random.default_rng(0).exponential(size=(_DRAWS, int(units.max()) + 1))[:, units]
+    drawn = _draws(units)
     once = np.ones((1, len(truth)))
     scores = {name: sign * float(score(truth, said, once)[0]) for name, said in judged.items()}
     resampled = {name: sign * score(truth, said, drawn) for name, said in judged.items()}
@@ -75,16 +90,13 @@ def choose_weights(
     useful = [name for name in judged if scores[name] > least]
     best = max(useful or judged, key=lambda name: scores[name])
     behind = {name: _behind(resampled[best] - resampled[name]) for name in judged}
-    counted = {name: math.exp(-(behind[name] ** 2) / (2 * _DOUBT**2)) * (name in useful or not useful) for name in judged}
-    total = sum(counted.values())
-    weights = {name: value / total if value / total >= _LEAST else 0.0 for name, value in counted.items()}
-    kept = sum(weights.values())
-    return Weighing(
-        {name: weight / kept for name, weight in weights.items()},
-        {name: sign * value for name, value in scores.items()},
-        behind,
-        tuple(name for name in judged if useful and name not in useful),
-    )
+    useless = tuple(name for name in judged if useful and name not in useful)
+    return Weighing({}, {name: sign * value for name, value in scores.items()}, behind, useless).at(_DOUBT)
+
+
+def _draws(units: np.ndarray) -> np.ndarray:
+    """Weights of samples [draws, n] in a Bayesian bootstrap over groups (Rubin 1981); units: ids of these [n]."""
+    return np.random.default_rng(0).exponential(size=(_DRAWS, int(units.max()) + 1))[:, units]
 
 
 def _behind(differences: np.ndarray) -> float:
@@ -97,19 +109,49 @@ def _behind(differences: np.ndarray) -> float:
 class Combination:
     """What makes one prediction of those of members, by name: the mean by their weights, and what makes that true (`overall`).
 
-    calibrations: of each member, of models of version 0.1.0: what they say is calibrated before its mean is taken, and not the
-    mean of logarithms.
+    middle: of what members say of a number, sorted, the share of the weight in the middle that counts: with a third, one member
+    that says something else changes little, and a number that comes in steps keeps them. calibrations: of each member, of models of
+    version 0.1.0: what they say is calibrated before its mean is taken, and not the mean of logarithms.
     """
 
     weights: Mapping[MemberName, float]
     overall: Calibration | Stretch | None = None
     calibrations: Mapping[MemberName, Calibration] = field(default_factory=dict)
+    middle: float = 1.0
 
     @classmethod
-    def fit(cls, truth: np.ndarray, judged: Mapping[MemberName, np.ndarray], weights: Mapping[MemberName, float]) -> Combination:
-        """Fit to what members said of samples of known truth that they did not learn from."""
-        mean = cls(weights).of(judged)
-        return cls(weights, Stretch.fit(truth, mean) if mean.ndim == 1 else Calibration.fit(truth, mean))
+    def choose(
+        cls, truth: np.ndarray, judged: Mapping[MemberName, np.ndarray], weighing: Weighing, units: np.ndarray
+    ) -> tuple[Combination, Weighing]:
+        """The one that suits what members said of samples of known truth that they did not learn from; with its weights, and why.
+
+        Of numbers, weights may follow the evidence sharply, and the middle may count instead of the mean, where that errs less by a
+        standard error over resampled groups; units: the group of each sample, as an id from 0.
+        """
+        if next(iter(judged.values())).ndim > 1:
+            return cls.fit(truth, judged, weighing.weights), weighing
+        weighings = [weighing, weighing.at(_DOUBT, _MIDDLE), weighing.at(_SHARP), weighing.at(_SHARP, _MIDDLE)]
+        found = [cls.fit(truth, judged, some.weights, some.middle) for some in weighings]
+        errors = np.stack([np.abs(some.of(judged) - truth) for some in found])
+        drawn = _draws(units)
+        resampled = drawn @ errors.T / drawn.sum(axis=1, keepdims=True)
+        gains = resampled[:, :1] - resampled
+        better = gains.mean(axis=0) > gains.std(axis=0)
+        chosen = int(np.argmax(np.where(better, gains.mean(axis=0), 0.0)))
+        return found[chosen], weighings[chosen]
+
+    @classmethod
+    def fit(
+        cls,
+        truth: np.ndarray,
+        judged: Mapping[MemberName, np.ndarray],
+        weights: Mapping[MemberName, float],
+        middle: float = 1.0,
+    ) -> Combination:
+        """The one with these weights."""
+        plain = cls(weights, middle=middle)
+        mean = plain.of(judged)
+        return replace(plain, overall=Stretch.fit(truth, mean) if mean.ndim == 1 else Calibration.fit(truth, mean))
 
     def cross_fitted(self, truth: np.ndarray, judged: Mapping[MemberName, np.ndarray], units: np.ndarray) -> np.ndarray:
         """What it says of the samples that it was fitted to, `overall` being fitted to other groups; units: ids of the groups."""
@@ -117,20 +159,36 @@ class Combination:
         found, part = self.of(judged), units % _PARTS
         for number in np.unique(part) if len(np.unique(part)) > 1 else ():
             held = part == number
-            kept = type(self).fit(truth[~held], {name: said[~held] for name, said in judged.items()}, self.weights).overall
+            kept = (
+                type(self)
+                .fit(truth[~held], {name: said[~held] for name, said in judged.items()}, self.weights, self.middle)
+                .overall
+            )
             found[held] = mean[held] if kept is None else kept.apply(mean[held])
         return found
 
     def of(self, said: Mapping[MemberName, np.ndarray]) -> np.ndarray:
         """One prediction of what members say: training units [n], or class probabilities [n, K]."""
         counted = {name: weight for name, weight in self.weights.items() if weight > 0}
-        of = (lambda part: part) if self.calibrations else _log
-        mean = np.sum([weight * of(said[name]) for name, weight in counted.items()], axis=0)
-        if mean.ndim == 2 and not self.calibrations:
-            mean = softmax(mean, axis=1)
+        parts, weights = np.stack([said[name] for name in counted]), np.array(list(counted.values()))
+        if parts.ndim == 2:
+            mean = _middle_mean(parts, weights, self.middle)
+        elif self.calibrations:
+            mean = np.tensordot(weights, parts, axes=1)
+        else:
+            mean = softmax(np.tensordot(weights, np.log(parts.clip(_SAYABLE, 1)), axes=1), axis=1)
         return np.asarray(mean if self.overall is None else self.overall.apply(mean))
 
 
-def _log(said: np.ndarray) -> np.ndarray:
-    """Logarithms of probabilities; a member of a few hundred trees cannot tell less than one in a thousand from none."""
-    return said if said.ndim == 1 else np.log(said.clip(_SAYABLE, 1))
+def _middle_mean(parts: np.ndarray, weights: np.ndarray, middle: float) -> np.ndarray:
+    """Of numbers [E, n], sorted for each sample, the mean of those that the share `middle` of their weights [E], which add up to 1,
+    lies on: [n].
+    """
+    if middle == 1:
+        return weights @ parts
+    order = np.argsort(parts, axis=0)
+    upper = weights[order].cumsum(axis=0)
+    lower = upper - weights[order]
+    least, most = (1 - middle) / 2, (1 + middle) / 2
+    counted = (np.minimum(upper, most) - np.maximum(lower, least)).clip(min=0)
+    return (np.take_along_axis(parts, order, axis=0) * counted).sum(axis=0) / counted.sum(axis=0)

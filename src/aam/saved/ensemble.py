@@ -103,6 +103,7 @@ class FittedEnsemble(Fitted):
             "members": {name: len(fitted) for name, fitted in self.ensemble.members.items()},
             "weights": dict(self.ensemble.weights),
             "calibrations": {name: asdict(calibration) for name, calibration in combination.calibrations.items()},
+            "middle": combination.middle,
             "overall": None if combination.overall is None else asdict(combination.overall),
             "known_asvs": len(catalogue.keys),
             "by_id": catalogue.by_id,
@@ -165,7 +166,10 @@ def _build(arrays: Arrays, keys: tuple[str, ...], about: dict[str, Any], options
     # Version 0.1.0 knew ASVs by their sequences only.
     by_id = about.get("by_id", False)
     _require(isinstance(by_id, bool), "by_id")
-    return Ensemble(Catalogue(words, keys, by_id), members, Combination(weights, overall, calibrations))
+    # Version 0.1.0 took the mean.
+    middle = float(about.get("middle", 1.0))
+    _require(0 < middle <= 1, "middle")
+    return Ensemble(Catalogue(words, keys, by_id), members, Combination(weights, overall, calibrations, middle))
 
 
 def _try(fitted: FittedEnsemble, outputs: int) -> None:
