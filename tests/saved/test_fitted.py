@@ -74,6 +74,16 @@ def same_when_loaded(fitted, folder, study):
     return loaded
 
 
+def test_an_ensemble_whose_middle_counts_is_the_same_when_it_is_loaded(study, tmp_path):
+    fitted = EnsembleLearner(QUICK, jobs=1).fit(problem_in(study), LEARNED)
+    about = {"weights": dict.fromkeys(fitted.ensemble.members, 1 / len(fitted.ensemble.members)), "middle": 1 / 3}
+    middle = replace(fitted, ensemble=replace(fitted.ensemble, combination=replace(fitted.ensemble.combination, **about)))
+    loaded = same_when_loaded(middle, tmp_path / "model", study)
+    np.testing.assert_array_equal(loaded.predict(study), middle.predict(study))
+    mean = replace(middle, ensemble=replace(middle.ensemble, combination=replace(middle.ensemble.combination, middle=1.0)))
+    assert np.abs(loaded.predict(study) - mean.predict(study)).max() > 0
+
+
 @pytest.mark.parametrize("classes", [False, True])
 def test_an_ensemble_is_the_same_to_the_bit_when_it_is_loaded(study, tmp_path, classes):
     fitted = EnsembleLearner(QUICK, jobs=1).fit(problem_in(study, classes=classes), LEARNED)
