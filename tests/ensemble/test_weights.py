@@ -109,6 +109,37 @@ def test_weights_are_sharp_and_the_middle_counts_only_where_groups_say_so():
     assert chosen == weighing
 
 
+def test_of_classes_that_nothing_tells_apart_the_shares_are_said():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(N) < 0.25).astype(np.int64)
+
+    def chosen(signal):
+        score = 1 / (1 + np.exp(-(signal * (labels - 0.5) + rng.normal(size=N))))
+        judged = {name: np.stack([1 - score, score], axis=1) for name in ("forest", "network")}
+        weighing = choose_weights(labels, judged, np.tile([0.75, 0.25], (N, 1)), UNITS, AUC)
+        return Combination.choose(labels, judged, weighing, UNITS)[0].of(judged)
+
+    np.testing.assert_allclose(chosen(0.0), np.tile([1 - labels.mean(), labels.mean()], (N, 1)))
+    assert chosen(0.5)[labels == 1, 1].mean() > chosen(0.5)[labels == 0, 1].mean() + 0.01
+
+
+def test_sets_of_classes_that_nothing_tells_apart_hold_the_rare_one_as_often_as_is_promised():
+    rng = np.random.default_rng(1)
+    labels = (rng.random(N) < 0.15).astype(np.int64)
+    noise = rng.random((2, N))
+    judged = {name: np.stack([1 - said, said], axis=1) for name, said in zip(("forest", "network"), noise, strict=True)}
+    weighing = choose_weights(labels, judged, np.tile([0.85, 0.15], (N, 1)), np.arange(N), AUC)
+    combination, chosen = Combination.choose(labels, judged, weighing, np.arange(N))
+    assert combination.says_shares
+    assert not chosen.told
+    assert chosen.sentence(MEMBER_LABELS, AUC).startswith("nothing told the classes apart")
+    said = combination.cross_fitted(labels, judged, np.arange(N))
+    # Of each part, the shares in the others; no two samples of a part are told apart.
+    for part in range(5):
+        rare = labels[np.arange(N) % 5 != part].mean()
+        np.testing.assert_allclose(said[np.arange(N) % 5 == part], np.tile([1 - rare, rare], (N // 5, 1)))
+
+
 def test_the_mean_is_stretched_as_far_as_the_truth_differs_and_noise_to_the_middle():
     truth = np.random.default_rng(0).normal(size=N)
     assert Stretch.fit(truth, 0.8 * truth).factor == pytest.approx(1.25)

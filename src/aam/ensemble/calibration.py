@@ -60,6 +60,12 @@ class Calibration:
         found = minimize(wrong, np.zeros(1 + classes), method="L-BFGS-B", bounds=[(-3.0, 3.0), *[(-6.0, 6.0)] * classes]).x
         return cls(float(np.exp(found[0])), tuple((found[1:] - found[1:].mean()).tolist()))
 
+    @classmethod
+    def shares(cls, truth: np.ndarray, classes: int) -> Calibration:
+        """Of probabilities that say nothing: the shares of the classes, whatever they are."""
+        logs = np.log(np.bincount(truth, minlength=classes).clip(min=0.5))
+        return cls(0.0, tuple((logs - logs.mean()).tolist()))
+
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities [n, K], adding up to 1 again."""
         return softmax(self.power * np.log(probabilities.clip(_SURE)) + np.array(self.biases), axis=1)

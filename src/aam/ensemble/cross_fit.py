@@ -30,6 +30,7 @@ from aam.ensemble.members import (
 )
 from aam.ensemble.training import Training
 from aam.errors import InputError, first_few
+from aam.parallel.heap import return_freed
 from aam.progress import track
 from aam.study.folds import class_size, inner_folds
 
@@ -70,8 +71,10 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
     with warnings.catch_warnings(), parallel_config(backend="loky", inner_max_num_threads=1):
         # A worker that has grown is replaced, and says so.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        found = Parallel(n_jobs=jobs)(delayed(_fit_of)(name, sent, rows) for name in names)
-        fits: dict[MemberName, Fit] = dict(zip(names, found, strict=True))
+        # The longest first; and a worker whose first work were a short one would seem to have grown, and be replaced.
+        choosing = [name for name in (*KERNELS, *LINEAR) if name in names]
+        chosen = Parallel(n_jobs=jobs)(delayed(_chosen_fit)(name, sent, rows) for name in choosing)
+        fits = {**_FITS, **dict(zip(choosing, chosen, strict=True))}
         running = Parallel(n_jobs=jobs, return_as="generator")(delayed(_run)(fits[some.name], sent, some) for some in work)
         results = list(track(running, "Fitting members", len(work)) if show else running)
     members: dict[MemberName, list[Member]] = {name: [] for name in names}
@@ -115,30 +118,29 @@ def _run(fit: Fit, training: Training, work: _Work) -> tuple[list[Member], list[
     if not work.kept:
         # What only says how good a member is needs no more trees than that.
         training = replace(training, options=replace(training.options, forest_trees=-(-training.options.forest_trees // 2)))
-    with _one_thread():
+    with _at_work():
         members = fit(training, work.learned)
         said = [member.predict(training.table, asked) for member, asked in zip(members, work.asked, strict=False)]
         return members if work.kept else [], said
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small operations on one core: the others have work of their own."""
+def _at_work() -> Iterator[None]:
+    """Small operations on one core: the others have work of their own. A worker that keeps what is freed seems to have grown, and
+    is replaced.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        return_freed()
 
 
-def _fit_of(name: MemberName, training: Training, rows: np.ndarray) -> Fit:
-    """How a member is fitted to parts of the samples `rows`; what all of its fits share is chosen on all of them."""
-    if name == "network":
-        return _networks
-    if name in TREES:
-        return partial(_each, partial(TreesMember.fit, kind=name))
-    with _one_thread():
+def _chosen_fit(name: MemberName, training: Training, rows: np.ndarray) -> Fit:
+    """How a linear or kernel model is fitted to parts of the samples `rows`; what its fits share is chosen on all of them."""
+    with _at_work():
         if name in LINEAR:
             return partial(_each, partial(LinearMember.fit, view=name, penalty=LinearMember.choose(training, rows, name)))
         return partial(_each, partial(KernelMember.fit, shares=KernelMember.choose(training, rows, KERNELS[name])))
@@ -152,3 +154,10 @@ def _networks(training: Training, parts: Sequence[np.ndarray]) -> list[Member]:
 def _each(fit: Callable[[Training, np.ndarray], Member], training: Training, parts: Sequence[np.ndarray]) -> list[Member]:
     """Members fitted one after the other."""
     return [fit(training, rows) for rows in parts]
+
+
+# Of those of which nothing is chosen.
+_FITS: dict[MemberName, Fit] = {
+    "network": _networks,
+    **{name: partial(_each, partial(TreesMember.fit, kind=name)) for name in TREES},
+}

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from aam.ensemble.calibration import Calibration, Stretch
 from aam.ensemble.members import MemberName
-from aam.scoring.measures import Measure
+from aam.scoring.measures import AUC, Measure
 from aam.scoring.weighted import WEIGHTED
 
 # Parts of the groups that a combination is cross-fitted on.
@@ -31,7 +31,8 @@ class Weighing:
     """How much members count, by name, adding up to 1, and why.
 
     scores: of each, on samples that it did not learn from, by the measure that models are compared by; behind: by how many standard
-    errors each is worse than the best one, over resampled groups; useless: those that are no better than the trivial prediction.
+    errors each is worse than the best one, over resampled groups; useless: those that are no better than the trivial prediction;
+    middle: the share of the weight that counts (see `Combination`); told: whether members told the classes apart at all.
     """
 
     weights: Mapping[MemberName, float]
@@ -39,6 +40,7 @@ class Weighing:
     behind: Mapping[MemberName, float]
     useless: tuple[MemberName, ...]
     middle: float = 1.0
+    told: bool = True
 
     def at(self, doubt: float, middle: float = 1.0) -> Weighing:
         """The same with a member counting e^-1/2 as much that is `doubt` standard errors behind the best one."""
@@ -68,7 +70,7 @@ class Weighing:
             text += f"; too far behind to count: {', '.join(left)}"
         if self.useless:
             text += f"; no better than the trivial prediction: {', '.join(labels[name] for name in self.useless)}"
-        return text
+        return text if self.told else f"nothing told the classes apart in cross-fitting: their shares are said; {text}"
 
 
 def choose_weights(
@@ -92,6 +94,12 @@ def choose_weights(
     behind = {name: _behind(resampled[best] - resampled[name]) for name in judged}
     useless = tuple(name for name in judged if useful and name not in useful)
     return Weighing({}, {name: sign * value for name, value in scores.items()}, behind, useless).at(_DOUBT)
+
+
+def _tells(truth: np.ndarray, probabilities: np.ndarray, units: np.ndarray) -> bool:
+    """Whether probabilities [n, K] rank samples of known class better than chance does, by two standard errors over groups."""
+    scores = WEIGHTED[AUC.key](truth, probabilities, _draws(units))
+    return float(np.nanmean(scores) - 0.5) > 2 * float(np.nanstd(scores))
 
 
 def _draws(units: np.ndarray) -> np.ndarray:
@@ -125,11 +133,16 @@ class Combination:
     ) -> tuple[Combination, Weighing]:
         """The one that suits what members said of samples of known truth that they did not learn from; with its weights, and why.
 
-        Of numbers, weights may follow the evidence sharply, and the middle may count instead of the mean, where that errs less by a
-        standard error over resampled groups; units: the group of each sample, as an id from 0.
+        units: the group of each sample, as an id from 0. Of numbers, weights may follow the evidence sharply, and the middle may
+        count instead of the mean, where that errs less by a standard error over resampled groups. Of classes, the shares of the
+        classes are said where the AUC is not above 0.5 by two standard errors: ranks of nothing may be worse than none.
         """
         if next(iter(judged.values())).ndim > 1:
-            return cls.fit(truth, judged, weighing.weights), weighing
+            fitted = cls.fit(truth, judged, weighing.weights)
+            if not _tells(truth, fitted.of(judged), units):
+                fitted = replace(fitted, overall=Calibration.shares(truth, next(iter(judged.values())).shape[1]))
+                weighing = replace(weighing, told=False)
+            return fitted, weighing
         weighings = [weighing, weighing.at(_DOUBT, _MIDDLE), weighing.at(_SHARP), weighing.at(_SHARP, _MIDDLE)]
         found = [cls.fit(truth, judged, some.weights, some.middle) for some in weighings]
         errors = np.stack([np.abs(some.of(judged) - truth) for some in found])
@@ -153,12 +166,20 @@ class Combination:
         mean = plain.of(judged)
         return replace(plain, overall=Stretch.fit(truth, mean) if mean.ndim == 1 else Calibration.fit(truth, mean))
 
+    @property
+    def says_shares(self) -> bool:
+        """Whether the shares of classes are all that it says."""
+        return isinstance(self.overall, Calibration) and self.overall.power == 0
+
     def cross_fitted(self, truth: np.ndarray, judged: Mapping[MemberName, np.ndarray], units: np.ndarray) -> np.ndarray:
         """What it says of the samples that it was fitted to, `overall` being fitted to other groups; units: ids of the groups."""
         mean = replace(self, overall=None).of(judged)
         found, part = self.of(judged), units % _PARTS
         for number in np.unique(part) if len(np.unique(part)) > 1 else ():
             held = part == number
+            if self.says_shares:
+                found[held] = Calibration.shares(truth[~held], found.shape[1]).apply(mean[held])
+                continue
             kept = (
                 type(self)
                 .fit(truth[~held], {name: said[~held] for name, said in judged.items()}, self.weights, self.middle)

@@ -29,6 +29,7 @@ from sklearn.metrics import log_loss, mean_absolute_error
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from aam.ensemble.linear import centred_log_ratio
 from aam.ensemble.trees import boosting_leaf
@@ -83,7 +84,9 @@ class Baseline:
         """Fit to the samples `rows`."""
         posed = problem.learnable_by(rows)
         info = ModelInfo(ModelOptions(), problem.study.reads, target=TargetInfo(posed.column, posed.target))
-        return FittedBaseline(info, self.fitting(posed, rows, self))
+        # Matrices this small take two threads longer than one.
+        with threadpool_limits(1, user_api="blas"):
+            return FittedBaseline(info, self.fitting(posed, rows, self))
 
 
 class Prevalent(TransformerMixin, BaseEstimator):

@@ -26,6 +26,12 @@ def return_large_blocks() -> None:
     _set(_M_MMAP_THRESHOLD, 2**20)
 
 
+def return_freed() -> None:
+    """Give back what was freed so far."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _set(parameter: int, value: int) -> None:
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(parameter, value)
