@@ -5,6 +5,7 @@ import mmap
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -12,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aam.data.simulate import simulate, write_simulation
 from aam.models import SequenceEncoder
 from aam.options import ComputeOptions, ModelOptions
-from benchmarks import accuracy, memory, scaling, throughput, unifrac
+from benchmarks import accuracy, explanations, memory, planted, scaling, throughput, unifrac
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, forward_flops, masked_flops, positions_of
 from benchmarks.measure import interleave, text_table
 from benchmarks.peak import highest, restart_peak
@@ -201,3 +202,47 @@ def test_accuracy_is_evaluated_once_and_shown(tmp_path, monkeypatch, capsys):
     made = (tmp_path / "out" / "small" / "index.html").stat().st_mtime
     assert accuracy.main(["--show", "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "small" / "index.html").stat().st_mtime == made
+
+
+def test_only_columns_that_are_read_lose_when_they_are_permuted():
+    inputs = np.random.default_rng(0).normal(size=(40, 4))
+    losses = planted.permuted(lambda x: x[:, 0] + x[:, 1], inputs, inputs[:, :2].sum(axis=1), [np.array([0, 1]), np.array([3])], 0)
+    assert losses[0] > 1
+    assert losses[1] == 0
+
+
+def test_what_is_planted_is_found_by_what_follows_it():
+    made = planted.asvs(0, by="presence", n_asvs=60, number=3)
+    columns = np.concatenate(made.true)
+    here = np.isin(np.arange(60), columns)
+    assert planted.found_among(here.astype(float), made) == 1
+    assert planted.found_among(~here + 0.5 * (np.arange(60) == columns[0]), made) == 0
+    present = made.problem.study.counts.toarray() > 0
+    fit = np.linalg.lstsq(np.c_[present[:, columns], np.ones(len(present))], made.problem.truth)[0]
+    assert np.corrcoef(np.c_[present[:, columns], np.ones(len(present))] @ fit, made.problem.truth)[0, 1] > 0.98
+    apart = planted.clades(0, product=True)
+    named = np.array([name in ("clade_A", "clade_C") for name in apart.features.ids])
+    assert planted.found_among(named.astype(float), apart) == 0.5
+
+
+def test_groups_are_trained_on_or_explained_and_results_are_shown(tmp_path):
+    write_simulation(simulate(0, n_samples=40, n_asvs=30, length=40), tmp_path / "oral")
+    question = accuracy.Question("oral", "oral", "age", ("--group-column", "subject"), "known")
+    folder = tmp_path / "out" / "real" / "oral"
+    folder.mkdir(parents=True)
+    explanations.part(question, tmp_path, folder)
+    subjects = [set(pd.read_csv(folder / f"{name}.tsv", sep="\t")["subject"]) for name in ("training", "held_out")]
+    assert subjects[0].isdisjoint(subjects[1])
+    assert len(subjects[0]) > len(subjects[1]) > 0
+    moved = {"value": 3.14, "low": 2.71, "high": 4.0}
+    about = {"samples": 8, "occurrences": 99, "seconds": 3.0, "peak_bytes": 2e9, "base_bytes": 1e9}
+    seeds, shuffled = {"total": 0.91}, {"total": 0.3, "beside_amount": 0.05, "signed": -0.02}
+    result = {**about, "named_first": moved, "curve": None, "between_seeds": seeds, "shuffled": shuffled}
+    (folder / "result.json").write_text(json.dumps(result))
+    (tmp_path / "out" / "planted").mkdir()
+    for seed, found in enumerate((1.0, 0.6)):
+        path = tmp_path / "out" / "planted" / f"weak-forest-{seed}.json"
+        path.write_text(json.dumps({"recall": found, "r2": 0.5}))
+    text = explanations.report_of(tmp_path / "out")
+    assert "| `oral` age | 8 | 3.1 (2.7 to 4.0) | unknown | 0.91 | 0.05, -0.02, 0.30 | 3, 2.0 |" in text
+    assert "0.80 (0.50, 2) |" in text

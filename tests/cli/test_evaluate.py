@@ -203,3 +203,20 @@ def test_what_failed_is_spelled_as_the_command_line_spells_it(community, tmp_pat
     moved = list(options)
     moved[moved.index("--metadata") + 1] = "metadata.tsv"
     aam(*moved, "--output-dir", tmp_path / "out", "--resume")
+
+
+def test_held_out_samples_are_explained(community, tmp_path):
+    folder = tmp_path / "explained"
+    options = [*options_for(community, "age"), "--group-column", "subject", "--folds", 2, "--output-dir", folder]
+    assert "choose one" in aam(*options, "--explain", "--only-baselines", code=2)
+    aam(*options, *QUICK, "--explain", "--max-explained", 30)
+    attributions = pd.read_csv(folder / "attributions.tsv", sep="\t")
+    folds = pd.read_csv(folder / "folds.tsv", sep="\t")
+    assert set(attributions["sample"]) <= set(folds["sample"])
+    assert attributions["sample"].nunique() == 30
+    table = read_table(community / "table.biom")
+    named = pd.read_csv(folder / "importance.tsv", sep="\t", index_col=0)
+    assert set(named.index) <= set(table.feature_ids)
+    assert (named["importance"].diff().dropna() <= 0).all()
+    assert "Which ASVs carry it" in (folder / "index.html").read_text()
+    assert "AAM ensemble, fitted in each fold" in (folder / "explain.html").read_text()

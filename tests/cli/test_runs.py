@@ -209,7 +209,12 @@ def test_demo(tmp_path):
     command = [sys.executable, "-m", "aam", "demo", "--output-dir", str(tmp_path / "demo")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "UniFrac, held-out subjects" in run.stdout
-    for name in ("new_age.tsv", "new_disease.tsv", "age/plots/predictions.png", "disease/plots/predictions.png"):
+    # Of each target one of the simulator's own clades is among the first two.
+    ranks = [re.findall(r"clade_[A-D] (\d+|not found)", line) for line in run.stdout.splitlines() if "clade_" in line]
+    assert [len(found) for found in ranks] == [2, 2]
+    assert all({"1", "2"}.intersection(found) for found in ranks)
+    pages = ("explain_age/explain.html", "explain_disease/importance_clades.tsv")
+    for name in (*pages, "new_age.tsv", "new_disease.tsv", "age/plots/predictions.png", "disease/plots/predictions.png"):
         assert str(tmp_path / "demo" / name.split("/")[0]) in run.stdout
         assert (tmp_path / "demo" / name).is_file()
 

@@ -18,7 +18,9 @@ from aam.options import (
     EncoderOptions,
     EnsembleOptions,
     EvaluateFitOptions,
+    ExplainOptions,
     FitOptions,
+    FoldExplainOptions,
     FoldOptions,
     FoldPretrainOptions,
     GroupOptions,
@@ -120,6 +122,7 @@ class EvaluateConfig(ConfigFile):
     target: cli.TargetIn
     folding: cli.FoldsIn = FoldOptions()
     contest: cli.ContestIn = ContestOptions()
+    explaining: cli.FoldExplainIn = FoldExplainOptions()
     ensemble: cli.EnsembleIn = EnsembleOptions()
     pretraining: cli.FoldPretrainIn = FoldPretrainOptions()
     model: cli.ModelIn = ModelOptions()
@@ -139,6 +142,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
         if self.target.categorical_columns:
             raise InputError("`categorical_columns`: evaluate compares predictions from the microbes alone; leave it out")
+        if self.explaining.explain and self.contest.only_baselines:
+            raise InputError("`explain` is of the ensemble, which `only_baselines` leaves out: choose one")
 
     @property
     def unused(self) -> frozenset[str]:
@@ -183,6 +188,24 @@ class EmbedConfig(ConfigFile):
             )
         if self.distances == self.output:
             raise InputError(f"`distances={self.distances}`: is the `output`, too; choose another name")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ExplainConfig(ConfigFile):
+    data: cli.TableIn
+    trained: cli.TrainedIn
+    chosen: cli.NewSamplesIn = NewSampleOptions()
+    explaining: cli.ExplainIn = ExplainOptions()
+    compute: cli.ComputeIn = DEFAULT_COMPUTE
+    output: cli.OutputIn
+
+    def __post_init__(self) -> None:
+        for name in ("group_column", "confounder_column", "permutation"):
+            if getattr(self.explaining, name) and not self.chosen.metadata:
+                raise InputError(f"`{name}` needs `metadata`")
+        if self.data.stream:
+            raise InputError("`stream`: explanations need the table in memory; leave it out")
 
 
 @Parameter(name="*")

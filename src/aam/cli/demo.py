@@ -7,7 +7,7 @@ from aam.disk.places import check_output_file
 
 
 def demo(config: DemoConfig = DemoConfig()) -> None:
-    """Simulate a community with a known truth, then pretrain, train and predict on it.
+    """Simulate a community with a known truth, then pretrain, train, predict and explain on it.
 
     Takes a few minutes on two cores and needs no data.
     """

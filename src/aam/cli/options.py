@@ -25,7 +25,8 @@ ENSEMBLE = Group("Ensemble", sort_key=5)
 OBJECTIVES = Group("Objectives", sort_key=6)
 TRAINING = Group("Training", sort_key=7)
 COMPUTE = Group("Memory and speed", sort_key=8)
-OUTPUT = Group("Output", sort_key=9)
+EXPLANATION = Group("Explanation", sort_key=9)
+OUTPUT = Group("Output", sort_key=10)
 
 
 def _flat(section: Group) -> Parameter:
@@ -50,6 +51,8 @@ TrainedIn = Annotated[options.TrainedModelOptions, _flat(MODEL)]
 EnsembleIn = Annotated[options.EnsembleOptions, _flat(ENSEMBLE)]
 PretrainObjectivesIn = Annotated[options.PretrainObjectives, _flat(OBJECTIVES)]
 TrainObjectivesIn = Annotated[options.TrainObjectives, _flat(OBJECTIVES)]
+ExplainIn = Annotated[options.ExplainOptions, _flat(EXPLANATION)]
+FoldExplainIn = Annotated[options.FoldExplainOptions, _flat(EXPLANATION)]
 FitIn = Annotated[options.FitOptions, _flat(TRAINING)]
 TrainFitIn = Annotated[options.TrainFitOptions, _flat(TRAINING)]
 EvaluateFitIn = Annotated[options.EvaluateFitOptions, _flat(TRAINING)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# How sure a node is, alone or before its name, as in ``0.98:g__Blautia``.
+_SUPPORT = re.compile(r"^\s*[\d.]+([eE][+-]?\d+)?(/[\d.]+)?\s*(:|$)")
 # Ids that an error shows of each side.
 _SHOWN = 3
 
@@ -29,7 +32,8 @@ class Phylogeny:
 
     tip_columns: int64 [T], table column of each tip, depth first. node_start, node_end: int64 [K], node k spans the tips
     ``node_start[k]:node_end[k]``; no two nodes span the same. branch_length: float64 [K], above each node, in the tree's unit.
-    missing: feature ids that the tree lacks, in table order; near: a clause on how they look like other tips, or "".
+    missing: feature ids that the tree lacks, in table order; near: a clause on how they look like other tips, or ""; labels: names
+    of the nodes, without support values, the lowest one's where several became one; "" for those without and for tips.
 
     The node of all tips carries everything between it and the root of the whole tree, a stem of the root included, because
     scikit-bio counts that path too.
@@ -41,6 +45,7 @@ class Phylogeny:
     branch_length: np.ndarray
     missing: tuple[str, ...]
     near: str = ""
+    labels: tuple[str, ...] = ()
 
     @classmethod
     def from_tree(cls, tree: TreeNode, feature_ids: Sequence[str]) -> Phylogeny:
@@ -60,6 +65,7 @@ class Phylogeny:
         """
         columns = {feature_id: column for column, feature_id in enumerate(feature_ids)}
         tip_columns, starts, ends, lengths, given = array("q"), array("q"), array("q"), array("d"), array("b")
+        labels: list[str] = []
         # First tip of each finished subtree whose parent is still to come. No recursion: trees can be deeper than the stack.
         open_starts: list[int] = []
         others: list[str] = []
@@ -80,12 +86,17 @@ class Phylogeny:
                 ends.append(len(tip_columns))
                 lengths.append(np.nan if length is None else length)
                 given.append(length is not None)
+                labels.append(_SUPPORT.sub("", name or "").strip() if children else "")
         missing, near = _check_tips(np.array(tip_columns), feature_ids, others)
         branch_length = _check_lengths(np.array(lengths), np.array(given, dtype=bool))
         distinct, node = np.unique(np.stack([starts, ends], axis=1), axis=0, return_inverse=True)
         branch_length = np.bincount(node.ravel(), weights=branch_length)
         _require_lengths(branch_length, distinct, len(tip_columns))
-        return cls(np.array(tip_columns), distinct[:, 0].copy(), distinct[:, 1].copy(), branch_length, missing, near)
+        found = dict[int, str]()
+        for place, label in zip(node.ravel().tolist(), labels, strict=True):
+            found[place] = found.get(place) or label
+        named = tuple(found[place] for place in range(len(distinct)))
+        return cls(np.array(tip_columns), distinct[:, 0].copy(), distinct[:, 1].copy(), branch_length, missing, near, named)
 
 
 def _check_tips(tip_columns: np.ndarray, feature_ids: Sequence[str], others: Sequence[str]) -> tuple[tuple[str, ...], str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 # Samples of a leaf of boosted trees: what scikit-learn takes, and a share that leaves a few samples something to split.
 _LEAF, _LEAF_SHARE = 20, 5
@@ -44,13 +45,18 @@ class Trees:
 
     def leaves(self, x: np.ndarray) -> Iterator[np.ndarray]:
         """Of each tree, the leaf of each row of x float32 [N, features], as a node [N]."""
-        rows = np.arange(len(x))
+        values, width = np.ascontiguousarray(x).ravel(), x.shape[1]
         for root in self.roots:
             node = np.full(len(x), root)
-            while len(inner := np.flatnonzero(self.feature[node] >= 0)):
-                here = node[inner]
-                goes_left = x[rows[inner], self.feature[here]] <= self.threshold[here]
-                node[inner] = np.where(goes_left, self.left[here], self.right[here])
+            # Of the rows that are not in a leaf yet: which they are, and their nodes.
+            row = np.flatnonzero(self.feature.take(node) >= 0)
+            here = node.take(row)
+            while len(row):
+                goes_left = values.take(row * width + self.feature.take(here)) <= self.threshold.take(here)
+                here = np.where(goes_left, self.left.take(here), self.right.take(here))
+                node[row] = here
+                inner = self.feature.take(here) >= 0
+                row, here = row[inner], here[inner]
             yield node
 
 
@@ -85,19 +91,18 @@ class LeafValues:
 
     def medians(self, trees: Trees, x: np.ndarray) -> np.ndarray:
         """Median, float64 [N], of the mean over the trees of the targets in the leaf of each row of x float32 [N, features]."""
-        some = [x[start : start + _ROWS_AT_ONCE] for start in range(0, len(x), _ROWS_AT_ONCE)]
-        return np.concatenate([np.zeros(0), *(self._medians(trees, part) for part in some)])
+        leaves = np.stack(list(trees.leaves(x)), axis=1)
+        sizes = np.diff(self.start)
+        parts = np.repeat(1 / np.maximum(sizes, 1), sizes)
+        by_leaf = sparse.csr_array((parts, self.level, self.start), shape=(len(sizes), len(self.levels)))
+        some = [leaves[start : start + _ROWS_AT_ONCE] for start in range(0, len(x), _ROWS_AT_ONCE)]
+        return np.concatenate([np.zeros(0), *(self._medians(by_leaf, part) for part in some)])
 
-    def _medians(self, trees: Trees, x: np.ndarray) -> np.ndarray:
-        places, parts = [], []
-        for leaf in trees.leaves(x):
-            sizes = self.start[leaf + 1] - self.start[leaf]
-            row = np.repeat(np.arange(len(x)), sizes)
-            entry = np.arange(len(row)) + np.repeat(self.start[leaf] - (sizes.cumsum() - sizes), sizes)
-            places.append(row * len(self.levels) + self.level[entry])
-            parts.append(1 / sizes[row])
-        weights = np.bincount(np.concatenate(places), np.concatenate(parts), minlength=len(x) * len(self.levels))
-        below = weights.reshape(len(x), -1).cumsum(axis=1)
+    def _medians(self, by_leaf: sparse.csr_array, leaves: np.ndarray) -> np.ndarray:
+        """by_leaf: weights of the levels in each node, CSR [nodes, levels]; leaves: of each row in each tree [n, trees]."""
+        n, trees = leaves.shape
+        chosen = sparse.csr_array((np.ones(leaves.size), leaves.ravel(), np.arange(n + 1) * trees), shape=(n, by_leaf.shape[0]))
+        below = (chosen @ by_leaf).toarray().cumsum(axis=1)
         half = below[:, -1:] / 2
         # Where half of the weight is below a gap, the middle of it.
         lower, upper = ((below >= half + beyond).argmax(axis=1) for beyond in (-_ROUNDING, _ROUNDING))

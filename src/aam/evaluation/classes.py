@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aam.evaluation import page
+from aam import page
 from aam.evaluation.compare import Outcome
 
 

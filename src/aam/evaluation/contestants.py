@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -154,4 +154,9 @@ def simple_of(contestants: Mapping[str, Learner[Any]], outcome: Outcome) -> list
 
 def headline_of(outcome: Outcome) -> str | None:
     """The model that the verdict is about, named beforehand: the best of several would be too good to be true."""
-    return next((name for name in (ENSEMBLE, WITHOUT_TREES) if name in outcome.predictions), None)
+    return first_of_ours(outcome.predictions)
+
+
+def first_of_ours(names: Collection[str]) -> str | None:
+    """The ensemble that a verdict is about, of the models of these names; None where there is none."""
+    return next((name for name in (ENSEMBLE, WITHOUT_TREES) if name in names), None)

@@ -12,6 +12,7 @@ import numpy as np
 from aam.disk.writing import whole, write_text
 from aam.errors import InputError
 from aam.evaluation.members import MembersInFold
+from aam.saved.fitted import Fitted
 from aam.study.folds import Fold
 from aam.study.targets import Target
 
@@ -41,6 +42,15 @@ class KeptFolds:
         found = compute()
         found.save(path)
         return found
+
+    def model(self, fold: Fold) -> Path:
+        """Where the model of a fold is, once it is kept (`keep_model`)."""
+        return self.folder / f"{fold.repeat + 1}-{fold.number + 1}-model"
+
+    def keep_model(self, fold: Fold, fit: Callable[[], Fitted]) -> None:
+        """Save the model of a fold, where it is not there already."""
+        if not self.model(fold).is_dir():
+            fit().save(self.model(fold))
 
     def get(self, fold: Fold, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """Kept predictions, or computed and kept now. InputError, and nothing kept, for those that are not finite."""

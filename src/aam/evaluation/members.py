@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from aam import page
 from aam.disk.writing import whole
 from aam.ensemble.ensemble import Judged, said_by
 from aam.ensemble.members import MEMBERS, MemberName
 from aam.ensemble.weights import Weighing
-from aam.evaluation import page
+from aam.errors import counted
 from aam.evaluation.compare import Outcome, mean_score
 from aam.options import MEMBER_LABELS
 from aam.saved.ensemble import FittedEnsemble
@@ -67,13 +68,14 @@ class MembersInFold:
 @dataclass(frozen=True)
 class MemberInEvaluation:
     """A member over all folds: how much it counts in each, how far it is behind the best one there (see `Weighing`), and its own
-    score on held-out samples.
+    score on held-out samples; told: whether members told the classes apart at all, in each.
     """
 
     name: MemberName
     weights: tuple[float, ...]
     behind: tuple[float, ...]
     score: float
+    told: tuple[bool, ...] = ()
 
     @property
     def weight(self) -> float:
@@ -90,7 +92,8 @@ def summarise_members(outcome: Outcome, members: Sequence[MembersInFold], names:
             continue
         alone = Outcome(outcome.problem, outcome.folds, {name: [_alone(fold, name) for fold in members]})
         weights, behind = (tuple(getattr(weighing, of)[name] for weighing in weighings) for of in ("weights", "behind"))
-        found.append(MemberInEvaluation(name, weights, behind, mean_score(alone, name)))
+        told = tuple(weighing.told for weighing in weighings)
+        found.append(MemberInEvaluation(name, weights, behind, mean_score(alone, name), told))
     return sorted(found, key=lambda member: -member.weight)
 
 
@@ -116,7 +119,9 @@ def members_table(members: Sequence[MemberInEvaluation], measure: Measure) -> st
         "" if sum(member.weight for member in members) > _WHOLE else " Members that some folds lack are left out of this table."
     )
     header = ["member", "mean weight", "weights in the folds", f"{measure.label} by itself", "standard errors behind the best"]
-    return page.table(header, rows, [False] * len(rows)) + page.note(f"{_why(members)} {_HOW}{lacking}")
+    silent = members[0].told.count(False)
+    shares = f" In {counted(silent, 'fold')} nothing told the classes apart, and their shares are said instead." if silent else ""
+    return page.table(header, rows, [False] * len(rows)) + page.note(f"{_why(members)} {_HOW}{lacking}{shares}")
 
 
 # What weights add up to, but for rounding.

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 
+from aam import page
 from aam.disk.json_files import write_json
 from aam.disk.writing import write_text, write_tsv
-from aam.evaluation import page, pictures
+from aam.evaluation import pictures
 from aam.evaluation.about_models import about_models
 from aam.evaluation.classes import class_scores_of, class_tables
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, summarise
 from aam.evaluation.coverage import covered
+from aam.evaluation.explained import explained_section
 from aam.evaluation.members import MemberInEvaluation, members_table
+from aam.explain.run import Explanation
 from aam.learners.baselines import is_trivial
 from aam.scoring.intervals import COVERAGE
 from aam.scoring.measures import Measure
@@ -68,7 +71,8 @@ class Report:
     """What a reader learns of an evaluation.
 
     facts: about the study, by name; simple: models to be beaten; findings: sentences, what the reader must know before believing
-    a score; headline: the model that the verdict is about, else the best simple one; members: of that model, if it is an ensemble.
+    a score; headline: the model that the verdict is about, else the best simple one; members: of that model, if it is an ensemble;
+    explanation: of what that model predicts for held-out samples, where it was asked for.
     """
 
     facts: Mapping[str, str]
@@ -77,6 +81,7 @@ class Report:
     findings: Sequence[str] = ()
     headline: str | None = None
     members: Sequence[MemberInEvaluation] = ()
+    explanation: Explanation | None = None
 
     @cached_property
     def summaries(self) -> list[Summary]:
@@ -101,6 +106,7 @@ def write_report(report: Report, folder: Path) -> None:
     sections = [
         ("Models", _models(report)),
         *_members(report),
+        *([] if report.explanation is None else [("Which ASVs carry it", explained_section(report.explanation))]),
         ("How to read this", page.bullets(_how_to_read(report))),
         ("What the models are", page.bullets(about_models([summary.model for summary in report.summaries]))),
         *_pictures(report),

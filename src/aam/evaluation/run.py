@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,14 @@ def key_of_run(problem: Problem, folds: Sequence[Fold], *options: object) -> str
 
 
 def run_folds(
-    problem: Problem, contestants: Mapping[str, Learner[Any]], folds: Sequence[Fold], kept: KeptFolds
+    problem: Problem,
+    contestants: Mapping[str, Learner[Any]],
+    folds: Sequence[Fold],
+    kept: KeptFolds,
+    explained: str | None = None,
 ) -> tuple[Outcome, list[str]]:
-    """Fit each model to the training samples of each fold and predict the held-out ones.
+    """Fit each model to the training samples of each fold and predict the held-out ones; explained: the model that is kept in each
+    fold of the first repeat.
 
     Also sentences about models that failed in a fold: these are left out of the outcome.
     """
@@ -71,6 +77,8 @@ def run_folds(
 
         try:
             predictions[name].append(kept.get(fold, name, predict))
+            if name == explained and fold.repeat == 0:
+                kept.keep_model(fold, partial(contestants[name].fit, posed[id(fold)], fold.train))
         except InputError as error:
             failed.append(f"{name} is left out: it failed in {fold.name}: {error}")
             log.warning("%s", failed[-1])

@@ -41,24 +41,37 @@ def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
 
 @dataclass(frozen=True)
 class TableSamples:
-    """Samples to run a model on: the rows of a dataset, with the table's tokens uint8 [M, 1 + L]."""
+    """Samples to run a model on: the rows of a dataset, with the table's tokens uint8 [M, 1 + L]; show: a progress bar."""
 
     dataset: SampleDataset
     asv_tokens: np.ndarray
     rows: np.ndarray
+    show: bool = True
 
     def batches(self, batch_size: int) -> Iterator[Batch]:
         loader = make_loader(self.dataset, Collate(self.asv_tokens), self.rows, batch_size, shuffle=False)
-        yield from track(loader, "Encoding samples", len(loader))
+        yield from track(loader, "Encoding samples", len(loader)) if self.show else loader
+
+
+def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: int) -> np.ndarray:
+    """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded. Of ranks each embeds a part."""
+    return embed_with(encoder, vectors_of(encoder, samples), samples, batch_size)
 
 
 @torch.inference_mode()
-def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: int) -> np.ndarray:
-    """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded. Of ranks each embeds a part."""
+def vectors_of(encoder: SequenceEncoder, samples: TableSamples) -> Tensor:
+    """Vectors float32 [M, D] of the ASVs that occur in the samples, on the encoder's device; 0 for others."""
     device = encoder.richness.weight.device
     used = used_columns(samples.dataset.counts, samples.rows)
     vectors = torch.zeros(len(samples.asv_tokens), encoder.richness.out_features, device=device)
     vectors[torch.from_numpy(used).long().to(device)] = embed_asvs(encoder.asv_encoder, samples.asv_tokens[used])
+    return vectors
+
+
+@torch.inference_mode()
+def embed_with(encoder: SequenceEncoder, vectors: Tensor, samples: TableSamples, batch_size: int) -> np.ndarray:
+    """Sample embeddings float32 [rows, D] with the vectors of the table's ASVs [M, D]: only the sample level is run."""
+    device = encoder.richness.weight.device
     place = np.zeros(samples.dataset.counts.shape[0], dtype=np.int64)
     place[samples.rows] = np.arange(len(samples.rows))
     embedded = torch.zeros(len(samples.rows), vectors.shape[1], device=device)

@@ -153,6 +153,11 @@ class SetNetworks(nn.Module):
         """Channels of an ASV, and of a sample."""
         return self.identity.shape[2]
 
+    @property
+    def presence_scale(self) -> Tensor:
+        """What the linear term of presence is multiplied by, [E, 1, 1]."""
+        return (_PRESENCE_RATE / self.typical_size.sqrt()).unsqueeze(-1)
+
     def forward(self, vectors: Tensor, identity: Tensor, batch: SetBatch, dropout: Tensor | None = None) -> Tensor:
         """Vectors float32 [M, W] and identity int64 [M] (0 = not known) of the table's ASVs -> [E, B, outputs]; dropout: what
         the hidden layer of the head [E, B, D] is multiplied by.
@@ -166,7 +171,7 @@ class SetNetworks(nn.Module):
         if self.presence is None:
             return said
         there = _per_sample(_spread(_of_known(self.presence, known), batch.asv), batch, "sum")
-        return said + there * (_PRESENCE_RATE / self.typical_size.sqrt()).unsqueeze(-1)
+        return said + there * self.presence_scale
 
     def _pool(self, x: Tensor, share: Tensor, batch: SetBatch) -> Tensor:
         """ASVs [E, T, D] with log shares [E, T, 1] -> samples [E, B, D]."""

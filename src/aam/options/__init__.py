@@ -23,7 +23,8 @@ from aam.options.data import (
     UniFracMetric,
 )
 from aam.options.ensemble import MEMBER_LABELS, EnsembleOptions
-from aam.options.evaluation import ContestOptions, FoldOptions, FoldPretrainOptions
+from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions
+from aam.options.explain import ExplainBaseline, ExplainMethod, ExplainOptions
 from aam.options.fit import (
     BestMetric,
     CacheOptions,
@@ -60,7 +61,11 @@ __all__ = [
     "EncoderOptions",
     "EnsembleOptions",
     "EvaluateFitOptions",
+    "ExplainBaseline",
+    "ExplainMethod",
+    "ExplainOptions",
     "FitOptions",
+    "FoldExplainOptions",
     "FoldOptions",
     "FoldPretrainOptions",
     "GroupOptions",

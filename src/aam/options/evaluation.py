@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aam.errors import InputError
-from aam.options.checks import Options, check
+from aam.options.checks import Options, check, check_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,20 @@ class ContestOptions(Options):
         super().__post_init__()
         if self.only_baselines and self.transformers:
             raise InputError("`only_baselines` and `transformers` are both given: choose one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldExplainOptions(Options):
+    """What an evaluation explains."""
+
+    explain: bool = False
+    """Also explain what the ensemble predicts for held-out samples: which ASVs carry it."""
+    max_explained: int = 500
+    """Maximum number of held-out samples to explain, drawn at random."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "max_explained")
 
 
 @dataclass(frozen=True, kw_only=True)

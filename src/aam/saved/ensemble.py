@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from scipy import sparse
 
 from aam.data.sequences import tokenize
+from aam.disk.cache import key_of
 from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
 from aam.ensemble.calibration import Calibration, Stretch
 from aam.ensemble.catalogue import Catalogue, SeenTable
@@ -27,6 +28,8 @@ from aam.options import ModelOptions
 from aam.saved.fitted import Fitted
 from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
 from aam.saved.info import ModelInfo, parse_info
+from aam.saved.readers import EnsembleReader
+from aam.saved.shuffled import shuffled_arrays
 from aam.study.study import Study
 
 log = logging.getLogger(__name__)
@@ -86,6 +89,30 @@ class FittedEnsemble(Fitted):
         table = self.see(study)
         return self.target.target.decode(self.ensemble.predict(table, study.rows if rows is None else rows))
 
+    def reader(self, study: Study) -> EnsembleReader:
+        seen = self.see(study)
+        return EnsembleReader(seen.counts, self.target, self.ensemble, seen)
+
+    def shuffled(self, seed: int = 0) -> FittedEnsemble:
+        rng, options = np.random.default_rng(seed), self.info.options
+        members = {
+            name: [KINDS[name].of(shuffled_arrays(member.arrays(), rng), options) for member in several]
+            for name, several in self.ensemble.members.items()
+        }
+        return FittedEnsemble(replace(self.ensemble, members=members), self.info)
+
+    def fingerprint(self) -> str:
+        parts = (part for named in self._arrays().items() for part in named)
+        return key_of((repr(self.ensemble.combination), "\n".join(self.ensemble.catalogue.keys), *parts))
+
+    def _arrays(self) -> Arrays:
+        """All that its members and the vectors of ASVs are, by name."""
+        arrays: Arrays = {f"words.{name}": value for name, value in vars(self.ensemble.catalogue.words).items()}
+        for name, fitted in self.ensemble.members.items():
+            for number, member in enumerate(fitted):
+                arrays |= {f"{name}.{number}.{part}": value for part, value in member.arrays().items()}
+        return arrays
+
     def of(self, names: Sequence[MemberName]) -> FittedEnsemble:
         """The same of some of the members alone; of a fresh one."""
         if self.members is None:
@@ -95,10 +122,6 @@ class FittedEnsemble(Fitted):
 
     def save(self, folder: str | Path) -> None:
         catalogue, combination = self.ensemble.catalogue, self.ensemble.combination
-        arrays: Arrays = {f"words.{name}": value for name, value in vars(catalogue.words).items()}
-        for name, fitted in self.ensemble.members.items():
-            for number, member in enumerate(fitted):
-                arrays |= {f"{name}.{number}.{part}": value for part, value in member.arrays().items()}
         about = {
             "members": {name: len(fitted) for name, fitted in self.ensemble.members.items()},
             "weights": dict(self.ensemble.weights),
@@ -108,7 +131,7 @@ class FittedEnsemble(Fitted):
             "known_asvs": len(catalogue.keys),
             "by_id": catalogue.by_id,
         }
-        tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in arrays.items()}
+        tensors = {name: torch.from_numpy(np.array(value, order="C")) for name, value in self._arrays().items()}
         more = {_KEYS: "".join(f"{key}\n" for key in catalogue.keys)}
         write_folder(place_for_model(folder), tensors, self.info, lambda: self.known, about, more)
 

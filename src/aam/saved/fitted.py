@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aam.ensemble.novelty import Measured, Novelty
-from aam.errors import InputError
+from aam.errors import InputError, path_of
+from aam.options import ExplainOptions
 from aam.saved.info import ModelInfo, TargetInfo
 from aam.scoring.intervals import COVERAGE, PERCENTS
+from aam.study.new_samples import known_truth
 from aam.study.study import Study
+
+if TYPE_CHECKING:
+    from aam.explain.run import Explanation, Model
 
 
 class Fitted(ABC):
@@ -99,6 +105,79 @@ class Fitted(ABC):
     def embed_asvs(self, study: Study) -> np.ndarray:
         """ASV embeddings float32 [M, D]. InputError for a model that has none."""
         return self.embed(study)
+
+    def reader(self, study: Study) -> Model:
+        """The model on the ASVs of a study, for made-up counts of them: what explanations read. InputError for an encoder."""
+        raise InputError("an encoder, which predicts nothing that could be explained: train on it (`pretrained_encoder`)")
+
+    def explain(
+        self,
+        study: Study,
+        samples: Collection[str] | None = None,
+        *,
+        show: bool = False,
+        keep_in: str | Path | None = None,
+        **options: Any,
+    ) -> Explanation:
+        """What the predictions of samples come from, and how far that is true of the model; ``aam explain`` calls it.
+
+        Parameters
+        ----------
+        study : Study
+            Samples and their ASVs; its metadata hold the group column and the confounder column, where they are named.
+        samples : collection of str, optional
+            IDs of the samples to explain. Default: all.
+        show : bool
+            Show progress on standard error.
+        keep_in : path, optional
+            Folder where what is done is kept: the same explanation, asked for again, goes on from there.
+        **options
+            The fields of `aam.options.ExplainOptions`: `method`, `max_samples`, `tree`, `taxonomy`, `group_column`,
+            `confounder_column`, `permutation`, `permutation_repeats`, `seed`.
+
+        Returns
+        -------
+        Explanation
+            `verdict` is its first sentence, `write(folder)` writes the page and the tables.
+
+        Raises
+        ------
+        InputError
+            For a sample that is not in the study, a file that cannot be used, a method that the model does not have, and a folder
+            that holds another explanation.
+
+        Examples
+        --------
+        >>> import aam
+        >>> model = aam.load("ecam-day")  # doctest: +SKIP
+        >>> model.explain(aam.read_study("table.biom"), max_samples=100).write("why")  # doctest: +SKIP
+
+        """
+        # Statistics and pictures, which a model does not need to predict.
+        from aam.explain.run import Asked, explain, rows_of
+
+        study, chosen = study.read_as(self.info.reads), ExplainOptions(**options)
+        reader, column, rows = self.reader(study), self.target.metadata_column, rows_of(study, samples)
+
+        def shuffled(seed: int) -> Model:
+            return self.shuffled(seed).reader(study)
+
+        target, metadata = self.target.target, study.full_metadata
+        truth = known_truth(metadata, study.table.sample_ids, column, target) if chosen.permutation else None
+        asked = Asked(reader, study, column, rows, self.novelty(study), shuffled, truth, target.measure)
+        if keep_in is not None:
+            asked = replace(asked, fingerprint=self.fingerprint(), keep_in=path_of("keep_in", keep_in))
+        return explain(asked, chosen, show=show)
+
+    def shuffled(self, seed: int = 0) -> Fitted:
+        """The same model with shuffled weights, in which nothing is left that was learned: what is said of the model must not be
+        true of it. InputError for an encoder.
+        """
+        raise InputError("an encoder, which predicts nothing that could be explained: train on it (`pretrained_encoder`)")
+
+    def fingerprint(self) -> str:
+        """A hash of all that was learned. InputError for a model that cannot be explained."""
+        raise InputError("an encoder, which predicts nothing that could be explained: train on it (`pretrained_encoder`)")
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,18 @@ from torch import Tensor
 
 from aam.compute import default_device
 from aam.data.dataset import SampleDataset
+from aam.disk.cache import key_of
 from aam.ensemble.novelty import Novelty
 from aam.errors import InputError
 from aam.models import SequenceEncoder, SequencePredictor
-from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded
+from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded, vectors_of
 from aam.models.weightless import weightless
-from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
+from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
 from aam.saved.fitted import Fitted
 from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
 from aam.saved.info import ModelInfo, TargetInfo, parse_info
+from aam.saved.readers import TransformerReader
+from aam.saved.shuffled import shuffled_state
 from aam.study.study import Study
 
 # At least, of the weights of a transformer.
@@ -93,6 +97,22 @@ class FittedTransformer(FittedEncoder):
         known = self.embedded is not None and self.embedded[0] is study
         embeddings = self.embedded[1][rows] if known and self.embedded else self.embed(study, rows)
         return self.target.target.decode_outputs(predict_embedded(self.predictor, embeddings, codes))
+
+    def reader(self, study: Study) -> TransformerReader:
+        encoder = self.predictor.to(default_device()).base_model
+        seen = study.read_as(self.info.reads).drawn(self.info.seed)
+        samples = TableSamples(SampleDataset(seen.table, ReadOptions(), 0), seen.asv_tokens, seen.rows)
+        codes = self._codes(study, study.rows)
+        return TransformerReader(seen.counts, self.target, self.predictor, vectors_of(encoder, samples), codes, self.batch_size)
+
+    def shuffled(self, seed: int = 0) -> FittedTransformer:
+        predictor = deepcopy(self.predictor)
+        predictor.load_state_dict(shuffled_state(self.predictor.state_dict(), seed))
+        return replace(self, predictor=predictor, encoder=predictor.base_model, embedded=None, _novelty=None)
+
+    def fingerprint(self) -> str:
+        weights = self.predictor.state_dict().items()
+        return key_of(part for name, value in weights for part in (name, value.detach().cpu().numpy()))
 
     def _codes(self, study: Study, rows: np.ndarray) -> np.ndarray | None:
         """Codes of the metadata columns that the model takes, int64 [n, C]."""

@@ -24,20 +24,28 @@ log = logging.getLogger(__name__)
 
 
 def read_new_samples(
-    data: TableOptions, reads: ReadOptions, options: NewSampleOptions, needed: Sequence[str] = (), *, by_id: bool = False
+    data: TableOptions,
+    reads: ReadOptions,
+    options: NewSampleOptions,
+    needed: Sequence[str] = (),
+    *,
+    by_id: bool = False,
+    groups: tuple[str | None, str | None] = (None, None),
 ) -> tuple[Study, Metadata | None]:
-    """Read the chosen samples of a table as a model reads them, and metadata; `needed`: columns of them that the model takes.
+    """Read the chosen samples of a table as a model reads them, and metadata; `needed`: columns of them that the model takes;
+    groups: the group column and the confounder column, in which samples need a value where they are named.
 
-    Where neither `where` nor the model needs metadata, samples may be without.
+    Where none of these nor `where` needs metadata, samples may be without.
     """
     if needed and not options.metadata:
         raise InputError(f"`metadata` is missing: this model was trained with the columns {', '.join(needed)}")
-    narrowed = bool(needed) or options.where is not None
+    narrowed, (group_column, confounder_column) = bool(needed) or options.where is not None or any(groups), groups
     chosen = GroupOptions()
     if narrowed:
-        chosen = GroupOptions(metadata=options.metadata, where=options.where, missing_values=options.missing_values)
+        words = options.missing_values
+        chosen = GroupOptions(metadata=options.metadata, where=options.where, missing_values=words, group_column=group_column)
     only = None if options.samples is None else read_chosen_ids(options.samples)
-    study = read_samples(data, reads, chosen, by_id=by_id, only=only)
+    study = read_samples(data, reads, chosen, confounder_column=confounder_column, by_id=by_id, only=only)
     if options.min_reads is not None:
         problem = f"have fewer reads than `min_reads={options.min_reads}`"
         table = keep_samples(study.table, study.table.depths >= options.min_reads, problem, data.ignore_missing)

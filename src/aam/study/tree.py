@@ -102,10 +102,12 @@ def read_phylogeny(path: Path, feature_ids: tuple[str, ...], cache: Cache) -> Ph
     """Read a tree and shear it to the ASVs of a table."""
 
     def shear() -> dict[str, np.ndarray]:
-        sheared = vars(Phylogeny.from_nodes(read_nodes(path), feature_ids))
-        return {name: np.asarray(value) for name, value in sheared.items() if name != "missing"}
+        sheared = {**vars(Phylogeny.from_nodes(read_nodes(path), feature_ids))}
+        # As bytes: an array of text would take as much for each label as for the longest.
+        labels = np.frombuffer("\n".join(label.replace("\n", " ") for label in sheared.pop("labels")).encode(), dtype=np.uint8)
+        return {"labels": labels, **{name: np.asarray(value) for name, value in sheared.items() if name != "missing"}}
 
-    arrays = dict(cache.arrays("sheared tree", (read_file(path), repr(feature_ids)), shear))
-    missing = np.setdiff1d(np.arange(len(feature_ids)), arrays["tip_columns"])
-    near = str(arrays.pop("near"))
-    return Phylogeny(**arrays, missing=tuple(feature_ids[column] for column in missing), near=near)
+    arrays = dict(cache.arrays("labelled tree", (read_file(path), repr(feature_ids)), shear))
+    missing = tuple(feature_ids[column] for column in np.setdiff1d(np.arange(len(feature_ids)), arrays["tip_columns"]))
+    near, labels = str(arrays.pop("near")), tuple(arrays.pop("labels").tobytes().decode().split("\n"))
+    return Phylogeny(**arrays, missing=missing, near=near, labels=labels)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from aam.cli.configs import DemoConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam.cli.configs import DemoConfig, ExplainConfig, PredictConfig, PretrainConfig, TrainConfig
 from aam.cli.options import OutputOptions
+from aam.cli.run.explaining import run_explaining
 from aam.cli.run.predicting import run_predicting
 from aam.cli.run.pretraining import run_pretraining
 from aam.cli.run.training import run_training
-from aam.data.simulate import simulate, write_simulation
+from aam.data.simulate import Simulation, simulate, write_simulation
+from aam.explain.planted import ranks_of
 from aam.options import (
     CacheOptions,
     EncoderOptions,
+    ExplainOptions,
     FitOptions,
     PretrainSampleOptions,
     SampleOptions,
@@ -40,14 +44,14 @@ _TARGETS = {"age": False, "disease": True}
 
 
 def run_demo(config: DemoConfig) -> None:
-    """Simulate, pretrain, train and predict, and print how well it went."""
+    """Simulate, pretrain, train, predict and explain, and print how well it went."""
     folder = config.output_dir
     outputs = {name: OutputOptions(output_dir=folder / name, overwrite=config.overwrite) for name in ("pretrained", *_TARGETS)}
     study, new = folder / "data", folder / "new_data"
-    truth = write_tables(config, study, new)
+    simulation, truth = write_tables(config, study, new)
     table = TableOptions(table=study / "table.biom")
 
-    log.info("\n[1/4] Pretraining without labels: UniFrac and masked nucleotides")
+    log.info("\n[1/5] Pretraining without labels: UniFrac and masked nucleotides")
     samples = PretrainSampleOptions(metadata=(study / "metadata.tsv",), group_column="subject", test_fraction=0.2)
     # The targets follow the abundance of clades, which weighted UniFrac sees.
     distances = TreeOptions(tree=study / "tree.nwk", unifrac_metric="weighted_normalized")
@@ -64,7 +68,7 @@ def run_demo(config: DemoConfig) -> None:
     )
 
     for step, (column, classifier) in enumerate(_TARGETS.items(), start=2):
-        log.info("\n[%d/4] Training to predict %s, subjects kept apart", step, column)
+        log.info("\n[%d/5] Training to predict %s, subjects kept apart", step, column)
         run_training(
             TrainConfig(
                 recipe="transformer",
@@ -79,7 +83,7 @@ def run_demo(config: DemoConfig) -> None:
             )
         )
 
-    log.info("\n[4/4] Predicting %d samples of new subjects, with ASVs that training did not have", len(truth))
+    log.info("\n[4/5] Predicting %d samples of new subjects, with ASVs that training did not have", len(truth))
     for column in _TARGETS:
         run_predicting(
             PredictConfig(
@@ -90,11 +94,31 @@ def run_demo(config: DemoConfig) -> None:
                 overwrite=True,
             )
         )
-    sys.stdout.write(report(folder, truth))
+
+    log.info("\n[5/5] Explaining these predictions, by taking ASVs and clades out of the samples")
+    ranks = {column: explain_new(config, column, simulation) for column in _TARGETS}
+    sys.stdout.write(report(folder, truth, ranks))
 
 
-def write_tables(config: DemoConfig, study: Path, new: Path) -> pd.DataFrame:
-    """Simulate one community; write the samples of some subjects to `new`, the others to `study`. Returns the metadata of `new`."""
+def explain_new(config: DemoConfig, column: str, simulation: Simulation) -> dict[str, int | None]:
+    """Explain the predictions of the new samples; where the clades that drive the target stand in that (see `ranks_of`)."""
+    folder = config.output_dir
+    explanation = run_explaining(
+        ExplainConfig(
+            data=TableOptions(table=folder / "new_data" / "table.biom"),
+            trained=TrainedModelOptions(model=folder / column),
+            explaining=ExplainOptions(tree=folder / "new_data" / "tree.nwk", seed=config.seed),
+            compute=_ALONE,
+            output=OutputOptions(output_dir=folder / f"explain_{column}", overwrite=config.overwrite),
+        )
+    )
+    names = [simulation.truth[column][part] for part in ("numerator", "denominator")]
+    planted = [np.flatnonzero(np.isin(explanation.asv_ids, simulation.truth["clades"][name])) for name in names]
+    return dict(zip(names, ranks_of(explanation.importances[1], planted), strict=True))
+
+
+def write_tables(config: DemoConfig, study: Path, new: Path) -> tuple[Simulation, pd.DataFrame]:
+    """Simulate one community; write the samples of some subjects to `new`, the others to `study`. Also the metadata of `new`."""
     simulation = simulate(config.seed, _SAMPLES + _NEW_SAMPLES, _ASVS, n_subjects=_SUBJECTS, length=_LENGTH)
     # Subjects follow each other, so the last samples are of other subjects.
     subjects = simulation.metadata["subject"].unique()
@@ -103,11 +127,13 @@ def write_tables(config: DemoConfig, study: Path, new: Path) -> pd.DataFrame:
         table = simulation.table.select_samples(tuple(metadata.index)).drop_empty_features()
         write_simulation(replace(simulation, table=table, metadata=metadata), folder)
     log.info("Simulated %d samples of %d subjects: %s", len(simulation.metadata), len(subjects), study)
-    return simulation.metadata[is_new]
+    return simulation, simulation.metadata[is_new]
 
 
-def report(folder: Path, truth: pd.DataFrame) -> str:
-    """The table of scores, beside the trivial ones, and the paths of what was written."""
+def report(folder: Path, truth: pd.DataFrame, ranks: Mapping[str, Mapping[str, int | None]]) -> str:
+    """The table of scores, beside the trivial ones, where the explanations name the clades that drive each target, and the paths of
+    what was written.
+    """
     unifrac, age, disease = (_held_out(folder / name) for name in ("pretrained", *_TARGETS))
     new = {column: pd.read_csv(folder / f"new_{column}.tsv", sep="\t", index_col=0)["prediction"] for column in _TARGETS}
     new_error = (new["age"] - truth["age"]).abs().mean()
@@ -124,10 +150,18 @@ def report(folder: Path, truth: pd.DataFrame) -> str:
     lines = [f"{'':<30}{'score':<14}{'AAM':>8}{'trivial':>10}"]
     lines += [f"{task:<30}{score:<14}{value:>8.3f}{trivial:>10.3f}" for task, score, value, trivial in rows]
     lines += ["", "trivial: no correlation, the median age, the commonest class", ""]
-    written = ("data", "pretrained", "age", "disease", "new_data", "new_age.tsv", "new_disease.tsv")
+    lines += [f"{'clades that drive the target':<30}rank among those that explain its predictions"]
+    lines += [f"{column:<30}{', '.join(_ranked(*clade) for clade in found.items())}" for column, found in ranks.items()]
+    lines += [""]
+    written = ("data", "pretrained", "age", "disease", "new_data", "new_age.tsv", "new_disease.tsv", "explain_age",
+               "explain_disease")  # fmt: skip
     lines += [f"  {folder / name}" for name in written]
     lines += [f"  tensorboard --logdir {folder}   shows the training curves"]
     return "\n".join(["", *lines, ""])
+
+
+def _ranked(name: str, rank: int | None) -> str:
+    return f"{name} {'not found' if rank is None else rank}"
 
 
 def _held_out(folder: Path) -> dict[str, float]:

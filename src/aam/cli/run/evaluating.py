@@ -14,19 +14,23 @@ from aam.cli.run.folder import start_run
 from aam.cli.spelling import spell
 from aam.compute import check_compute
 from aam.disk.cache import Cache
+from aam.errors import InputError
 from aam.evaluation.contestants import (
     TransformerSettings,
     check_contestants,
     contestants_of,
+    first_of_ours,
     headline_of,
     simple_of,
 )
+from aam.evaluation.explained import explain_folds
 from aam.evaluation.findings import findings_of
 from aam.evaluation.kept import KeptFolds
 from aam.evaluation.pretrained import recovery_of
 from aam.evaluation.report import Report, write_report
 from aam.evaluation.results import facts_of, facts_of_run, write_folds, write_predictions
 from aam.evaluation.run import folds_of, key_of_run, members_of, run_folds
+from aam.options import ExplainOptions
 from aam.study.folds import require_learnable
 from aam.study.problem import Problem, pose
 from aam.study.reading import join, read_samples
@@ -59,7 +63,8 @@ def run_evaluation(config: EvaluateConfig) -> None:
     about = (config.reads, config.samples.val_fraction, config.distances.unifrac_metric, config.distances.alpha)
     key = key_of_run(problem, folds, *about, *models)
     kept = KeptFolds(folder / "folds", key)
-    outcome, failed = run_folds(problem, contestants, folds, kept)
+    explained = first_of_ours(contestants) if config.explaining.explain else None
+    outcome, failed = run_folds(problem, contestants, folds, kept, explained)
     outcome, recovered = recovery_of(outcome)
     write_predictions(outcome, folder / "predictions.tsv")
     facts = facts_of(
@@ -74,8 +79,25 @@ def run_evaluation(config: EvaluateConfig) -> None:
     findings = [*map(spell, failed), *findings_of(outcome, config.folding.confounder_column)]
     headline = headline_of(outcome)
     members = members_of(problem, contestants, outcome, headline, kept)
-    write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline, members), folder)
+    explanation = None
+    if explained is not None and explained == headline:
+        try:
+            explanation = explain_folds(problem, folds, kept, explain_options(config))
+            explanation.write(folder, {"model": f"{headline}, fitted in each fold", **facts})
+        except InputError as error:
+            findings.append(f"Not explained: {error}")
+    write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline, members, explanation), folder)
     log.info("wrote %s", folder / "index.html")
+
+
+def explain_options(config: EvaluateConfig) -> ExplainOptions:
+    """How held-out samples are explained."""
+    return ExplainOptions(
+        max_samples=config.explaining.max_explained,
+        group_column=config.samples.group_column,
+        confounder_column=config.folding.confounder_column,
+        seed=config.fit.seed,
+    )
 
 
 def read_problem(config: EvaluateConfig, folder: Path) -> tuple[Problem, int]:

@@ -7,22 +7,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from aam.cli.config_file import inputs_of, refuse_change, write_config
-from aam.cli.configs import EvaluateConfig, PretrainConfig, TrainConfig
+from aam.cli.configs import EvaluateConfig, ExplainConfig, PretrainConfig, TrainConfig
 from aam.cli.options import LOG, OutputOptions
 from aam.cli.run.log import log_to_file
 from aam.disk.contents import contents_of, refuse_other_inputs, write_contents
 from aam.disk.locks import lock
 from aam.disk.writing import write_text
 from aam.errors import InputError, first_few
+from aam.explain.files import WRITTEN as EXPLANATION
 from aam.parallel.collectives import meet, wait, world
 from aam.parallel.ranks import by_first, nodes
 from aam.study.splits import Split
 from aam.study.study import Study
 
-RunConfig = PretrainConfig | TrainConfig | EvaluateConfig
-# Everything that pretrain, train and evaluate write. `overwrite` removes these and nothing else.
+RunConfig = PretrainConfig | TrainConfig | EvaluateConfig | ExplainConfig
+# Everything that pretrain, train, evaluate and explain write. `overwrite` removes these and nothing else.
 WRITTEN = (
     LOG,
     "config.yaml",
@@ -44,6 +46,7 @@ WRITTEN = (
     "folds",
     "summary.tsv",
     "index.html",
+    *EXPLANATION,
 )
 
 
@@ -91,7 +94,7 @@ def start_run(config: RunConfig, alone: str | None = None) -> Path:
     """
     meet(config.compute.devices, config.compute.num_nodes, alone)
     # As it was started, by whomever: a resumed run needs as many.
-    compute = replace(config.compute, devices=world() // nodes(), num_nodes=nodes())
+    compute: Any = replace(config.compute, devices=world() // nodes(), num_nodes=nodes())
     _prepare_run(replace(config, compute=compute))
     wait()
     return config.output.output_dir

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs no other, for light and dark screens and for print."""
+"""A page: one HTML file that needs no other, for light and dark screens and for print."""
 
 from __future__ import annotations
 
@@ -40,17 +40,21 @@ dd { margin: 0; overflow-wrap: anywhere; }
 """
 
 
-def page(title: str, verdict: str, warnings: Sequence[str], sections: Sequence[tuple[str, str]]) -> str:
-    """The whole page; title, verdict and warnings are text, sections are headings (text) with their HTML."""
+def page(
+    title: str, verdict: str, warnings: Sequence[str], sections: Sequence[tuple[str, str]], style: str = "", script: str = ""
+) -> str:
+    """The whole page; title, verdict and warnings are text, sections are headings (text) with their HTML; style and script: more
+    CSS, and JavaScript that runs at the end.
+    """
     alerts = "\n".join(f'<p class="warning">{escape(warning)}</p>' for warning in warnings)
     body = "\n".join(f"<h2>{escape(heading)}</h2>\n{content}" for heading, content in sections)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{_STYLE}</style></head><body>
+<title>{escape(title)}</title><style>{_STYLE}{style}</style></head><body>
 <h1>{escape(title)}</h1>
 <p class="verdict">{escape(verdict)}</p>
 {alerts}
-{body}
+{body}{f"<script>{script}</script>" if script else ""}
 </body></html>
 """
 
@@ -82,9 +86,14 @@ def bullets(sentences: Sequence[str]) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], ours: Sequence[bool]) -> str:
     """A table of text; `ours`: the rows that stand out."""
+    return table_of_html(header, [[escape(cell) for cell in row] for row in rows], ["ours" if mine else "simple" for mine in ours])
+
+
+def table_of_html(header: Sequence[str], rows: Sequence[Sequence[str]], classes: Sequence[str]) -> str:
+    """A table whose cells are HTML; header: text; classes: of the rows."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
-    body = "".join(f'<tr class="{"ours" if mine else "simple"}">{row}</tr>' for row, mine in zip(cells, ours, strict=True))
+    cells = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
+    body = "".join(f'<tr class="{kind}">{row}</tr>' for row, kind in zip(cells, classes, strict=True))
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 

@@ -1,0 +1,86 @@
+"""Made-up samples: those of a study with some of their ASVs left out or their counts changed, read in parts of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+
+from aam.explain.attributions import Reader, Said
+from aam.parallel.threads import allotted_threads, in_threads
+from aam.progress import track
+
+# ASVs, each as often as samples have it, of the made-up samples that are read together.
+_ASVS_AT_ONCE = 2**17
+# Makes a made-up sample: its counts, and the row of the study that it stands for.
+Make = Callable[[slice], tuple[sparse.csr_array, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The ASVs of some samples, sample after sample. owner: int64 [T], which of the samples; column: int64 [T], of the table;
+    count: [T]; number: how many samples, of a table with `width` columns.
+    """
+
+    owner: np.ndarray
+    column: np.ndarray
+    count: np.ndarray
+    number: int
+    width: int
+
+    @classmethod
+    def of(cls, counts: sparse.csr_array, rows: np.ndarray) -> Places:
+        """Of the samples `rows` of CSR [N, M], which may repeat."""
+        some = counts[rows]
+        owner = np.repeat(np.arange(len(rows)), np.diff(some.indptr))
+        return cls(owner, some.indices.astype(np.int64), some.data, len(rows), counts.shape[1])
+
+    def table(self, kept: np.ndarray) -> sparse.csr_array:
+        """The samples with the ASVs of the mask `kept` [T] alone, CSR [number, width]."""
+        ends = np.concatenate([[0], np.bincount(self.owner[kept], minlength=self.number).cumsum()])
+        return sparse.csr_array((self.count[kept], self.column[kept], ends), shape=(self.number, self.width))
+
+
+def read_all(reader: Reader, sizes: np.ndarray, make: Make, show: str = "") -> Iterator[tuple[slice, Said]]:
+    """What a model says of made-up samples, part by part, in order, several parts at a time: the part and what is said of it.
+
+    sizes: number of ASVs of each made-up sample [n], so that parts take alike memory; make: makes a part; show: what the progress
+    bar says, "" for none.
+    """
+    cuts = np.flatnonzero(np.diff(sizes.cumsum() // _ASVS_AT_ONCE)) + 1
+    ends = [0, *cuts.tolist(), len(sizes)] if len(sizes) else []
+    parts = [slice(start, end) for start, end in pairwise(ends)]
+    said = in_threads(lambda part: reader.read(*make(part)), parts, allotted_threads())
+    yield from zip(parts, track(said, show, len(parts)) if show else said, strict=True)
+
+
+def read_outputs(reader: Reader, sizes: np.ndarray, make: Make, show: str = "") -> np.ndarray:
+    """The same, of the whole model alone, float64 [n, O]."""
+    outputs = np.empty((len(sizes), len(reader.output_names)))
+    for part, said in read_all(reader, sizes, make, show):
+        outputs[part] = said.outputs
+    return outputs
+
+
+def read_samples(reader: Reader, samples: np.ndarray) -> Said:
+    """What a model says of the samples `samples` of its study as they are."""
+    counts = reader.counts[samples]
+    parts = [said for _, said in read_all(reader, np.diff(counts.indptr), lambda part: (counts[part], samples[part]))]
+    outputs, members = np.concatenate([said.outputs for said in parts]), np.concatenate([said.members for said in parts], axis=1)
+    return Said(outputs, members, parts[0].weights)
+
+
+def read_kept(reader: Reader, rows: np.ndarray, kept: np.ndarray, show: str = "") -> np.ndarray:
+    """What a model says, float64 [K, O], of the samples `rows` int64 [K] of its study, which may repeat, with those of their ASVs
+    alone that are `kept`: bool, of one sample after the other, in the order of `reader.counts`.
+    """
+    starts = np.concatenate([[0], np.diff(reader.counts.indptr)[rows].cumsum()])
+    sizes = np.add.reduceat(kept.astype(np.int64), starts[:-1]) if len(rows) else starts[:-1]
+
+    def make(part: slice) -> tuple[sparse.csr_array, np.ndarray]:
+        return Places.of(reader.counts, rows[part]).table(kept[starts[part.start] : starts[part.stop]]), rows[part]
+
+    return read_outputs(reader, sizes, make, show)

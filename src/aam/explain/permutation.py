@@ -1,0 +1,134 @@
+"""Importance by permutation: what a model's score loses where a feature's reads are those of other samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from aam.explain.attributions import Features, Reader
+from aam.explain.deletion import holds
+from aam.explain.made_up import Places, read_outputs, read_samples
+from aam.explain.resampling import Groups, draws, interval
+from aam.scoring.measures import Measure
+from aam.scoring.weighted import WEIGHTED
+
+# Draws of groups that scores of classes are computed under: each is a ranking of all samples.
+_DRAWS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Samples of known truth, best ones that the model did not learn from. samples: int64 [n], rows of the study; truth: [n],
+    numbers or class ids; groups: labels [n] of samples that are alike, or None; within: labels [n] of levels (studies) within which
+    reads are permuted, or None.
+    """
+
+    samples: np.ndarray
+    truth: np.ndarray
+    groups: np.ndarray | None = None
+    within: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PermutationImportance:
+    """features: what was permuted; score: of the samples as they are; loss: float64 [F], by how much the score is worse (MAE in the
+    target's unit, or AUC), the mean over permutations; low, high: 95 % over resampled groups, nan for fewer than two.
+    """
+
+    features: Features
+    measure: Measure
+    score: float
+    loss: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def by_permutation(
+    reader: Reader, features: Features, held: Held, measure: Measure, *, repeats: int = 1, seed: int = 0, show: bool = False
+) -> PermutationImportance:
+    """Permute the reads of each feature among samples, `repeats` times, and score what is predicted then.
+
+    A sample is given the feature's ASVs of another sample in place of its own, as shares of its own reads, so that depths stay as
+    they are; other ASVs stay. What would be left without any ASV stays as it is. Only samples that change are read again.
+    """
+    groups = Groups.named(held.groups, len(held.samples))
+    whole = read_samples(reader, held.samples).outputs
+    moves = _moves(reader.counts[held.samples], features, held, seed, repeats)
+    said = read_outputs(reader, moves.sizes, lambda part: _moved(reader, features, held, moves, part), "Permuting" if show else "")
+    drawn = draws(groups.number, seed, _DRAWS) / np.bincount(groups.of, minlength=groups.number)
+    # First the samples as they are, each group counting once.
+    weights = np.concatenate([groups.weights()[None], drawn[:, groups.of]])
+    worse = -1 if measure.higher_is_better else 1
+    before = _score(measure, held.truth, whole, weights)
+    losses = np.zeros((len(features.ids), len(weights)))
+    # Moves are in the order of features, and of permutations within each.
+    for some in np.split(np.arange(len(said)), np.flatnonzero(np.diff(moves.feature * repeats + moves.repeat)) + 1):
+        if len(some):
+            outputs = whole.copy()
+            outputs[moves.taker[some]] = said[some]
+            losses[moves.feature[some[0]]] += worse * (_score(measure, held.truth, outputs, weights) - before) / repeats
+    low, high = interval(losses[:, 1:].T) if groups.number > 1 else np.full((2, len(losses)), np.nan)
+    return PermutationImportance(features, measure, float(before[0]), losses[:, 0], low, high)
+
+
+def _score(measure: Measure, truth: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Scores [W] of outputs [n, O] under weights [W, n]: log-odds rank samples as probabilities do."""
+    if measure.key == "mae":
+        return WEIGHTED["mae"](truth, outputs[:, 0], weights)
+    return WEIGHTED[measure.key](truth, np.hstack([-outputs, outputs]) if outputs.shape[1] == 1 else outputs, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moves:
+    """Samples that change: `taker` is given the ASVs of `feature` that `giver` has, in one of several permutations; places among
+    the held samples, all int64 [K]; sizes: ASVs of the taker then.
+    """
+
+    feature: np.ndarray
+    repeat: np.ndarray
+    taker: np.ndarray
+    giver: np.ndarray
+    sizes: np.ndarray
+
+
+def _moves(counts: sparse.csr_array, features: Features, held: Held, seed: int, repeats: int) -> _Moves:
+    there, members = (sparse.csr_array(part.astype(bool).astype(np.int64)) for part in (counts, features.asvs.T))
+    holding = sparse.csc_array(there @ members)
+    size = np.diff(counts.indptr)
+    levels = None if held.within is None else Groups.named(held.within, len(size))
+    rng = np.random.default_rng(seed)
+    found: list[np.ndarray] = [np.zeros((5, 0), dtype=np.int64)]
+    for feature in range(len(features.ids)):
+        holds_it = holding[:, [feature]].toarray().ravel()
+        for repeat in range(repeats if holds_it.any() else 0):
+            giver = _permuted(len(size), levels, rng)
+            left = size - holds_it + holds_it[giver]
+            taker = np.flatnonzero(((holds_it > 0) | (holds_it[giver] > 0)) & (left > 0) & (giver != np.arange(len(size))))
+            same = np.full(len(taker), feature), np.full(len(taker), repeat)
+            found.append(np.stack([*same, taker, giver[taker], left[taker]]))
+    return _Moves(*np.concatenate(found, axis=1))
+
+
+def _permuted(n: int, levels: Groups | None, rng: np.random.Generator) -> np.ndarray:
+    """A permutation of n samples, within levels where there are any."""
+    order = rng.permutation(n)
+    if levels is None:
+        return order
+    found = np.empty(n, dtype=np.int64)
+    # Samples level by level, as they stand and at random.
+    found[np.argsort(levels.of, kind="stable")] = order[np.argsort(levels.of[order], kind="stable")]
+    return found
+
+
+def _moved(reader: Reader, features: Features, held: Held, moves: _Moves, part: slice) -> tuple[sparse.csr_array, np.ndarray]:
+    """Counts of some of the changed samples, and the rows of the study that they stand for."""
+    taker, giver, feature = held.samples[moves.taker[part]], held.samples[moves.giver[part]], moves.feature[part]
+    own, others = Places.of(reader.counts, taker), Places.of(reader.counts, giver)
+    stays = ~holds(features, feature[own.owner], own.column)
+    comes = holds(features, feature[others.owner], others.column)
+    depths = np.asarray(reader.counts.sum(axis=1)).ravel()
+    given = np.rint(others.count * (depths[taker] / depths[giver])[others.owner]).clip(min=1).astype(own.count.dtype)
+    made = (own.table(stays), replace(others, count=given).table(comes))
+    return sparse.csr_array(made[0] + made[1]), taker

@@ -1,0 +1,83 @@
+"""Importance by permutation: a naive computation of it, and that features of no part lose nothing."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from aam.explain import features
+from aam.explain.attributions import Features
+from aam.explain.permutation import Held, by_permutation
+from aam.scoring.measures import AUC, MAE
+from tests.explain.test_deletion import Sums
+
+
+def known(seed=0, n=40, m=8):
+    """A model that knows the truth: the presence of two ASVs, of which every sample has others too."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 30, (n, m)) * (rng.random((n, m)) < 0.5)
+    counts[:, -1] = 5
+    numbers = np.zeros(m)
+    numbers[:2] = 3, -2
+    reader = Sums(counts, numbers)
+    return reader, reader.read(reader.counts, np.arange(n)).outputs[:, 0]
+
+
+def test_what_the_model_does_not_look_at_loses_nothing():
+    reader, truth = known()
+    # Shares of the reads are looked at too, so of those ASVs alone that no other's reads change.
+    reader.read = lambda counts, rows: Sums.read(reader, (counts > 0).astype(int), rows)
+    truth = reader.read(reader.counts, np.arange(40)).outputs[:, 0]
+    found = by_permutation(reader, features.asvs("abcdefgh"), Held(np.arange(40), truth), MAE, repeats=2)
+    assert found.score == 0
+    assert (found.loss[:2] > 0.2).all()
+    assert (found.low[:2] > 0).all()
+    assert (found.high[:2] > found.loss[:2]).all()
+    assert found.loss[7] == 0
+
+
+def test_the_loss_is_that_of_exchanged_columns(monkeypatch):
+    reader, truth = known(1)
+    order = np.random.default_rng(3).permutation(40)
+    monkeypatch.setattr("aam.explain.permutation._permuted", lambda n, levels, rng: order)
+    samples = np.arange(40)[::-1]
+    wanted = Features("clade", ("x",), sparse.csr_array(np.array([[True, False, True, False, False, True, False, False]])))
+    groups = np.arange(40) % 7
+    noise = np.random.default_rng(0).normal(size=40)
+    found = by_permutation(reader, wanted, Held(samples, truth[samples] + noise, groups), MAE)
+    counts = reader.counts.toarray()[samples]
+    depths = counts.sum(axis=1)
+    made = counts.copy()
+    for column in (0, 2, 5):
+        given = counts[order, column] * depths / depths[order]
+        made[:, column] = np.where(counts[order, column] > 0, np.maximum(np.rint(given), 1), 0)
+    before, after = (
+        np.abs(reader.read(sparse.csr_array(some), samples).outputs[:, 0] - truth[samples] - noise) for some in (counts, made)
+    )
+    by_group = np.array([[part[groups == group].mean() for group in range(7)] for part in (before, after)])
+    assert found.score == pytest.approx(by_group[0].mean())
+    assert found.loss[0] == pytest.approx(by_group[1].mean() - by_group[0].mean())
+    assert found.low[0] < found.loss[0] < found.high[0]
+
+
+def test_permuted_within_levels_a_feature_of_levels_loses_nothing():
+    n = 60
+    level = np.arange(n) % 3
+    counts = np.ones((n, 4), dtype=int)
+    counts[:, 0] = level == 1
+    counts[:, 1] = np.random.default_rng(0).integers(0, 2, n)
+    reader = Sums(counts, np.array([4.0, 3.0, 0.0, 0.0]))
+    truth = (reader.read(reader.counts, np.arange(n)).outputs[:, 0] > 2.5).astype(int)
+    across, within = (
+        by_permutation(reader, features.asvs("abcd"), Held(np.arange(n), truth, None, levels), AUC) for levels in (None, level)
+    )
+    assert across.score == pytest.approx(1)
+    assert within.score == pytest.approx(1)
+    assert across.loss[0] > 0.2
+    assert within.loss[0] == pytest.approx(0)
+    assert within.loss[1] > 0.05
+
+
+def test_a_sample_keeps_the_only_asv_that_it_has():
+    reader = Sums(np.eye(4, dtype=int), np.arange(4.0))
+    found = by_permutation(reader, features.asvs("abcd"), Held(np.arange(4), np.arange(4.0)), MAE)
+    assert np.isfinite(found.loss).all()

@@ -1,0 +1,49 @@
+"""An explanation from beginning to end, beside its parts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aam.explain.agreement import agreement
+from aam.explain.deletion import by_deletion
+from aam.explain.features import asvs
+from aam.explain.run import Asked, explain
+from aam.explain.summary import summarise
+from aam.learners.ensemble import EnsembleLearner
+from aam.options import ExplainOptions
+from tests.support.explained import OPTIONS
+from tests.support.studies import problem_in, simulated_study
+
+LEARNED = np.arange(36)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    study = simulated_study(n_samples=48, n_asvs=40)
+    found = EnsembleLearner(OPTIONS, jobs=1).fit(problem_in(study), LEARNED)
+    # All of the members count, whatever they are worth.
+    combination = found.ensemble.combination
+    weights = {name: 1 / len(found.ensemble.members) for name in found.ensemble.members}
+    found.ensemble = replace(found.ensemble, combination=replace(combination, weights=weights, middle=1.0))
+    return study, found
+
+
+def test_shuffled_weights_are_judged_by_known_asvs_and_the_mean_of_three_shuffles(fitted):
+    study, model = fitted
+    reader, rows = model.reader(study), study.rows
+    unknown = replace(reader.seen, identity=np.where(np.arange(40) < 30, reader.seen.identity, 0))
+    reader = replace(reader, seen=unknown)
+    asked = Asked(reader, study, "load", rows, shuffled=lambda seed: model.shuffled(seed).reader(study))
+    found = explain(asked, ExplainOptions(seed=4))
+    features = asvs(study.table.feature_ids)
+    own, others = (
+        [summarise(by_deletion(one, features, rows)) for one in some]
+        for some in ([reader], [model.shuffled(seed).reader(study) for seed in (4, 5, 6)])
+    )
+    wanted = [agreement(own[0], other, reader.counts[rows], reader.known) for other in others]
+    assert len(found.compared) == 1
+    said = found.compared[0].found
+    assert 10 < said.features == wanted[0].features < 31
+    for name in ("total", "beside_amount", "signed"):
+        assert getattr(said, name) == pytest.approx(np.mean([getattr(one, name) for one in wanted]))

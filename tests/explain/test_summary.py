@@ -1,0 +1,93 @@
+"""Importance over samples, by a computation feature by feature."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from aam.explain.attributions import Attributions, Features
+from aam.explain.summary import first_apart, summarise
+
+NAMES = ("one", "two")
+
+
+def made_up(seed=0, n=14, features=6, outputs=2):
+    rng = np.random.default_rng(seed)
+    there = rng.random((n, features)) < 0.6
+    there[:, -1], there[:, 0], there[:3, -2] = False, True, True
+    sample, feature = np.nonzero(there)
+    order = rng.permutation(len(sample))
+    value = rng.normal(size=(len(sample), outputs))
+    half = np.abs(rng.normal(size=value.shape))
+    held = Features("asv", tuple("abcdef"), sparse.eye_array(features, dtype=bool, format="csr"))
+    about = ("deletion", held, NAMES, "units", np.arange(n) + 5, sample[order], feature[order])
+    return Attributions(*about, value, value - half, value + half, np.zeros((n, outputs)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_means_over_samples_count_each_group_once(seed):
+    found, groups = made_up(seed), np.array(list("aaabbbbcccdeee"))
+    importance = summarise(found, groups)
+    for feature in range(6):
+        own = found.feature == feature
+        value, low, high = found.value[own], found.low[own], found.high[own]
+        assert importance.samples[feature] == own.sum()
+        np.testing.assert_allclose(importance.total[feature], np.abs(value).sum(axis=0) / 14)
+        if not own.any():
+            assert np.isnan(importance.mean[feature]).all()
+            continue
+        of = groups[found.sample[own]]
+        mean, absolute = (np.mean([part[of == name].mean(axis=0) for name in set(of)], axis=0) for part in (value, np.abs(value)))
+        np.testing.assert_allclose(importance.mean[feature], mean)
+        np.testing.assert_allclose(importance.mean_absolute[feature], absolute)
+        np.testing.assert_allclose(importance.agreement[feature], (np.sign(value) == np.sign(mean)).mean(axis=0))
+        assert (importance.low[feature] < absolute).all()
+        assert (importance.high[feature] > absolute).all()
+        grid = np.linspace(low, high, 2001)
+        np.testing.assert_allclose(importance.members_low[feature], np.abs(grid).min(axis=0).sum(axis=0) / 14, atol=5e-3)
+        np.testing.assert_allclose(importance.members_high[feature], np.abs(grid).max(axis=0).sum(axis=0) / 14)
+
+
+def test_the_interval_is_that_of_resampled_groups():
+    """Of many groups it is about that of a mean: two standard errors."""
+    rng = np.random.default_rng(0)
+    n = 400
+    held = Features("asv", ("a",), sparse.csr_array(np.ones((1, 1), dtype=bool)))
+    value = rng.exponential(size=(n, 1))
+    about = ("deletion", held, ("one",), "units", np.arange(n), np.arange(n), np.zeros(n, dtype=np.int64))
+    found = summarise(Attributions(*about, value, value, value, value))
+    error = value.std() / 20
+    np.testing.assert_allclose([found.low[0, 0], found.high[0, 0]], value.mean() + 1.96 * error * np.array([-1, 1]), rtol=0.02)
+    one = summarise(Attributions(*about, value, value, value, value), np.full(n, "g"))
+    assert np.isnan([one.low[0, 0], one.high[0, 0]]).all()
+
+
+def test_a_feature_that_matters_in_one_study_is_bound_to_it():
+    n = 30
+    studies = np.repeat(["north", "south", "west"], 10)
+    value = np.zeros((n, 4))
+    value[:10, 0], value[:, 1], value[:4, 2] = 1, 1, 1
+    value[:10, 3], value[10:20, 3] = -1, 0.09
+    sample, feature = (part.ravel() for part in np.mgrid[:n, :4])
+    kept = value[sample, feature] != 0
+    held = Features("asv", tuple("abcd"), sparse.eye_array(4, dtype=bool, format="csr"))
+    size = value[sample, feature][kept][:, None]
+    found = Attributions("deletion", held, ("one",), "u", np.arange(n), sample[kept], feature[kept], size, size, size, value[:, :1])
+    assert summarise(found, confounder=studies).bound_to == ("north", "", "", "north")
+    # What matters alike in all samples does in studies of few samples too.
+    uneven = np.where(np.arange(n) < 2, "few", "many")
+    assert summarise(found, confounder=uneven).bound_to[1] == ""
+    assert summarise(found, confounder=np.full(n, "all")).bound_to == summarise(found).bound_to == ("",) * 4
+
+
+def test_of_nested_features_one_stands_for_all():
+    held = np.zeros((5, 8), dtype=bool)
+    held[0, :5], held[1, :3], held[2, :1], held[3, 5:], held[4, 4:] = True, True, True, True, True
+    about = made_up()
+    importance = summarise(replace(about, features=Features("clade", tuple("abcde"), sparse.csr_array(held))))
+    importance = replace(importance, total=np.array([1.0, 0.95, 0.4, 0.5, 0.45])[:, None])
+    assert first_apart(importance, 5).tolist() == [1, 3]
+    assert first_apart(importance, 1).tolist() == [1]
+    importance = replace(importance, total=np.array([1.0, 0.8, 0.4, 0.5, 0.0])[:, None])
+    assert first_apart(importance, 5).tolist() == [0, 3]
