@@ -58,7 +58,7 @@ def test_a_linear_link_is_applied_to_each_term():
 def test_outputs_are_named():
     assert Outputs.of(ClassTarget(("healthy", "ill")), "state").names == ("log-odds of ill",)
     assert Outputs.of(ClassTarget(("a", "b", "c")), "state").names == ("log-odds of a", "log-odds of b", "log-odds of c")
-    assert Outputs.of(RegressionTarget(), "age") == Outputs(RegressionTarget(), ("age",), "unit of age")
+    assert Outputs.of(RegressionTarget(), "age") == Outputs(RegressionTarget(), ("age",), "units of age")
 
 
 def test_calibrated_members_have_no_gradients():

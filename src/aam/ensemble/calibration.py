@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-_SURE = 1e-6
+SURE = 1e-6
 # Towards leaving probabilities as they are, for few samples.
 _PULL = 0.1
 _MOST_STRETCH, _STRETCH_STEP = 1.5, 0.05
@@ -47,7 +47,7 @@ class Calibration:
     @classmethod
     def fit(cls, truth: np.ndarray, probabilities: np.ndarray) -> Calibration:
         """Fit to probabilities [n, K] of samples of known class that were not training samples."""
-        logs = np.log(probabilities.clip(_SURE))
+        logs = np.log(probabilities.clip(SURE))
         classes = logs.shape[1]
 
         def wrong(found: np.ndarray) -> float:
@@ -68,4 +68,4 @@ class Calibration:
 
     def apply(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities [n, K], adding up to 1 again."""
-        return softmax(self.power * np.log(probabilities.clip(_SURE)) + np.array(self.biases), axis=1)
+        return softmax(self.power * np.log(probabilities.clip(SURE)) + np.array(self.biases), axis=1)

@@ -17,7 +17,7 @@ from aam.scoring.weighted import WEIGHTED
 # Parts of the groups that a combination is cross-fitted on.
 _PARTS = 5
 # Least probability that counts: a member of a few hundred trees cannot tell less than one in a thousand from none.
-_SAYABLE = 1e-3
+SAYABLE = 1e-3
 # Draws of groups, and a weight that is not worth its time.
 _DRAWS, _LEAST = 400, 0.01
 # How far behind the best, in standard errors, counts e^-1/2 as much; and how far for weights that follow the evidence sharply.
@@ -197,7 +197,7 @@ class Combination:
         elif self.calibrations:
             mean = np.tensordot(weights, parts, axes=1)
         else:
-            mean = softmax(np.tensordot(weights, np.log(parts.clip(_SAYABLE, 1)), axes=1), axis=1)
+            mean = softmax(np.tensordot(weights, np.log(parts.clip(SAYABLE, 1)), axes=1), axis=1)
         return np.asarray(mean if self.overall is None else self.overall.apply(mean))
 
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from aam.ensemble.calibration import Calibration, Stretch
+from aam.ensemble.calibration import SURE, Calibration, Stretch
+from aam.ensemble.weights import SAYABLE
 from aam.errors import InputError
+from aam.explain.scale import output_names, unit_of
 from aam.study.targets import ClassTarget, Target
 
-# What an ensemble takes a probability for at least: before the mean of members, and before calibration.
-_SAYABLE, _SURE = 1e-3, 1e-6
 _NODES = 64
 
 # Float64 [..., K] -> [..., O].
@@ -33,10 +33,7 @@ class Outputs:
     @classmethod
     def of(cls, target: Target, column: str) -> Outputs:
         """Of a target that is called `column`."""
-        if not isinstance(target, ClassTarget):
-            return cls(target, (column,), f"unit of {column}")
-        shown = target.classes if len(target.classes) > 2 else target.classes[1:]
-        return cls(target, tuple(f"log-odds of {name}" for name in shown), "log-odds")
+        return cls(target, output_names(column, target), unit_of(column, target))
 
 
 def log_odds(logits: Tensor) -> Tensor:
@@ -65,7 +62,7 @@ def of_member(target: Target) -> Link:
 
 def of_probabilities(probabilities: Tensor) -> Tensor:
     """Logarithms as the mean of members is taken of them."""
-    return probabilities.clamp(min=_SAYABLE, max=1.0).log()
+    return probabilities.clamp(min=SAYABLE, max=1.0).log()
 
 
 def of_mean(target: Target, overall: Calibration | Stretch | None) -> Link:
@@ -76,7 +73,7 @@ def of_mean(target: Target, overall: Calibration | Stretch | None) -> Link:
     if not isinstance(overall, Calibration):
         return log_odds
     biases = torch.tensor(overall.biases, dtype=torch.float64)
-    least = float(np.log(_SURE))
+    least = float(np.log(SURE))
     return lambda mean: log_odds(overall.power * mean.log_softmax(dim=-1).clamp(min=least) + biases)
 
 

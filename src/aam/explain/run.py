@@ -127,7 +127,7 @@ def explain(asked: Asked, options: ExplainOptions, *, show: bool = False) -> Exp
         else None
     )
     # Gradients are of ASVs: clades and taxa are taken out, whatever the method.
-    found = [] if by_gradients is None else [_in_unit(by_gradients, asked.reader)]
+    found = [] if by_gradients is None else [by_gradients.attributions]
     found += [kept.attributions(kind, partial(_by_deletion, asked, kind, rows, show)) for kind in kinds[len(found) :]]
     of_asvs = found[0]
     importances = tuple(summarise(one, groups, levels, options.seed) for one in found)
@@ -168,11 +168,6 @@ def _by_deletion(asked: Asked, kind: Features, rows: np.ndarray, show: bool) -> 
             f"the model says the same of {asked.column} whichever ASVs are taken out of these samples: nothing is to be explained"
         )
     return found
-
-
-def _in_unit(found: Gradients, reader: Reader) -> Attributions:
-    """Attributions by gradients in the words of the reader."""
-    return replace(found.attributions, output_names=reader.output_names, unit=reader.unit)
 
 
 def _about_gradients(found: Gradients) -> tuple[str, ...]:
