@@ -164,8 +164,8 @@ def _real_cells(result: dict[str, Any]) -> list[str]:
         f"{result['samples']:,}",
         _estimate(result["named_first"]),
         _estimate(result["curve"]),
-        f"{seeds['total']:.2f}",
-        f"{shuffled['beside_amount']:.2f}, {shuffled['signed']:.2f}, {shuffled['total']:.2f}",
+        f"{seeds['spread']:.2f}",
+        f"{shuffled['beside_amount']:.2f}, {shuffled['signed']:.2f}, {shuffled['spread']:.2f}",
         f"{result['seconds']:.0f}, {result['peak_bytes'] / _GB:.1f}",
     ]
 

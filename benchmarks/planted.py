@@ -145,9 +145,9 @@ def _recall_of(fitted: Fitted, planted: Planted) -> float:
     study, reader = planted.problem.study, fitted.reader(planted.problem.study)
     importance = summarise(by_deletion(reader, planted.features, planted.held))
     if planted.kind != "position":
-        return found_among(importance.total[:, 0], planted)
+        return found_among(importance.spread[:, 0], planted)
     # The motif raises predictions, and so do the ASVs that have it.
-    raises = np.where(importance.mean[:, 0] > 0, importance.total[:, 0], 0.0)
+    raises = np.where(importance.mean[:, 0] > 0, importance.spread[:, 0], 0.0)
     model = reader.sequences()
     assert model is not None  # they have sequences
     found = [
@@ -217,9 +217,9 @@ def _problem(study: Study, truth: np.ndarray) -> Problem:
     return Problem(study, "planted", truth, RegressionTarget("none"))
 
 
-def _ranked(wanted: Features, total: np.ndarray) -> Importance:
+def _ranked(wanted: Features, spread: np.ndarray) -> Importance:
     """Features by how much they matter, of which nothing else is known."""
-    column = np.asarray(total, dtype=np.float64)[:, None]
+    column = np.asarray(spread, dtype=np.float64)[:, None]
     unknown = np.full(column.shape, np.nan)
     everywhere = np.ones(len(column), dtype=np.int64)
     return Importance(

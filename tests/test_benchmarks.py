@@ -236,7 +236,7 @@ def test_groups_are_trained_on_or_explained_and_results_are_shown(tmp_path):
     assert len(subjects[0]) > len(subjects[1]) > 0
     moved = {"value": 3.14, "low": 2.71, "high": 4.0}
     about = {"samples": 8, "occurrences": 99, "seconds": 3.0, "peak_bytes": 2e9, "base_bytes": 1e9}
-    seeds, shuffled = {"total": 0.91}, {"total": 0.3, "beside_amount": 0.05, "signed": -0.02}
+    seeds, shuffled = {"spread": 0.91}, {"spread": 0.3, "beside_amount": 0.05, "signed": -0.02}
     result = {**about, "named_first": moved, "curve": None, "between_seeds": seeds, "shuffled": shuffled}
     (folder / "result.json").write_text(json.dumps(result))
     (tmp_path / "out" / "planted").mkdir()

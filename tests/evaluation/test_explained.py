@@ -68,7 +68,7 @@ def test_the_report_names_the_asvs_and_where_more_is_said(tmp_path):
     run_folds(problem, ensembles(QUICK, 0, 1), folds, kept, ENSEMBLE)
     explanation = explain_folds(problem, folds, kept, ExplainOptions())
     text = explained_section(explanation)
-    first = int(explanation.importances[0].total[:, 0].argmax())
+    first = int(explanation.importances[0].spread[:, 0].argmax())
     assert explanation.name(explanation.importances[0].features, first) in text.split("<tr")[2]
     assert text.count("<tr") == 11
     assert 'href="explain.html"' in text

@@ -34,13 +34,13 @@ def importance_of(found, bound=()):
     mean, absolute = (
         np.stack([np.bincount(found.feature, column, f) for column in part.T], axis=1) for part in (found.value, abs(found.value))
     )
-    mean, where, total = mean / often[:, None], absolute / often[:, None], absolute / n
+    mean, where, spread = mean / often[:, None], absolute / often[:, None], absolute / n
     same = np.sign(found.value) == np.sign(mean)[found.feature]
     agreement = np.stack([np.bincount(found.feature, column, f) for column in same.T], axis=1) / often[:, None]
     names = [""] * f
     for row, study in bound:
         names[row] = study
-    limits = (0.8 * where, 1.2 * where, agreement, total, 0.9 * total, 1.1 * total)
+    limits = (0.8 * where, 1.2 * where, agreement, spread, 0.9 * spread, 1.1 * spread)
     return Importance(found.features, found.output_names, mean, where, *limits, samples, tuple(names))
 
 

@@ -55,7 +55,7 @@ def test_the_logo_is_that_of_the_first_asv_and_its_nearest(model):
     study, sequences = model
     importance = by_column(study)
     found = found_in(model, importance)
-    first = int(importance.total[:, 0].argmax())
+    first = int(importance.spread[:, 0].argmax())
     np.testing.assert_array_equal(found.related, nearest(sequences.vectors, first, np.flatnonzero(importance.samples), 8))
     assert found.related[0] == first
     wanted = logo_of(

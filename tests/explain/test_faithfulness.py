@@ -127,8 +127,8 @@ def test_importances_of_one_model_agree_and_of_others_do_not(explained):
     first = summarise(attributions)
     half = [summarise(by_deletion(reader, attributions.features, rows)) for rows in (np.arange(25), np.arange(25, 50))]
     same, itself = agreement(*half, reader.counts), agreement(first, first, reader.counts)
-    assert min(same.total, same.beside_amount, same.signed) > 0.8
-    assert (itself.total, itself.beside_amount, itself.signed) == pytest.approx((1, 1, 1))
+    assert min(same.spread, same.beside_amount, same.signed) > 0.8
+    assert (itself.spread, itself.beside_amount, itself.signed) == pytest.approx((1, 1, 1))
     some = np.arange(M) % 3 == 0
     assert agreement(first, first, reader.counts, some).features == some.sum()
     others = []
@@ -141,7 +141,7 @@ def test_importances_of_one_model_agree_and_of_others_do_not(explained):
 
 def test_the_mean_of_agreements_is_of_those_that_are_known():
     found = mean_of([Agreement(0.5, np.nan, -0.2, 9), Agreement(0.1, np.nan, np.nan, 9)])
-    assert (found.total, found.signed, found.features) == (pytest.approx(0.3), -0.2, 9)
+    assert (found.spread, found.signed, found.features) == (pytest.approx(0.3), -0.2, 9)
     assert np.isnan(found.beside_amount)
 
 
@@ -153,7 +153,7 @@ def test_what_any_model_says_of_amounts_is_no_agreement(explained):
         importance = summarise(by_deletion(Presence(reader.counts, numbers), attributions.features, np.arange(50)))
         found.append((importance, numbers))
     pairs = [agreement(found[0][0], other, reader.counts) for other, _ in found[1:]]
-    assert np.mean([pair.total for pair in pairs]) > 0.6
+    assert np.mean([pair.spread for pair in pairs]) > 0.6
     assert abs(np.mean([pair.beside_amount for pair in pairs])) < 0.15
 
 

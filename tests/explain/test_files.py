@@ -48,7 +48,7 @@ def test_importance_is_what_qiime_2_imports(story, folder):
 
 def test_what_is_not_known_is_no_empty_cell(story):
     importance = story.importances[0]
-    unknown = np.full_like(importance.total, np.nan)
+    unknown = np.full_like(importance.spread, np.nan)
     some = importance.low.copy()
     some[ranked(importance)[0]] = np.nan
     table = importance_table(replace(importance, members_low=unknown, members_high=unknown, low=some))

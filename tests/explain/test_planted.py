@@ -66,7 +66,7 @@ def test_planted_asvs_are_named_first(kind):
     reader, wanted = fitted.reader(study), features.asvs(study.table.feature_ids)
     attributions = by_deletion(reader, wanted, HELD)
     importance = summarise(attributions)
-    assert recall(importance.total[:, 0], asvs) >= 0.8
+    assert recall(importance.spread[:, 0], asvs) >= 0.8
     permuted = by_permutation(reader, wanted, Held(HELD, standard[HELD]), MAE, repeats=3)
     assert recall(permuted.loss, asvs) >= 0.8
     assert named_first(reader, attributions).moved.low > 2
@@ -81,7 +81,7 @@ def test_planted_asvs_are_found_as_well_as_by_permuting_a_forest_or_better():
             asvs, truth = planted_asvs(study, seed, kind)
             fitted, standard = fitted_to(study, truth)
             importance = summarise(by_deletion(fitted.reader(study), features.asvs(study.table.feature_ids), study.rows))
-            ours.append(recall(importance.total[:, 0], asvs))
+            ours.append(recall(importance.spread[:, 0], asvs))
             shares = study.shares.toarray()
             forest = RandomForestRegressor(100, max_features=1 / 3, random_state=0).fit(shares[LEARNED], standard[LEARNED])
             permuted = permutation_importance(forest, shares[HELD], standard[HELD], n_repeats=3, random_state=0)
@@ -99,7 +99,7 @@ def test_ranks_of_planted_clades_allow_a_near_copy_and_skip_what_is_inside():
     other = int(np.flatnonzero(~inside & (sizes > 3))[0])
     total = np.where(inside, 0.5, 0.0)
     total[large], total[other] = 2.0, 1.0
-    importance = replace(summarise(nothing(clades)), total=total[:, None])
+    importance = replace(summarise(nothing(clades)), spread=total[:, None])
     first, second = clades.asvs[[large]].indices, clades.asvs[[other]].indices
     assert ranks_of(importance, [second, first, first[:-1]]) == [2, 1, 1]
     # Half of it is another clade.

@@ -45,5 +45,5 @@ def test_shuffled_weights_are_judged_by_known_asvs_and_the_mean_of_three_shuffle
     assert len(found.compared) == 1
     said = found.compared[0].found
     assert 10 < said.features == wanted[0].features < 31
-    for name in ("total", "beside_amount", "signed"):
+    for name in ("spread", "beside_amount", "signed"):
         assert getattr(said, name) == pytest.approx(np.mean([getattr(one, name) for one in wanted]))

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from aam.explain.attributions import Attributions, Features
-from aam.explain.summary import first_apart, summarise
+from aam.explain.summary import first_apart, ranked, summarise
 
 NAMES = ("one", "two")
 
@@ -33,7 +33,7 @@ def test_means_over_samples_count_each_group_once(seed):
         own = found.feature == feature
         value, low, high = found.value[own], found.low[own], found.high[own]
         assert importance.samples[feature] == own.sum()
-        np.testing.assert_allclose(importance.total[feature], np.abs(value).sum(axis=0) / 14)
+        np.testing.assert_allclose(importance.spread[feature], spread_of(value))
         if not own.any():
             assert np.isnan(importance.mean[feature]).all()
             continue
@@ -45,8 +45,29 @@ def test_means_over_samples_count_each_group_once(seed):
         assert (importance.low[feature] < absolute).all()
         assert (importance.high[feature] > absolute).all()
         grid = np.linspace(low, high, 2001)
-        np.testing.assert_allclose(importance.members_low[feature], np.abs(grid).min(axis=0).sum(axis=0) / 14, atol=5e-3)
-        np.testing.assert_allclose(importance.members_high[feature], np.abs(grid).max(axis=0).sum(axis=0) / 14)
+        least, most = (np.take_along_axis(grid, at(np.abs(grid), axis=0)[None], 0)[0] for at in (np.argmin, np.argmax))
+        own_spread = importance.spread[feature]
+        np.testing.assert_allclose(importance.members_low[feature], np.minimum(own_spread, spread_of(least)), atol=5e-3)
+        np.testing.assert_allclose(importance.members_high[feature], np.maximum(own_spread, spread_of(most)))
+
+
+def spread_of(value):
+    """Of 14 samples, of which those without a value count as 0, and of an empty one."""
+    everywhere = np.concatenate([value, np.zeros((15 - len(value), value.shape[1]))])
+    return np.abs(everywhere - everywhere.mean(axis=0)).mean(axis=0)
+
+
+def test_what_adds_the_same_to_every_sample_tells_none_from_another():
+    """But of a single sample the largest values come first."""
+    held = Features("asv", ("everywhere", "half"), sparse.eye_array(2, dtype=bool, format="csr"))
+    sample, feature = np.concatenate([np.arange(20), np.arange(10)]), np.repeat([0, 1], [20, 10])
+    value = np.where(feature == 0, 3.0, 1.0)[:, None]
+    found = Attributions("deletion", held, ("one",), "u", np.arange(20), sample, feature, value, value, value, np.zeros((20, 1)))
+    assert ranked(summarise(found)).tolist() == [1, 0]
+    one = Attributions(
+        "deletion", held, ("one",), "u", np.arange(1), *[np.zeros(2, int), np.arange(2)], *[value[[0, -1]]] * 3, value
+    )
+    assert ranked(summarise(one)).tolist() == [0, 1]
 
 
 def test_the_interval_is_that_of_resampled_groups():
@@ -86,8 +107,8 @@ def test_of_nested_features_one_stands_for_all():
     held[0, :5], held[1, :3], held[2, :1], held[3, 5:], held[4, 4:] = True, True, True, True, True
     about = made_up()
     importance = summarise(replace(about, features=Features("clade", tuple("abcde"), sparse.csr_array(held))))
-    importance = replace(importance, total=np.array([1.0, 0.95, 0.4, 0.5, 0.45])[:, None])
+    importance = replace(importance, spread=np.array([1.0, 0.95, 0.4, 0.5, 0.45])[:, None])
     assert first_apart(importance, 5).tolist() == [1, 3]
     assert first_apart(importance, 1).tolist() == [1]
-    importance = replace(importance, total=np.array([1.0, 0.8, 0.4, 0.5, 0.0])[:, None])
+    importance = replace(importance, spread=np.array([1.0, 0.7, 0.4, 0.5, 0.0])[:, None])
     assert first_apart(importance, 5).tolist() == [0, 3]

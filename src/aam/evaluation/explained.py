@@ -97,12 +97,12 @@ def explain_folds(problem: Problem, folds: Sequence[Fold], kept: KeptFolds, opti
 def explained_section(explanation: Explanation) -> str:
     """As HTML: the verdict, the ASVs that matter most, and where more of it is."""
     importance = explanation.importances[0]
-    main = importance.total.argmax(axis=1)
+    main = importance.spread.argmax(axis=1)
     several = len(importance.output_names) > 1
     rows = [
         [
             explanation.name(importance.features, row),
-            f"{importance.total[row].sum():.3g}",
+            f"{importance.spread[row].sum():.3g}",
             f"{importance.mean[row, main[row]]:+.3g}" + (f" ({importance.output_names[main[row]]})" if several else ""),
             f"{100 * importance.agreement[row, main[row]]:.0f} %",
             f"{importance.samples[row]:,}",

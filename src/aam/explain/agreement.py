@@ -16,11 +16,11 @@ from aam.explain.attributions import Importance
 class Agreement:
     """Rank correlations (Spearman) of two importances, mean over outputs; nan where there are too few features.
 
-    total: of `total`, by which features are ranked; beside_amount: the same beside what the amounts of features explain of both;
+    spread: of `spread`, by which features are ranked; beside_amount: the same beside what the amounts of features explain of both;
     signed: of `mean`, direction included; features: how many both know.
     """
 
-    total: float
+    spread: float
     beside_amount: float
     signed: float
     features: int
@@ -32,26 +32,26 @@ def agreement(first: Importance, second: Importance, counts: sparse.csr_array, a
     its shape, and stays when weights are shuffled.
 
     Whatever a model is, it moves further where more is taken out: features that many samples have, with many reads, in samples of
-    few ASVs. So the totals of any two models agree in part. What a model learned is beyond that: the ranks of the totals less what
-    a quadratic of the ranks of these three amounts says of them. Directions of change owe nothing to amounts.
+    few ASVs. So the spreads of any two models agree in part. What a model learned is beyond that: the ranks of the spreads less
+    what a quadratic of the ranks of these three amounts says of them. Directions of change owe nothing to amounts.
     """
     if first.features.ids != second.features.ids:
         raise ValueError("importances of other features")
     known = np.flatnonzero((first.samples > 0) & (second.samples > 0) & (True if among is None else among))
     if len(known) < 3:
         return Agreement(np.nan, np.nan, np.nan, len(known))
-    pairs = [(one[known].T, other[known].T) for one, other in ((first.total, second.total), (first.mean, second.mean))]
-    totals, means = [[(rankdata(a), rankdata(b)) for a, b in zip(*pair, strict=True)] for pair in pairs]
+    pairs = [(one[known].T, other[known].T) for one, other in ((first.spread, second.spread), (first.mean, second.mean))]
+    spreads, means = [[(rankdata(a), rankdata(b)) for a, b in zip(*pair, strict=True)] for pair in pairs]
     common = _amounts(counts, first.features.asvs)[known]
-    beside = [(_residual(a, common), _residual(b, common)) for a, b in totals]
-    found = [float(np.mean([_correlation(a, b) for a, b in some])) for some in (totals, beside, means)]
+    beside = [(_residual(a, common), _residual(b, common)) for a, b in spreads]
+    found = [float(np.mean([_correlation(a, b) for a, b in some])) for some in (spreads, beside, means)]
     return Agreement(found[0], found[1], found[2], len(known))
 
 
 def mean_of(found: Sequence[Agreement]) -> Agreement:
     """The mean of several agreements, as with models whose weights were shuffled anew: one shuffle can agree by chance."""
-    total, beside, signed = (_mean([getattr(one, name) for one in found]) for name in ("total", "beside_amount", "signed"))
-    return Agreement(total, beside, signed, found[0].features)
+    spread, beside, signed = (_mean([getattr(one, name) for one in found]) for name in ("spread", "beside_amount", "signed"))
+    return Agreement(spread, beside, signed, found[0].features)
 
 
 def _mean(values: Sequence[float]) -> float:

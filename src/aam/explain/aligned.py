@@ -44,7 +44,7 @@ def aligned(model: Sequences, importance: Importance, study: Study, rows: np.nda
     and a line in the log, where an alignment is needed that cannot be made (the extra ``tree``).
     """
     first = int(ranked(importance)[0])
-    output, present = int(importance.total[first].argmax()), np.flatnonzero(importance.samples > 0)
+    output, present = int(importance.spread[first].argmax()), np.flatnonzero(importance.samples > 0)
     related = nearest(model.vectors, first, present, _RELATED)
     compared = present[np.argsort(-importance.samples[present], kind="stable")[:_COMPARED]]
     try:

@@ -85,8 +85,9 @@ class Importance:
     """Of each feature over samples; all float64 [F, O] but `samples`.
 
     mean, mean_absolute: of the samples that have the feature, each group counting once; low, high: 95 % of mean_absolute over
-    resampled groups (Bayesian bootstrap); agreement: share of these samples whose value has the sign of the mean; total: sum of
-    absolute values over all samples, divided by their number, by which features are ranked; members_low, members_high: of `total`,
+    resampled groups (Bayesian bootstrap); agreement: share of these samples whose value has the sign of the mean; spread: how far
+    the values are apart over all samples (mean absolute deviation, 0 where the feature is not), by which features are ranked: what
+    adds the same to every sample tells none from another, however much that is; members_low, members_high: of `spread`,
     over members; samples: int64 [F], how many have it; bound_to: for each feature the one study (confounder level) in which it
     matters, or "" where it matters in several or none is known.
     """
@@ -98,7 +99,7 @@ class Importance:
     low: np.ndarray
     high: np.ndarray
     agreement: np.ndarray
-    total: np.ndarray
+    spread: np.ndarray
     members_low: np.ndarray
     members_high: np.ndarray
     samples: np.ndarray

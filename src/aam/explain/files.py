@@ -74,18 +74,18 @@ def _write_attention(story: Story, found: Attended, folder: Path) -> None:
 def importance_table(importance: Importance) -> pd.DataFrame:
     """A row for each feature that occurs, those that matter most first; numbers only, as QIIME 2 wants them.
 
-    importance: mean absolute change over all samples, 0 where the feature is not in one, with its range over members; mean and
+    importance: how far the changes are apart over all samples (`Importance.spread`), with its range over members; mean and
     mean_absolute: over samples that have it, with the 95 % interval of the latter; agreement: share of them whose change has the
     sign of the mean. Several outputs have columns of their own; `importance` is then their sum.
     """
     order, several = ranked(importance), len(importance.output_names) > 1
     columns: dict[str, np.ndarray] = {}
     if several:
-        columns["importance"] = importance.total.sum(axis=1)
+        columns["importance"] = importance.spread.sum(axis=1)
     for k, name in enumerate(importance.output_names):
         of = f" {name}" if several else ""
         columns |= {
-            f"importance{of}": importance.total[:, k],
+            f"importance{of}": importance.spread[:, k],
             f"importance_low{of}": importance.members_low[:, k],
             f"importance_high{of}": importance.members_high[:, k],
             f"mean{of}": importance.mean[:, k],
@@ -158,11 +158,11 @@ def empress_table(story: Story, importance: Importance) -> pd.DataFrame:
     ids = [importance.features.ids[row] for row in order]
     signed = _main_mean(importance)[order]
     columns: dict[str, object] = {
-        "importance": importance.total.sum(axis=1)[order],
+        "importance": importance.spread.sum(axis=1)[order],
         "sign": np.where(signed >= 0, "raises", "lowers"),
     }
     if len(importance.output_names) > 1:
-        columns["output"] = [importance.output_names[k] for k in importance.total.argmax(axis=1)[order]]
+        columns["output"] = [importance.output_names[k] for k in importance.spread.argmax(axis=1)[order]]
     if story.taxonomy:
         columns["taxonomy"] = [story.taxonomy.get(feature, "") for feature in ids]
     return pd.DataFrame(columns, index=pd.Index(ids, name="Feature ID"))
@@ -170,7 +170,7 @@ def empress_table(story: Story, importance: Importance) -> pd.DataFrame:
 
 def itol_bars(story: Story, importance: Importance) -> str:
     """A dataset of iTOL: a bar for each ASV, as long as its importance."""
-    rows = [f"{importance.features.ids[row]}\t{importance.total[row].sum():.6g}" for row in ranked(importance)]
+    rows = [f"{importance.features.ids[row]}\t{importance.spread[row].sum():.6g}" for row in ranked(importance)]
     return "\n".join(["DATASET_SIMPLEBAR", *_itol_head(f"importance for {story.column}", "#666666"), "DATA", *rows, ""])
 
 
@@ -196,5 +196,5 @@ def _cell(text: str) -> str:
 
 def _main_mean(importance: Importance) -> np.ndarray:
     """Mean change [F] of the output on which each feature acts most."""
-    main = importance.total.argmax(axis=1)
+    main = importance.spread.argmax(axis=1)
     return importance.mean[np.arange(len(main)), main]

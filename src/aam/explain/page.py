@@ -92,7 +92,7 @@ def verdict_of(story: Story) -> str:
 def _acts(story: Story, row: int) -> str:
     """What a feature does to the output on which it acts most."""
     importance = story.importances[0]
-    output = int(importance.total[row].argmax())
+    output = int(importance.spread[row].argmax())
     name = importance.output_names[output]
     return f"{'raises' if importance.mean[row, output] >= 0 else 'lowers'} {'it' if name == story.column else f'the {name}'}"
 
@@ -123,7 +123,7 @@ def _table(story: Story, importance: Importance, output: int) -> str:
     unit, first = story.attributions[0].unit, shown(importance, output, _ROWS)
     bound = any(importance.bound_to[row] for row in first)
     header = ["rank", _KINDS[importance.features.kind][1], "direction", f"mean change where it is ({unit})", "95 % interval",
-              "over all samples", "samples", "same sign", *([f"in one {story.confounder} only"] if bound else [])]  # fmt: skip
+              "between samples", "samples", "same sign", *([f"in one {story.confounder} only"] if bound else [])]  # fmt: skip
     rows = []
     for k, row in enumerate(first.tolist()):
         cells = [
@@ -132,7 +132,7 @@ def _table(story: Story, importance: Importance, output: int) -> str:
             _direction(float(importance.mean[row, output])),
             draw.number(float(importance.mean_absolute[row, output])),
             _interval(float(importance.low[row, output]), float(importance.high[row, output])),
-            draw.number(float(importance.total[row, output])),
+            draw.number(float(importance.spread[row, output])),
             f"{importance.samples[row]:,}",
             f"{100 * importance.agreement[row, output]:.0f} %",
         ]
@@ -173,8 +173,9 @@ def _about_table(story: Story, place: int, output: int) -> str:
         rest = f" Of those that share {story.noun}s, which are nested, one is shown.{rest}"
     return (
         f"How far each moves the prediction of a sample that has it, by {METHODS[found.method]}, in {found.unit}: the mean "
-        "without regard to sign, with the interval over groups of samples. Over all samples: 0 counts where it is not there; the "
-        f"table is in this order. Same sign: share of its samples in which it acts in the named direction.{rest}"
+        "without regard to sign, with the interval over groups of samples. Between samples: how far its changes are apart over all "
+        "samples (mean absolute deviation; 0 where it is not there): what adds the same to each tells none from another. The table "
+        f"is in this order. Same sign: share of its samples in which it acts in the named direction.{rest}"
     )
 
 
@@ -241,7 +242,7 @@ def _compared(story: Story) -> list[tuple[str, str]]:
     header = ["compared", f"{story.noun}s", "direction", "beside amount", "importance as it is", "should be"]
     rows = []
     for pair in story.compared:
-        said = (pair.found.signed, pair.found.beside_amount, pair.found.total)
+        said = (pair.found.signed, pair.found.beside_amount, pair.found.spread)
         rows.append([pair.what, f"{pair.found.features:,}", *(draw.number(round(value, 2)) for value in said), pair.expected])
     about = (
         f"Rank correlations (Spearman) over {story.noun}s (of a model with shuffled weights those that it knows). The fair figures "

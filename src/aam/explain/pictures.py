@@ -97,7 +97,7 @@ def _share_legend() -> list[str]:
 
 
 def tree(story: Story, output: int) -> str:
-    """The most important ASVs at the tips of the tree, with a bar each: its mean absolute change over all samples, and where to.
+    """The most important ASVs at the tips of the tree, with a bar each: how far it makes samples differ, and where it moves them.
     Empty where no tree is given, or fewer than three of them are in it.
     """
     importance, phylogeny = story.importances[0], story.phylogeny
@@ -113,13 +113,13 @@ def tree(story: Story, output: int) -> str:
         return ""
     there = there[np.argsort(tips[there])]
     nodes = CutTree(phylogeny)(torch.from_numpy(tips[there]))
-    row, top_y, bars, ends = 21.0, 26.0, 330.0, (0.0, float(importance.total[top, output].max()))
+    row, top_y, bars, ends = 21.0, 26.0, 330.0, (0.0, float(importance.spread[top, output].max()))
     x = draw.scale(ends, bars, draw.WIDTH - 44)
     parts = [*_branches(nodes.start.numpy(), nodes.end.numpy(), nodes.length.numpy(), row, top_y)]
-    parts.append(draw.text(draw.WIDTH - 4, 14, f"over all samples ({story.attributions[0].unit})", anchor="end", kind="small"))
+    parts.append(draw.text(draw.WIDTH - 4, 14, f"between samples ({story.attributions[0].unit})", anchor="end", kind="small"))
     for k, which in enumerate(there):
         feature, y = top[which], top_y + row * (k + 0.5)
-        value = float(importance.total[feature, output])
+        value = float(importance.spread[feature, output])
         name = f"{which + 1}. {story.name(importance.features, int(feature))}"
         parts += [
             draw.text(132, y + 4, draw.fitting(name, bars - 138)),
@@ -127,7 +127,7 @@ def tree(story: Story, output: int) -> str:
             draw.text(x(value) + 4, y + 4, draw.number(value), kind="small"),
         ]
     return draw.svg(
-        "Tree of the most important ASVs, with their mean absolute change of the prediction over all samples",
+        "Tree of the most important ASVs, with how far each makes predictions differ between samples",
         top_y + row * len(there) + 8,
         parts,
     )

@@ -229,7 +229,7 @@ def _nucleotides(asked: Asked, model: Sequences, importance: Importance, rows: n
     """Of the ASVs that matter most, on the output on which each acts most."""
     found = []
     for asv in ranked(importance)[:_ASVS_IN_DEPTH].tolist():
-        output, tokens = int(importance.total[asv].argmax()), asked.study.asv_tokens[asv]
+        output, tokens = int(importance.spread[asv].argmax()), asked.study.asv_tokens[asv]
         found.append(effects_of(model, asv, tokens, samples_with(model.counts, asv, rows), output))
     return tuple(found)
 

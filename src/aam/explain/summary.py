@@ -13,7 +13,7 @@ _AT_ONCE = 2000
 # A feature is bound to a level where its effect in every other level is below this share of it, and enough samples have it to tell.
 _ELSEWHERE, _ENOUGH = 0.1, 5
 # Of nested features those matter nearly alike that are this share behind the largest.
-_NEARLY = 0.1
+_NEARLY = 0.25
 
 
 def summarise(
@@ -23,14 +23,13 @@ def summarise(
 
     groups, confounder: labels of the explained samples [n] in the order of `attributions.samples`, or None: each sample is a group
     then, and no feature is bound to a level. The interval of the mean absolute value is over groups drawn anew; it is nan where
-    fewer than two groups have the feature. That of the total is what it would be if all values were wrong at once as far as
+    fewer than two groups have the feature. That of the spread is what it would be if all values were wrong at once as far as
     members disagree (`low` and `high` of each), so it is wide.
     """
     n, features = len(attributions.samples), len(attributions.features.ids)
     group = np.unique(np.arange(n) if groups is None else np.asarray(groups), return_inverse=True)[1]
     value, sample, feature = attributions.value, attributions.sample, attributions.feature
     size = np.abs(value)
-    sums = np.stack([_by_feature(part, feature, features) for part in (value, size)])
     samples = np.bincount(feature, minlength=features)
     # Occurrences of a feature in samples of a group weigh 1 over their number.
     _, cell, members = np.unique(feature * (group.max(initial=0) + 1) + group[sample], return_inverse=True, return_counts=True)
@@ -43,6 +42,7 @@ def summarise(
     straddles = (attributions.low < 0) & (attributions.high > 0)
     ends = np.abs(attributions.low), np.abs(attributions.high)
     least, most = np.where(straddles, 0.0, np.minimum(*ends)), np.maximum(*ends)
+    spread, *by_members = (_spread(part, feature, features, n) for part in (value, np.sign(value) * least, np.sign(value) * most))
     return Importance(
         features=attributions.features,
         output_names=attributions.output_names,
@@ -51,9 +51,9 @@ def summarise(
         low=low,
         high=high,
         agreement=agreement,
-        total=sums[1] / n,
-        members_low=_by_feature(least, feature, features) / n,
-        members_high=_by_feature(most, feature, features) / n,
+        spread=spread,
+        members_low=np.minimum(spread, by_members[0]),
+        members_high=np.maximum(spread, by_members[1]),
         samples=samples,
         bound_to=_bound_to(attributions, confounder, samples),
     )
@@ -62,16 +62,16 @@ def summarise(
 def first_apart(importance: Importance, number: int, output: int = 0) -> np.ndarray:
     """Places of the features that matter most, at most `number`, none of which shares an ASV with one before it.
 
-    Of nested clades or taxa that matter nearly alike (a tenth of the total) the one with the fewest ASVs stands for all: what it
-    has beyond, a larger one holds without a part in it.
+    Of nested clades or taxa that matter nearly alike (within a quarter) the one with the fewest ASVs stands for all: when more is
+    taken out, the shares of all others grow more, and predictions move further, whatever the rest has to do with it.
     """
-    total, asvs = importance.total[:, output], importance.features.asvs
+    spread, asvs = importance.spread[:, output], importance.features.asvs
     sizes = np.diff(asvs.indptr)
-    left, found = total > 0, list[int]()
+    left, found = spread > 0, list[int]()
     while left.any() and len(found) < number:
-        best = int(np.where(left, total, -1.0).argmax())
-        near = left & _sharing(asvs, best) & (total >= (1 - _NEARLY) * total[best])
-        chosen = min(np.flatnonzero(near).tolist(), key=lambda place: (sizes[place], -total[place]))
+        best = int(np.where(left, spread, -1.0).argmax())
+        near = left & _sharing(asvs, best) & (spread >= (1 - _NEARLY) * spread[best])
+        chosen = min(np.flatnonzero(near).tolist(), key=lambda place: (sizes[place], -spread[place]))
         found.append(chosen)
         left &= ~_sharing(asvs, best) & ~_sharing(asvs, chosen)
     return np.array(found, dtype=np.int64)
@@ -85,6 +85,15 @@ def _sharing(asvs: sparse.csr_array, place: int) -> np.ndarray:
 def _by_feature(values: np.ndarray, feature: np.ndarray, features: int) -> np.ndarray:
     """Sums of values [K, O] over the occurrences of each feature [features, O]."""
     return np.stack([np.bincount(feature, column, minlength=features) for column in values.T.astype(np.float64)], axis=1)
+
+
+def _spread(value: np.ndarray, feature: np.ndarray, features: int, n: int) -> np.ndarray:
+    """Mean absolute deviation [features, O] of the values [K, O] from their mean over n samples, 0 where a sample has none, and one
+    more without any ASV: so that of a single sample those with the largest values come first, too.
+    """
+    mean = _by_feature(value, feature, features) / (n + 1)
+    without = n + 1 - np.bincount(feature, minlength=features)[:, None]
+    return (_by_feature(np.abs(value - mean[feature]), feature, features) + without * np.abs(mean)) / (n + 1)
 
 
 def _resampled(
@@ -123,7 +132,7 @@ def _bound_to(attributions: Attributions, confounder: np.ndarray | None, samples
 
 
 def ranked(importance: Importance, output: int | None = None) -> np.ndarray:
-    """Features that occur, int64, those that matter most first: of one output, or of all together."""
-    total = importance.total.sum(axis=1) if output is None else importance.total[:, output]
-    order = np.argsort(-total, kind="stable")
+    """Features that occur, int64, those that make predictions differ most first: of one output, or of all together."""
+    spread = importance.spread.sum(axis=1) if output is None else importance.spread[:, output]
+    order = np.argsort(-spread, kind="stable")
     return order[importance.samples[order] > 0]
