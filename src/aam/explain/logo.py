@@ -28,11 +28,6 @@ class Logo:
     frequencies: np.ndarray
     effect: np.ndarray
 
-    @property
-    def consensus(self) -> str:
-        """The most frequent letter of each column, or -."""
-        return "".join((LETTERS + _GAP)[place] for place in self.frequencies.argmax(axis=1))
-
 
 def nearest(vectors: np.ndarray, asv: int, candidates: np.ndarray, number: int) -> np.ndarray:
     """The `number` of the candidates (columns) whose vectors [M, W] are nearest to that of an ASV, the ASV itself first."""

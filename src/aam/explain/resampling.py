@@ -62,15 +62,6 @@ def ratio(above: np.ndarray, below: np.ndarray, groups: Groups, seed: int = 0) -
     first, second = groups.means(above), groups.means(below)
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = draws(groups.number, seed)
-        return _estimate(first.mean() / second.mean(), (drawn @ first) / (drawn @ second), groups)
-
-
-def mean(values: np.ndarray, groups: Groups, seed: int = 0) -> Estimate:
-    """The mean of values [n], each group counting once."""
-    of_groups, drawn = groups.means(values), draws(groups.number, seed)
-    return _estimate(of_groups.mean(), drawn @ of_groups / drawn.sum(axis=1), groups)
-
-
-def _estimate(value: np.floating, resampled: np.ndarray, groups: Groups) -> Estimate:
+        value, resampled = first.mean() / second.mean(), (drawn @ first) / (drawn @ second)
     low, high = interval(resampled) if groups.number > 1 else (np.nan, np.nan)
     return Estimate(float(value), float(low), float(high))
