@@ -10,7 +10,8 @@ from scipy import sparse
 
 from aam.errors import counted
 from aam.explain.attributions import Attributions, Features, Reader
-from aam.explain.made_up import Places, read_all, read_samples
+from aam.explain.made_up import read_all, read_samples
+from aam.explain.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show
     def without(part: slice) -> tuple[sparse.csr_array, np.ndarray]:
         rows = samples[sample[part]]
         places = Places.of(reader.counts, rows)
-        return places.table(~holds(features, feature[part][places.owner], places.column)), rows
+        return places.only(~holds(features, feature[part][places.sample], places.column)), rows
 
     left = np.diff(reader.counts.indptr)[samples][sample] - found.taken[first]
     for part, said in read_all(reader, left, without, "Taking out ASVs" if show else ""):

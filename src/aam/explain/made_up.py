@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 
 from aam.explain.attributions import Reader, Said
+from aam.explain.places import Places
 from aam.parallel.threads import allotted_threads, in_threads
 from aam.progress import track
 
@@ -17,31 +17,6 @@ from aam.progress import track
 _ASVS_AT_ONCE = 2**17
 # Makes a made-up sample: its counts, and the row of the study that it stands for.
 Make = Callable[[slice], tuple[sparse.csr_array, np.ndarray]]
-
-
-@dataclass(frozen=True, eq=False)
-class Places:
-    """The ASVs of some samples, sample after sample. owner: int64 [T], which of the samples; column: int64 [T], of the table;
-    count: [T]; number: how many samples, of a table with `width` columns.
-    """
-
-    owner: np.ndarray
-    column: np.ndarray
-    count: np.ndarray
-    number: int
-    width: int
-
-    @classmethod
-    def of(cls, counts: sparse.csr_array, rows: np.ndarray) -> Places:
-        """Of the samples `rows` of CSR [N, M], which may repeat."""
-        some = counts[rows]
-        owner = np.repeat(np.arange(len(rows)), np.diff(some.indptr))
-        return cls(owner, some.indices.astype(np.int64), some.data, len(rows), counts.shape[1])
-
-    def table(self, kept: np.ndarray) -> sparse.csr_array:
-        """The samples with the ASVs of the mask `kept` [T] alone, CSR [number, width]."""
-        ends = np.concatenate([[0], np.bincount(self.owner[kept], minlength=self.number).cumsum()])
-        return sparse.csr_array((self.count[kept], self.column[kept], ends), shape=(self.number, self.width))
 
 
 def read_all(reader: Reader, sizes: np.ndarray, make: Make, show: str = "") -> Iterator[tuple[slice, Said]]:
@@ -81,6 +56,6 @@ def read_kept(reader: Reader, rows: np.ndarray, kept: np.ndarray, show: str = ""
     sizes = np.add.reduceat(kept.astype(np.int64), starts[:-1]) if len(rows) else starts[:-1]
 
     def make(part: slice) -> tuple[sparse.csr_array, np.ndarray]:
-        return Places.of(reader.counts, rows[part]).table(kept[starts[part.start] : starts[part.stop]]), rows[part]
+        return Places.of(reader.counts, rows[part]).only(kept[starts[part.start] : starts[part.stop]]), rows[part]
 
     return read_outputs(reader, sizes, make, show)

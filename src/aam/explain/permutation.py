@@ -9,7 +9,8 @@ from scipy import sparse
 
 from aam.explain.attributions import Features, Reader
 from aam.explain.deletion import holds
-from aam.explain.made_up import Places, read_outputs, read_samples
+from aam.explain.made_up import read_outputs, read_samples
+from aam.explain.places import Places
 from aam.explain.resampling import Groups, draws, interval
 from aam.scoring.measures import Measure
 from aam.scoring.weighted import WEIGHTED
@@ -126,9 +127,9 @@ def _moved(reader: Reader, features: Features, held: Held, moves: _Moves, part: 
     """Counts of some of the changed samples, and the rows of the study that they stand for."""
     taker, giver, feature = held.samples[moves.taker[part]], held.samples[moves.giver[part]], moves.feature[part]
     own, others = Places.of(reader.counts, taker), Places.of(reader.counts, giver)
-    stays = ~holds(features, feature[own.owner], own.column)
-    comes = holds(features, feature[others.owner], others.column)
+    stays = ~holds(features, feature[own.sample], own.column)
+    comes = holds(features, feature[others.sample], others.column)
     depths = np.asarray(reader.counts.sum(axis=1)).ravel()
-    given = np.rint(others.count * (depths[taker] / depths[giver])[others.owner]).clip(min=1).astype(own.count.dtype)
-    made = (own.table(stays), replace(others, count=given).table(comes))
+    given = np.rint(others.count * (depths[taker] / depths[giver])[others.sample]).clip(min=1).astype(own.count.dtype)
+    made = (own.only(stays), replace(others, count=given).only(comes))
     return sparse.csr_array(made[0] + made[1]), taker

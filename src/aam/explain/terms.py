@@ -36,7 +36,7 @@ class SeenPlaces(Places):
     def in_table(cls, table: SeenTable, rows: np.ndarray) -> SeenPlaces:
         """Of the samples `rows`."""
         places = Places.of(table.counts, rows)
-        return cls(places.rows, places.sample, places.column, places.count, table)
+        return cls(places.rows, places.sample, places.column, places.count, places.width, table)
 
     @cached_property
     def known(self) -> np.ndarray:
