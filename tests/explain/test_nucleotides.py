@@ -8,12 +8,14 @@ import torch
 from scipy import sparse
 
 from aam.data.sequences import Nucleotide, tokenize
+from aam.ensemble.calibration import Calibration
 from aam.ensemble.catalogue import letters_of
 from aam.errors import InputError
 from aam.explain.letters import SoftAsv, gradients_by_position
 from aam.explain.links import Outputs
 from aam.explain.logo import logo_of
 from aam.explain.nucleotides import EnsembleSequences, TransformerSequences, effects_of, samples_with, substitutions_of
+from aam.explain.scale import of_predictions
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
 from aam.models.inference import embed_asvs
@@ -51,6 +53,19 @@ def test_an_ensemble_says_what_it_would_of_a_study_with_that_sequence(classes):
             wanted = np.log(wanted / (1 - wanted))
         np.testing.assert_allclose(said, wanted.reshape(len(rows), -1), rtol=1e-4, atol=1e-5)
     assert np.ptp(found, axis=0).max() > 1e-4
+
+
+def test_what_an_ensemble_is_sure_of_is_on_the_scale_of_deletion():
+    study, ensemble, table, outputs = ensemble_of(2)
+    sure = replace(ensemble, combination=replace(ensemble.combination, overall=Calibration(20.0, (0.0, 0.0))))
+    # Of an ASV that is not known, what it says of the sequence that is there is what it predicts.
+    asv = int(np.flatnonzero(table.identity)[3])
+    unknown = replace(table, identity=np.where(np.arange(len(table.identity)) == asv, 0, table.identity))
+    rows = np.flatnonzero(study.counts[:, [asv]].toarray().ravel())
+    predicted = sure.predict(unknown, rows)
+    assert predicted.min() < 1e-12
+    said = EnsembleSequences(sure, table, outputs).say(asv, rows, study.asv_tokens[[asv]])[0]
+    np.testing.assert_allclose(said, of_predictions(predicted), rtol=1e-4, atol=1e-4)
 
 
 def test_a_model_of_features_without_sequences_knows_no_nucleotides():

@@ -14,10 +14,10 @@ from aam.ensemble.catalogue import SeenTable, letters_of
 from aam.ensemble.ensemble import Ensemble, said_by
 from aam.ensemble.members import NEED_NO_SEQUENCE
 from aam.errors import InputError
-from aam.explain.links import Outputs, log_odds, of_model
+from aam.explain.links import Outputs, of_model
+from aam.explain.scale import of_predictions
 from aam.models.inference import embed_asvs
 from aam.models.sequence_predictor import SequencePredictor
-from aam.study.targets import ClassTarget
 
 LETTERS = "ACGT"
 # Samples of an ASV that are asked about, and made-up samples that are predicted at a time.
@@ -140,15 +140,8 @@ class EnsembleSequences:
         said = said_by(reading, made_up, np.arange(len(tokens) * len(rows)), calibrations)
         for name, part in said_by(blind, made_up, once, calibrations).items():
             said[name] = np.tile(part, (len(tokens), *[1] * (part.ndim - 1)))
-        found = _in_unit(ensemble.combination.of(said), self.outputs)
+        found = of_predictions(self.outputs.target.decode(ensemble.combination.of(said)))
         return found.reshape(len(tokens), len(rows), -1)
-
-
-def _in_unit(predicted: np.ndarray, outputs: Outputs) -> np.ndarray:
-    """Training units [n] or probabilities [n, K] -> [n, O]."""
-    if isinstance(outputs.target, ClassTarget):
-        return log_odds(torch.from_numpy(predicted).clamp(min=1e-12).log()).numpy()
-    return outputs.target.decode(predicted)[:, None]
 
 
 def with_sequences(table: SeenTable, asv: int, rows: np.ndarray, vectors: np.ndarray) -> SeenTable:
