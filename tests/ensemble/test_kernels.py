@@ -44,6 +44,16 @@ def test_a_kernel_model_takes_no_more_samples_than_it_may(inputs):
     assert len(fit_kernels(inputs, np.arange(48) % 3, shares, 3, 20, 0).landmarks) == 20
 
 
+def test_nearness_is_the_gaussian_of_the_mean_squared_distance(inputs):
+    model = fit_kernels(inputs, np.arange(48) % 3, Shares(0.1, -0.3, 0.2, 0.4, -0.2), 3, MOST, 0)
+    place = model.landmarks[:2] + np.array([[0.0], [0.5]])
+    squares = ((place[:, None] - model.landmarks) ** 2).mean(axis=2)
+    near = model.nearness(place)
+    np.testing.assert_allclose(near, np.exp(-squares / np.exp(0.4)), atol=1e-12)
+    assert near[0, 0] == pytest.approx(1)
+    np.testing.assert_allclose(model.smooth(place), near @ model.by_place)
+
+
 def test_shares_are_chosen_by_groups_that_are_left_out(inputs):
     """A target that is the group itself is learned by heart from presence where groups are not left out."""
     kernels = Scales.fit(inputs).kernels(inputs, inputs)

@@ -165,9 +165,16 @@ class KernelModel:
 
     def predict(self, inputs: KernelInputs) -> np.ndarray:
         """Training units, or scores of classes, float64 [N, outputs]."""
-        place = (inputs.place - self.place_mean) / self.place_spread
-        near = np.exp(-_mean_squares(place, self.landmarks) / self.reach)
-        return inputs.presence @ self.by_presence + inputs.abundance @ self.by_abundance + near @ self.by_place + self.shift
+        smooth = self.smooth((inputs.place - self.place_mean) / self.place_spread)
+        return inputs.presence @ self.by_presence + inputs.abundance @ self.by_abundance + smooth + self.shift
+
+    def nearness(self, place: np.ndarray) -> np.ndarray:
+        """The Gaussian of the distance of scaled mean vectors [N, W] to each landmark, [N, n]."""
+        return np.exp(-_mean_squares(place, self.landmarks) / self.reach)
+
+    def smooth(self, place: np.ndarray) -> np.ndarray:
+        """What the Gaussian adds to predictions at scaled mean vectors [N, W], [N, outputs]."""
+        return self.nearness(place) @ self.by_place
 
 
 def some_groups(groups: np.ndarray, number: int, seed: int) -> np.ndarray:

@@ -150,33 +150,22 @@ def kernel_terms(model: KernelModel, places: SeenPlaces, target: Target, baselin
     slopes, steps, complete = _mean_slopes(model, place)
     vectors = (places.table.vectors[places.column] - model.place_mean) / model.place_spread / places.size[places.sample][:, None]
     terms = terms + np.einsum("tw,two->to", vectors, slopes[places.sample])
-    start = start + _smooth(model, np.zeros_like(place[:1]))[0]
+    start = start + model.smooth(np.zeros_like(place[:1]))[0]
     found = MemberTerms.exact(start, model.predict(inputs), terms, places, of_member(target))
     return MemberTerms(found.start, found.end, found.terms, steps, complete)
-
-
-def _smooth(model: KernelModel, place: np.ndarray) -> np.ndarray:
-    """The Gaussian part at scaled mean vectors [n, W] -> [n, outputs]."""
-    return _near(model, place) @ model.by_place
-
-
-def _near(model: KernelModel, place: np.ndarray) -> np.ndarray:
-    marks = model.landmarks
-    squares = (place * place).sum(axis=1)[:, None] + (marks * marks).sum(axis=1) - 2 * place @ marks.T
-    return np.exp(-np.maximum(squares, 0.0) / max(marks.shape[1], 1) / model.reach)
 
 
 def _mean_slopes(model: KernelModel, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean slopes of the Gaussian part on the lines from 0 to scaled mean vectors [n, W]: [n, W, outputs], steps and whether they
     add up [n].
     """
-    wanted = _smooth(model, place) - _smooth(model, np.zeros_like(place))
+    wanted = model.smooth(place) - model.smooth(np.zeros_like(place))
     steps = FIRST_STEPS
     while True:
         slopes = np.zeros((*place.shape, wanted.shape[1]))
         for node, weight in zip(*np.polynomial.legendre.leggauss(steps), strict=True):
             here = (node + 1) / 2 * place
-            near = _near(model, here)
+            near = model.nearness(here)
             for output in range(wanted.shape[1]):
                 pull = near * model.by_place[:, output]
                 slope = pull @ model.landmarks - pull.sum(axis=1, keepdims=True) * here
