@@ -95,8 +95,25 @@ def test_what_cannot_be_computed_leaves_nothing(fitted, tmp_path):
     assert not (tmp_path / "kept").exists()
 
 
+def transformer_of(problem):
+    shape = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
+    return TransformerLearner(shape, options=TrainFitOptions(epochs=1, batch_size=8)).fit(problem, problem.study.rows)
+
+
+def test_other_metadata_are_refused_where_the_model_reads_them(tmp_path):
+    study = simulated_study(n_samples=24, n_asvs=20)
+    model = transformer_of(pose(study, TargetOptions(metadata_column="age", categorical_columns=("sex",))))
+    model.explain(study, keep_in=tmp_path)
+    one = study.metadata.index == study.table.sample_ids[5]
+    sexes = study.metadata["sex"]
+    changed = study.metadata.assign(sex=sexes.where(~one, next(sex for sex in sexes if sex != sexes[one].item())))
+    with pytest.raises(InputError, match="is of another model, other data"):
+        model.explain(replace(study, metadata=changed), keep_in=tmp_path)
+    # What it does not read may be another.
+    model.explain(replace(study, metadata=study.metadata.assign(age=0.0)), keep_in=tmp_path)
+
+
 def test_a_transformer_is_known_by_its_weights():
     study = simulated_study(n_samples=24, n_asvs=20)
-    shape = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
-    model = TransformerLearner(shape, options=TrainFitOptions(epochs=1, batch_size=8)).fit(problem_in(study), study.rows)
+    model = transformer_of(problem_in(study))
     assert model.fingerprint() == replace(model).fingerprint() != model.shuffled().fingerprint()

@@ -54,6 +54,10 @@ class FoldsReader:
         """ASVs that the model of some fold knows."""
         return np.logical_or.reduce([reader.known for reader in self.readers])
 
+    @property
+    def codes(self) -> np.ndarray | None:
+        """None: ensembles read no metadata."""
+
     def read(self, counts: sparse.csr_array, rows: np.ndarray) -> Said:
         """See `Reader`; ValueError for samples that no fold holds out."""
         fold = self.of[rows]

@@ -74,6 +74,10 @@ class Explanation(Story):
 class Model(Reader, Protocol):
     """A reader that can be looked into."""
 
+    @property
+    def codes(self) -> np.ndarray | None:
+        """Of the metadata that it reads beside the counts, int64 [N, C]; None where it reads none."""
+
     def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty") -> Gradients:
         """Attributions by gradients of some samples, whose M ASVs are called `ids`. InputError for a model that has none."""
 
@@ -196,6 +200,7 @@ def _kept(asked: Asked, options: ExplainOptions, kinds: list[Features], rows: np
         parts += [kind.kind, "\n".join(kind.ids), kind.asvs.indptr, kind.asvs.indices]
     parts += [np.asarray(part, dtype=np.str_) for part in labels if part is not None]
     parts += [counts.indptr, counts.indices, counts.data, study.asv_tokens]
+    parts += [] if asked.reader.codes is None else [asked.reader.codes]
     kept = Kept(asked.keep_in, key_of(parts))
     kept.check()
     return kept

@@ -57,6 +57,10 @@ class EnsembleReader(_OfStudy):
     def known(self) -> np.ndarray:
         return self.seen.identity > 0
 
+    @property
+    def codes(self) -> np.ndarray | None:
+        """None: it reads no metadata."""
+
     def read(self, counts: sparse.csr_array, rows: np.ndarray) -> Said:
         """See `Reader`."""
         combination = self.ensemble.combination
