@@ -11,24 +11,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aam.disk.json_files import write_json
 from aam.explain import features
-from aam.explain.agreement import Agreement, agreement
-from aam.explain.attributions import Importance, Reader
+from aam.explain.agreement import agreement
 from aam.explain.deletion import by_deletion
 from aam.explain.run import Explanation
 from aam.explain.summary import summarise
 from aam.options import GroupOptions, ReadOptions, TableOptions
-from aam.saved.fitted import Fitted
 from aam.saved.load import load
 from aam.study.reading import read_samples
 from aam.study.study import Study
 from benchmarks.peak import highest, restart_peak
 
-# Samples that models with shuffled weights are looked at on, and how many of these models.
-_SAMPLES, _SHUFFLES = 100, 3
+# Of the models that are compared; the first one's predictions are explained.
 SEEDS = (0, 1)
 
 
@@ -38,36 +33,28 @@ def explain(folder: Path) -> dict[str, Any]:
     folder: holds request.json (table, rep_seqs, column, group, confounder), held_out.tsv, and a run of `aam train` for each seed.
     """
     asked = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    first, study, explanation, cost = _explained(folder, asked, folder / "held_out.tsv", folder / "explained")
-    reader, importance = first.reader(study), explanation.importances[0]
-    second = _importance(load(folder / f"seed-{SEEDS[1]}").reader(study), study, study.rows)
-    rng = np.random.default_rng(0)
-    rows = np.sort(rng.permutation(len(study))[:_SAMPLES])
-    mine, counts = _importance(reader, study, rows), reader.counts[rows]
-    shuffled = [
-        agreement(mine, _importance(first.shuffled(seed).reader(study), study, rows), counts, among=reader.known)
-        for seed in range(_SHUFFLES)
-    ]
+    study, explanation, cost = _explained(folder, asked, folder / "held_out.tsv", folder / "explained")
+    reader = load(folder / f"seed-{SEEDS[1]}").reader(study)
+    second = summarise(by_deletion(reader, features.asvs(study.table.feature_ids), study.rows))
     return {
         "verdict": explanation.verdict,
         **cost,
         "named_first": None if explanation.named_first is None else asdict(explanation.named_first.moved),
         "curve": None if explanation.curves is None else asdict(explanation.curves.better),
-        "shuffled": {name: float(np.mean([getattr(one, name) for one in shuffled])) for name in Agreement.__dataclass_fields__},
-        "between_seeds": asdict(agreement(importance, second, study.counts)),
+        # First of what it is compared with: the same model with shuffled weights.
+        "shuffled": asdict(explanation.compared[0].found),
+        "between_seeds": asdict(agreement(explanation.importances[0], second, study.counts)),
     }
 
 
 def explain_whole(folder: Path) -> dict[str, Any]:
     """What it costs to explain all samples of the table."""
     asked = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    return _explained(folder, asked, Path(asked["metadata"]), folder / "whole")[3]
+    return _explained(folder, asked, Path(asked["metadata"]), folder / "whole")[2]
 
 
-def _explained(
-    folder: Path, asked: dict[str, Any], metadata: Path, output: Path
-) -> tuple[Fitted, Study, Explanation, dict[str, Any]]:
-    """The model of the first seed, samples, their explanation, which is written to `output`, and what it cost from reading on."""
+def _explained(folder: Path, asked: dict[str, Any], metadata: Path, output: Path) -> tuple[Study, Explanation, dict[str, Any]]:
+    """Samples, their explanation by the model of the first seed, which is written to `output`, and what it cost from reading on."""
     base, start = restart_peak("cpu"), time.perf_counter()
     fitted, study = load(folder / f"seed-{SEEDS[0]}"), _read(asked, metadata)
     explanation = fitted.explain(study, group_column=asked["group"], confounder_column=asked["confounder"])
@@ -80,7 +67,7 @@ def _explained(
         "peak_bytes": highest("cpu"),
         "base_bytes": base,
     }
-    return fitted, study, explanation, cost
+    return study, explanation, cost
 
 
 def _read(asked: dict[str, Any], metadata: Path) -> Study:
@@ -91,10 +78,6 @@ def _read(asked: dict[str, Any], metadata: Path) -> Study:
     )
     samples = GroupOptions(metadata=(metadata,), group_column=asked["group"])
     return read_samples(files, ReadOptions(), samples, asked["column"], confounder_column=asked["confounder"])
-
-
-def _importance(reader: Reader, study: Study, rows: np.ndarray) -> Importance:
-    return summarise(by_deletion(reader, features.asvs(study.table.feature_ids), rows))
 
 
 def main() -> int:
