@@ -1,5 +1,7 @@
 """How much members count, and what makes their predictions true."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,20 @@ def test_evidence_counts_by_groups_and_not_by_samples():
     by_sample = choose_weights(truth, judged, trivial, np.arange(N), MAE)
     assert by_sample.weights["forest"] < 0.5 * by_group.weights["forest"]
     assert by_sample.behind["forest"] > 4 * by_group.behind["forest"] > 0
+
+
+def test_draws_of_many_samples_are_made_some_at_a_time_and_are_those_made_at_once():
+    n, rng = 9000, np.random.default_rng(0)
+    truth, groups = rng.normal(size=n), np.arange(n) // 3
+    judged = {"network": noisy(truth, 0.5, 1), "forest": noisy(truth, 0.52, 2)}
+    tracemalloc.start()
+    found = choose_weights(truth, judged, np.zeros(n), groups, MAE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    drawn = np.random.default_rng(0).exponential(size=(400, 3000))[:, groups]
+    assert peak < drawn.nbytes / 3
+    network, forest = (drawn @ np.abs(truth - said) / drawn.sum(axis=1) for said in judged.values())
+    assert found.behind["forest"] == pytest.approx((forest - network).mean() / (forest - network).std())
 
 
 def test_where_no_member_is_better_than_the_trivial_prediction_all_count():
