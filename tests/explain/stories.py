@@ -61,7 +61,9 @@ def story_of(outputs=("age",), sequences=True, n_samples=24, **more):
         "named_first": NamedFirst(Estimate(3.14, 2.41, 3.92), 10, 0.49, 0.3, n_samples),
         "curves": curves,
         "compared": (Compared("deletion and gradients", "high", Agreement(0.8, 0.7, 0.9, 30)),),
-        "nucleotides": (NucleotideEffects(3, simulated.sequences[3], effect, substitutions, np.arange(2), "age", "years"),),
+        "nucleotides": (
+            NucleotideEffects(3, simulated.sequences[3], effect, substitutions, np.arange(2), "age", "years", "other letters"),
+        ),
         "phylogeny": Phylogeny.from_tree(simulated.tree, ids),
         "facts": {"table": "made <up>"},
     }

@@ -97,6 +97,8 @@ def test_nucleotides_are_numbered_from_one(story, folder):
     assert "".join(table["nucleotide"]) == found.letters
     own = [row[f"to_{row['nucleotide']}"] for _, row in table.iterrows()]
     assert own == [0] * 40
+    assert set(table["method"]) == {found.method}
+    np.testing.assert_allclose(table["value"], found.by_position, rtol=1e-5)
 
 
 def test_the_biplot_is_the_decomposition_of_the_attributions(story, folder):

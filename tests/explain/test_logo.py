@@ -10,7 +10,7 @@ from aam.explain.nucleotides import NucleotideEffects
 
 def effects(letters, by_position):
     nothing = np.zeros((len(letters), 4))
-    return NucleotideEffects(0, letters, np.asarray(by_position, float), nothing, np.arange(1), "age", "years")
+    return NucleotideEffects(0, letters, np.asarray(by_position, float), nothing, np.arange(1), "age", "years", "unknown letter")
 
 
 def test_a_logo_weighs_asvs_by_their_effect():

@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy import sparse
 
-from aam.data.sequences import Nucleotide, tokenize
+from aam.data.sequences import tokenize
 from aam.ensemble.calibration import Calibration
 from aam.ensemble.catalogue import letters_of
 from aam.errors import InputError
-from aam.explain.letters import SoftAsv, gradients_by_position
+from aam.explain.letters import with_gradients
 from aam.explain.links import Outputs
 from aam.explain.logo import logo_of
 from aam.explain.nucleotides import EnsembleSequences, TransformerSequences, effects_of, samples_with, substitutions_of
@@ -20,7 +20,7 @@ from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
 from aam.models.inference import embed_asvs
 from aam.options import EnsembleOptions, ModelOptions, TrainFitOptions
-from tests.support.encoders import make_batch, make_encoder
+from tests.support.encoders import make_batch
 from tests.support.explained import ensemble_of, transformer_of
 from tests.support.motifs import motif_problem, recall
 
@@ -97,31 +97,6 @@ def test_a_transformer_says_what_it_would_of_a_study_with_that_sequence():
         np.testing.assert_allclose(said, (p / (1 - p)).log(), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("position_encoding", ["rotary", "learned"])
-def test_mixtures_of_one_letter_are_encoded_as_the_letter(position_encoding):
-    encoder = make_encoder(position_encoding=position_encoding).asv_encoder
-    tokens, _, _ = make_batch(1, 5, 2, 3, mixed_lengths=False)
-    tokens[2, 4] = Nucleotide.MASK
-    with torch.no_grad():
-        whole = torch.nn.functional.one_hot(tokens.long(), len(Nucleotide)).double()
-        torch.testing.assert_close(SoftAsv(encoder)(whole), encoder(tokens))
-
-
-def test_gradients_by_position_add_up_and_leave_ambiguous_letters_out():
-    pytest.importorskip("captum", reason="the extra explain is not installed")
-    sequences, tokens = small_transformer()
-    tokens[2, 5] = Nucleotide.MASK
-    sequences = replace(sequences, vectors=embed_asvs(sequences.model.base_model.asv_encoder, tokens).numpy())
-    rows = samples_with(sequences.counts, 2, np.arange(4))
-    found = gradients_by_position(sequences, 2, tokens[2], rows)
-    assert found.complete
-    assert found.values.shape == (12, 1)
-    assert found.values[4] == 0
-    assert (found.values[[0, 1, 2, 3, 5]] != 0).all()
-    np.testing.assert_allclose(found.values.sum(), found.end - found.start, rtol=0.01)
-    np.testing.assert_allclose(found.end, sequences.say(2, rows, tokens[[2]])[0].mean(axis=0), rtol=1e-4)
-
-
 def test_by_position_is_what_the_other_letters_take_away():
     sequences, tokens = small_transformer()
     found = effects_of(sequences, 2, tokens[2], np.array([0, 2]))
@@ -129,6 +104,7 @@ def test_by_position_is_what_the_other_letters_take_away():
     own = [("ACGT").index(letter) for letter in found.letters]
     assert (found.substitutions[np.arange(12), own] == 0).all()
     np.testing.assert_allclose(found.by_position, -found.substitutions.sum(axis=1) / 3)
+    assert found.method == "other letters"
     said = sequences.say(2, np.array([0, 2]), np.vstack([tokens[[2]], substitutions_of(tokens[2])[0]]))[:, :, 0].mean(axis=1)
     np.testing.assert_allclose(found.substitutions[found.substitutions != 0], said[1:] - said[0], rtol=1e-6)
 
@@ -150,8 +126,9 @@ def test_an_asv_of_no_sample_has_no_effects():
         effects_of(sequences, 2, tokens[2], np.zeros(0, dtype=np.int64))
 
 
-@pytest.mark.slow
-def test_a_transformer_reads_a_planted_motif():
+@pytest.fixture(scope="module")
+def motif_reader():
+    """A transformer that learned a planted motif, tokens of the ASVs, effects in ten that have the motif, and its positions."""
     problem, carriers, positions = motif_problem(n_samples=240, n_asvs=200, length=40, place=15)
     model = ModelOptions(embedding_dim=32, attention_heads=2, attention_layers=1, ffn_ratio=2)
     learner = TransformerLearner(model, options=TrainFitOptions(epochs=16, lr=3e-3, batch_size=8), show=False)
@@ -159,8 +136,23 @@ def test_a_transformer_reads_a_planted_motif():
     vectors = embed_asvs(fitted.encoder.asv_encoder, study.asv_tokens).numpy()
     sequences = TransformerSequences(fitted.predictor, vectors, study.counts, Outputs.of(fitted.target.target, "load"))
     found = effects_of_all(sequences, problem, carriers_by_reads(problem, carriers, 10))
+    return sequences, study.asv_tokens, found, positions
+
+
+@pytest.mark.slow
+def test_a_transformer_reads_a_planted_motif(motif_reader):
+    _, _, found, positions = motif_reader
     assert np.mean([recall(one.by_position, positions) for one in found]) >= 0.8
     assert recall(np.mean([one.by_position for one in found], axis=0), positions) >= 0.8
+
+
+@pytest.mark.slow
+def test_gradients_find_a_planted_motif_too(motif_reader):
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    sequences, tokens, found, positions = motif_reader
+    by_gradients = [with_gradients(sequences, one, tokens[one.asv], 0) for one in found]
+    assert all(one.complete for one in by_gradients)
+    assert np.mean([recall(one.by_position, positions) for one in by_gradients]) >= 0.7
 
 
 @pytest.mark.slow

@@ -139,7 +139,9 @@ def _write_arrays(story: Story, attributions: Attributions, path: Path) -> None:
 
 
 def nucleotide_table(story: Story) -> pd.DataFrame:
-    """A row for each nucleotide of the ASVs that were looked into, positions from 1; to_A ... to_T: change by each substitution."""
+    """A row for each nucleotide of the ASVs that were looked into, positions from 1; value: what it adds, by
+    `method` (see `NucleotideEffects`); to_A ... to_T: change by each substitution.
+    """
     parts = []
     for found in story.nucleotides:
         columns = {
@@ -147,6 +149,7 @@ def nucleotide_table(story: Story) -> pd.DataFrame:
             "position": np.arange(1, len(found.letters) + 1),
             "nucleotide": list(found.letters),
             "value": found.by_position,
+            "method": found.method,
         }
         parts.append(pd.DataFrame(columns | {f"to_{base}": found.substitutions[:, k] for k, base in enumerate(LETTERS)}))
     return pd.concat(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from aam.data.sequences import Nucleotide
 from aam.explain.gated import GatedLevel, Sample
 from aam.explain.integration import Integrated, integrate
 from aam.explain.links import of_model
-from aam.explain.nucleotides import LETTERS, TransformerSequences
+from aam.explain.nucleotides import LETTERS, NucleotideEffects, TransformerSequences
 from aam.models.asv_encoder import ASVEncoder
 
 _VOCABULARY = len(Nucleotide)
@@ -46,10 +46,22 @@ class SoftAsv:
         return encoder.pooling(x)
 
 
-def gradients_by_position(sequences: TransformerSequences, asv: int, tokens: np.ndarray, rows: np.ndarray) -> Integrated:
-    """Integrated gradients of the mean prediction of samples that have an ASV, `rows`, by position of its sequence, tokens uint8
-    [1 + L]: `values` [L, O], of what each letter adds beside a mixture of A, C, G and T in equal parts at all positions; 0 for an
-    ambiguous letter. InputError without captum.
+def with_gradients(
+    sequences: TransformerSequences, effects: NucleotideEffects, tokens: np.ndarray, output: int
+) -> NucleotideEffects:
+    """The effects of the nucleotides of an ASV, tokens uint8 [1 + L], on an output, by position by gradients. InputError without
+    captum.
+    """
+    found = gradients_by_position(sequences, effects.asv, tokens, effects.rows, output)
+    return replace(effects, by_position=found.values, method="gradients", complete=found.complete)
+
+
+def gradients_by_position(
+    sequences: TransformerSequences, asv: int, tokens: np.ndarray, rows: np.ndarray, output: int = 0
+) -> Integrated:
+    """Integrated gradients of an output, of the mean prediction of samples that have an ASV, `rows`, by position of its sequence,
+    tokens uint8 [1 + L]: `values` [L], of what each letter adds beside a mixture of A, C, G and T in equal parts at all positions;
+    0 for an ambiguous letter. InputError without captum.
     """
     model, device = sequences.model, sequences.model.base_model.richness.weight.device
     real = torch.tensor(tokens[tokens != Nucleotide.PAD].astype(np.int64), device=device)
@@ -64,12 +76,12 @@ def gradients_by_position(sequences: TransformerSequences, asv: int, tokens: np.
 
     def said(letters: Tensor) -> Tensor:
         given = encoder(letters)
-        return torch.stack([link(model.head(*sample(given)).double()) for sample in samples]).mean(dim=0)
+        return torch.stack([link(model.head(*sample(given)).double())[:, [output]] for sample in samples]).mean(dim=0)
 
     heads, length = model.base_model.pooling.heads, len(real)
     size = length * (_VOCABULARY**3 + heads * length) + sum(len(sample.gated.entering) ** 2 * heads for sample in samples)
     found = integrate(said, mixed, whole, size)
-    return Integrated(found.values[1:].sum(axis=1), found.start, found.end, found.steps, found.complete)
+    return replace(found, values=found.values[1:].sum(axis=(1, 2)))
 
 
 @dataclass(frozen=True, eq=False)

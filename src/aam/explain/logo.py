@@ -11,7 +11,7 @@ import numpy as np
 from aam.data import alignment
 from aam.data.programs import run_program
 from aam.errors import InputError
-from aam.explain.nucleotides import LETTERS, NucleotideEffects
+from aam.explain.nucleotides import LETTERS, LetterMethod, NucleotideEffects
 
 _SECONDS = 600
 _GAP = "-"
@@ -21,12 +21,13 @@ _GAP = "-"
 class Logo:
     """rows: the aligned sequences, C columns each, with - for a gap; frequencies: float64 [C, 5], of A, C, G, T and gaps, each ASV
     weighing as its nucleotides matter, adding up to 1 but for ambiguous letters; effect: float64 [C], the mean of what the letters
-    of a column add to predictions.
+    of a column add to predictions; method: by which that was found (see `NucleotideEffects`).
     """
 
     rows: tuple[str, ...]
     frequencies: np.ndarray
     effect: np.ndarray
+    method: LetterMethod
 
 
 def nearest(vectors: np.ndarray, asv: int, candidates: np.ndarray, number: int) -> np.ndarray:
@@ -37,7 +38,9 @@ def nearest(vectors: np.ndarray, asv: int, candidates: np.ndarray, number: int) 
 
 
 def logo_of(effects: Sequence[NucleotideEffects]) -> Logo:
-    """The logo of some ASVs. InputError where an alignment is needed and the packages of the extra ``tree`` are not installed."""
+    """The logo of some ASVs, whose effects are by one method. InputError where an alignment is needed and the packages of the extra
+    ``tree`` are not installed.
+    """
     rows = align([some.letters for some in effects])
     size = np.array([np.abs(some.by_position).sum() for some in effects])
     weights = size / size.sum() if size.sum() > 0 else np.full(len(size), 1 / len(size))
@@ -46,7 +49,7 @@ def logo_of(effects: Sequence[NucleotideEffects]) -> Logo:
     along = np.zeros(letters.shape)
     for row, there, some in zip(along, letters != _GAP, effects, strict=True):
         row[there] = some.by_position
-    return Logo(tuple(rows), frequencies, along.mean(axis=0))
+    return Logo(tuple(rows), frequencies, along.mean(axis=0), effects[0].method)
 
 
 @dataclass(frozen=True, eq=False)

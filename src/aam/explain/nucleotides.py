@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from aam.models.inference import embed_asvs
 from aam.models.sequence_predictor import SequencePredictor
 
 LETTERS = "ACGT"
+# What a letter is set beside: an unknown one, the mean of the three others, or all four at all positions (integrated gradients).
+LetterMethod = Literal["unknown letter", "other letters", "gradients"]
 # Samples of an ASV that are asked about, and made-up samples that are predicted at a time.
 SAMPLES, _AT_ONCE = 8, 256
 
@@ -52,10 +54,11 @@ class Sequences(Protocol):
 class NucleotideEffects:
     """What the nucleotides of an ASV add to predictions of samples that have it; asv: its column; letters: its L nucleotides.
 
-    by_position: float64 [L], what the letter that is there adds, beside an unknown one (ensembles, which read words of it) or
-    beside the mean of the three others (transformers); substitutions: float64 [L, 4], what A, C, G and T in its place add to the
-    prediction, 0 for the letter itself and all along an ambiguous one; rows: int64, the samples that these are means of; name and
-    unit: of the output.
+    by_position: float64 [L], what the letter that is there adds, by `method`: beside an unknown one (ensembles, which read words of
+    it), beside the mean of the three others (transformers), or by integrated gradients from A, C, G and T in equal parts at all
+    positions (transformers that are explained by gradients); substitutions: float64 [L, 4], what A, C, G and T in its place add to
+    the prediction, 0 for the letter itself and all along an ambiguous one; rows: int64, the samples that these are means of; name
+    and unit: of the output; complete: whether gradients add up to within 1 % of the difference of the predictions, True for others.
     """
 
     asv: int
@@ -65,6 +68,8 @@ class NucleotideEffects:
     rows: np.ndarray
     name: str
     unit: str
+    method: LetterMethod
+    complete: bool = True
 
 
 def substitutions_of(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -93,8 +98,10 @@ def effects_of(model: Sequences, asv: int, tokens: np.ndarray, rows: np.ndarray,
     change = (said[1:] - said[0]).mean(axis=1)
     found = np.zeros((len(letters), len(LETTERS)))
     found[position, letter] = change[: len(mutants)]
-    by_position = -change[len(mutants) :] if model.reads_ambiguous else -found.sum(axis=1) / 3
-    return NucleotideEffects(asv, letters, by_position, found, rows, model.outputs.names[output], model.outputs.unit)
+    about = (found, rows, model.outputs.names[output], model.outputs.unit)
+    if model.reads_ambiguous:
+        return NucleotideEffects(asv, letters, -change[len(mutants) :], *about, "unknown letter")
+    return NucleotideEffects(asv, letters, -found.sum(axis=1) / 3, *about, "other letters")
 
 
 def samples_with(counts: sparse.csr_array, asv: int, rows: np.ndarray, most: int = SAMPLES) -> np.ndarray:

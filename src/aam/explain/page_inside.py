@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aam import page
 from aam.errors import counted
 from aam.explain.aligned import Aligned
 from aam.explain.attention_picture import bars, heat_map, most_attended
 from aam.explain.logo_picture import aligned_logo, logo, telling_letters
+from aam.explain.nucleotides import LetterMethod
 from aam.explain.story import Story
+
+# What the effect of a nucleotide is measured from.
+_BESIDE: Mapping[LetterMethod, str] = {
+    "unknown letter": "an unknown one in its place",
+    "other letters": "the mean of the three others in its place",
+    "gradients": "A, C, G and T in equal parts at all positions (integrated gradients)",
+}
 
 
 def nucleotides(story: Story) -> list[tuple[str, str]]:
@@ -17,8 +27,8 @@ def nucleotides(story: Story) -> list[tuple[str, str]]:
     unit = story.attributions[0].unit
     about = (
         "Letters above the line raise the prediction, letters below lower it; their height is what the nucleotide adds beside "
-        f"another one in its place, in {unit}. The cells below: what would change if it became A, C, G or T; orange raises, blue "
-        "lowers. Numbers are positions in the sequence."
+        f"{_BESIDE[story.nucleotides[0].method]}, in {unit}. The cells below: what would change if it became "
+        "A, C, G or T; orange raises, blue lowers. Numbers are positions in the sequence."
     )
     drawn = []
     for found in story.nucleotides:
@@ -34,8 +44,8 @@ def _along(story: Story, found: Aligned) -> str:
     related = f"{first} and the {len(found.related) - 1} sequences nearest to it, aligned"
     drawn = [f"<div>{page.heading(related)}{aligned_logo(found.logo, related, story.attributions[0].unit)}</div>"]
     about = (
-        "Aligned: a column is as high as the mean of what its letters add to the prediction, each ASV by its own nucleotides; "
-        "letters are as high as their share of the ASVs."
+        "Aligned: a column is as high as the mean of what its letters add to the prediction, each ASV by its own nucleotides, "
+        f"beside {_BESIDE[found.logo.method]}; letters are as high as their share of the ASVs."
     )
     if found.told is None:
         return page.note(about) + page.side_by_side(drawn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from aam.explain.faithfulness import curves, named_first
 from aam.explain.files import write_files
 from aam.explain.gradients import Gradients
 from aam.explain.kept import Kept
+from aam.explain.letters import with_gradients
 from aam.explain.made_up import read_samples
 from aam.explain.nucleotides import NucleotideEffects, Sequences, TransformerSequences, effects_of, samples_with
 from aam.explain.page import explanation_page, verdict_of
@@ -136,6 +137,7 @@ def explain(asked: Asked, options: ExplainOptions, *, show: bool = False) -> Exp
     of_asvs = found[0]
     importances = tuple(summarise(one, groups, levels, options.seed) for one in found)
     richest = np.bincount(of_asvs.sample, minlength=1).max()
+    nucleotides = () if sequences is None else _nucleotides(asked, sequences, importances[0], rows, options)
     # Of all members, whatever gradients are of.
     whole = of_asvs if by_gradients is None else replace(of_asvs, predicted=read_samples(asked.reader, rows).outputs)
     return Explanation(
@@ -152,9 +154,9 @@ def explain(asked: Asked, options: ExplainOptions, *, show: bool = False) -> Exp
         compared=_compared(asked, of_asvs, options),
         permutations=() if held is None else _permutations(asked, kinds, held, options, kept, show),
         attention=None if attending is None else _attention(asked, attending, of_asvs, importances[0], groups, options, show),
-        nucleotides=() if sequences is None else _nucleotides(asked, sequences, importances[0], rows),
+        nucleotides=nucleotides,
         aligned=None if sequences is None else aligned(sequences, importances[0], study, rows, options.seed),
-        warnings=() if by_gradients is None else _about_gradients(by_gradients),
+        warnings=() if by_gradients is None else _about_gradients(by_gradients, nucleotides),
         confounder=options.confounder_column or "study",
         novelty=None if asked.novelty is None else asked.novelty[rows],
         phylogeny=phylogeny,
@@ -174,7 +176,7 @@ def _by_deletion(asked: Asked, kind: Features, rows: np.ndarray, show: bool) -> 
     return found
 
 
-def _about_gradients(found: Gradients) -> tuple[str, ...]:
+def _about_gradients(found: Gradients, nucleotides: Sequence[NucleotideEffects]) -> tuple[str, ...]:
     """What a reader must know of gradients: members that have none, and sums that do not come out."""
     sentences = []
     if found.explained and found.weight < 1:
@@ -184,6 +186,9 @@ def _about_gradients(found: Gradients) -> tuple[str, ...]:
         sentences.append("The ensemble predicts by the middle of what its members say; gradients explain the mean of all of them.")
     if not found.complete.all():
         some = some_of(int((~found.complete).sum()), len(found.complete), "have gradients")
+        sentences.append(f"{some} that do not add up to the difference of the predictions within 1 %.")
+    if incomplete := sum(not one.complete for one in nucleotides):
+        some = some_of(incomplete, len(nucleotides), "have gradients by nucleotide", "ASV")
         sentences.append(f"{some} that do not add up to the difference of the predictions within 1 %.")
     return tuple(sentences)
 
@@ -230,12 +235,17 @@ def _permutations(
     )
 
 
-def _nucleotides(asked: Asked, model: Sequences, importance: Importance, rows: np.ndarray) -> tuple[NucleotideEffects, ...]:
-    """Of the ASVs that matter most, on the output on which each acts most."""
+def _nucleotides(
+    asked: Asked, model: Sequences, importance: Importance, rows: np.ndarray, options: ExplainOptions
+) -> tuple[NucleotideEffects, ...]:
+    """Of the ASVs that matter most, on the output on which each acts most; of a transformer by gradients if they are asked for."""
     found = []
     for asv in ranked(importance)[:_ASVS_IN_DEPTH].tolist():
         output, tokens = int(importance.spread[asv].argmax()), asked.study.asv_tokens[asv]
-        found.append(effects_of(model, asv, tokens, samples_with(model.counts, asv, rows), output))
+        effects = effects_of(model, asv, tokens, samples_with(model.counts, asv, rows), output)
+        if options.method == "gradients" and isinstance(model, TransformerSequences):
+            effects = with_gradients(model, effects, tokens, output)
+        found.append(effects)
     return tuple(found)
 
 
