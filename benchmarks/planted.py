@@ -13,6 +13,7 @@ from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.explain import features
+from aam.explain.aligned import aligned
 from aam.explain.attributions import Features, Importance
 from aam.explain.deletion import by_deletion
 from aam.explain.nucleotides import effects_of, samples_with
@@ -95,7 +96,7 @@ def clades(seed: int, *, product: bool = False) -> Planted:
 
 def motif(seed: int) -> Planted:
     """The share of reads of the ASVs that have a motif of 8 letters."""
-    problem, _, positions = motif_problem(seed, n_samples=240, n_asvs=200, length=40, place=15)
+    problem, _, positions = motif_problem(seed, n_samples=480, n_asvs=200, length=40, place=15)
     return Planted(replace(problem, groups=None), "position", (positions,))
 
 
@@ -104,6 +105,8 @@ TRUTHS: Mapping[str, tuple[str, Callable[[int], Planted]]] = {
     "abundance": ("5 ASVs of 300, log share", lambda seed: asvs(seed, by="abundance")),
     "weak": ("10 ASVs of 600, log share, as much noise as signal", lambda seed: asvs(seed, by="abundance", n_asvs=600, number=10,
                                                                                     noise=1.0)),
+    "weak_presence": ("10 ASVs of 300, presence, as much noise as signal", lambda seed: asvs(seed, by="presence", number=10,
+                                                                                            noise=1.0)),
     "decoys": ("5 ASVs of 300, log share, each with a correlated decoy", lambda seed: asvs(seed, by="abundance", decoys=True)),
     "clades": ("2 clades, log-ratio", clades),
     "interaction": ("2 clades, product of log shares", lambda seed: clades(seed, product=True)),
@@ -113,14 +116,15 @@ MODELS = ("ensemble", "transformer", "forest")
 
 
 def found_of(model: str, planted: Planted, seed: int) -> dict[str, float]:
-    """recall: the share of the truth that a model's explanation finds; r2: of its predictions of the explained samples, since what
-    was not learned cannot be found.
+    """recall: the share of the truth that a model's explanation finds, of positions by the letters that tell ASVs apart; exchanged:
+    of positions, the same by exchanging the letters of single ASVs; r2: of its predictions of the explained samples, since what was
+    not learned cannot be found.
     """
     if model == "forest":
         return _of_forest(planted, seed)
     fitted = _fitted(model, planted, seed)
     predicted = fitted.predict(planted.problem.study, planted.held)
-    return {"recall": _recall_of(fitted, planted), "r2": _r2(planted, predicted)}
+    return {**_recall_of(fitted, planted), "r2": _r2(planted, predicted)}
 
 
 def found_among(importance: np.ndarray, planted: Planted) -> float:
@@ -141,11 +145,11 @@ def _fitted(model: str, planted: Planted, seed: int) -> Fitted:
     return TransformerLearner(_TRANSFORMER, options=options, show=False).fit(planted.problem, planted.learned)
 
 
-def _recall_of(fitted: Fitted, planted: Planted) -> float:
+def _recall_of(fitted: Fitted, planted: Planted) -> dict[str, float]:
     study, reader = planted.problem.study, fitted.reader(planted.problem.study)
     importance = summarise(by_deletion(reader, planted.features, planted.held))
     if planted.kind != "position":
-        return found_among(importance.spread[:, 0], planted)
+        return {"recall": found_among(importance.spread[:, 0], planted)}
     # The motif raises predictions, and so do the ASVs that have it.
     raises = np.where(importance.mean[:, 0] > 0, importance.spread[:, 0], 0.0)
     model = reader.sequences()
@@ -155,7 +159,11 @@ def _recall_of(fitted: Fitted, planted: Planted) -> float:
         for asv in np.argsort(-raises, kind="stable")[:_ASVS]
     ]
     # Sequences are as long as each other, and the motif is at one place.
-    return found_among(np.mean([one.by_position for one in found], axis=0), planted)
+    exchanged = found_among(np.mean([one.by_position for one in found], axis=0), planted)
+    along = aligned(model, importance, study, planted.held)
+    assert along is not None  # of one length
+    assert along.told is not None  # of 200 ASVs
+    return {"recall": found_among(along.told.share, planted), "exchanged": exchanged}
 
 
 def _of_forest(planted: Planted, seed: int) -> dict[str, float]:

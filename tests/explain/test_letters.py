@@ -88,7 +88,7 @@ def test_of_a_transformer_by_gradients_those_of_nucleotides_are_written(study, t
     assert set(table["method"]) == {"gradients"}
     sequences, rows = transformer.reader(study).sequences(), explanation.attributions[0].samples
     importance = explanation.importances[0]
-    asvs, outputs = ranked(importance)[:4], importance.total.argmax(axis=1)
+    asvs, outputs = ranked(importance)[:4], importance.spread.argmax(axis=1)
     assert set(written) == {study.table.feature_ids[asv] for asv in asvs}
     assert outputs[asvs].any()
     for asv in asvs:
@@ -113,7 +113,7 @@ def test_of_other_methods_and_of_ensembles_nucleotides_are_as_they_are(study, tr
         sequences, rows = model.reader(study).sequences(), explanation.attributions[0].samples
         importance = explanation.importances[0]
         for asv in ranked(importance)[:4]:
-            some, output = samples_with(sequences.counts, asv, rows), importance.total[asv].argmax()
+            some, output = samples_with(sequences.counts, asv, rows), importance.spread[asv].argmax()
             wanted = effects_of(sequences, asv, study.asv_tokens[asv], some, output).by_position
             np.testing.assert_allclose(written[study.table.feature_ids[asv]], wanted, rtol=1e-4, atol=1e-9)
         assert f"what the nucleotide adds beside {beside[by]}, in" in explanation_page(explanation)
