@@ -16,7 +16,7 @@ from aam.explain import features
 from aam.explain.aligned import aligned
 from aam.explain.attributions import Features, Importance
 from aam.explain.deletion import by_deletion
-from aam.explain.nucleotides import effects_of, samples_with
+from aam.explain.nucleotides import by_position_of, samples_with
 from aam.explain.planted import ranks_of
 from aam.explain.summary import summarise
 from aam.learners.ensemble import EnsembleLearner
@@ -155,7 +155,7 @@ def _recall_of(fitted: Fitted, planted: Planted) -> dict[str, float]:
     model = reader.sequences()
     assert model is not None  # they have sequences
     found = [
-        effects_of(model, int(asv), study.asv_tokens[asv], samples_with(study.counts, int(asv), planted.held, _SAMPLES))
+        by_position_of(model, int(asv), study.asv_tokens[asv], samples_with(study.counts, int(asv), planted.held, _SAMPLES))
         for asv in np.argsort(-raises, kind="stable")[:_ASVS]
     ]
     # Sequences are as long as each other, and the motif is at one place.

@@ -62,7 +62,7 @@ def story_of(outputs=("age",), sequences=True, n_samples=24, **more):
         "curves": curves,
         "compared": (Compared("deletion and gradients", "high", Agreement(0.8, 0.7, 0.9, 30)),),
         "nucleotides": (
-            NucleotideEffects(3, simulated.sequences[3], effect, substitutions, np.arange(2), "age", "years", "other letters"),
+            NucleotideEffects(3, simulated.sequences[3], effect, "other letters", substitutions, np.arange(2), "age", "years"),
         ),
         "phylogeny": Phylogeny.from_tree(simulated.tree, ids),
         "facts": {"table": "made <up>"},

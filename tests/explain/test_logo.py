@@ -5,12 +5,11 @@ import pytest
 
 from aam.errors import InputError
 from aam.explain import logo
-from aam.explain.nucleotides import NucleotideEffects
+from aam.explain.nucleotides import PositionEffects
 
 
 def effects(letters, by_position):
-    nothing = np.zeros((len(letters), 4))
-    return NucleotideEffects(0, letters, np.asarray(by_position, float), nothing, np.arange(1), "age", "years", "unknown letter")
+    return PositionEffects(0, letters, np.asarray(by_position, float), "unknown letter")
 
 
 def test_a_logo_weighs_asvs_by_their_effect():

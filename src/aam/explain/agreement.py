@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.stats import rankdata
 
 from aam.explain.attributions import Importance
+from aam.explain.summary import spread_of
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,21 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _amounts(counts: sparse.csr_array, asvs: sparse.csr_array) -> np.ndarray:
-    """Of features [F, 3], as ranks from -1 to 1: how many samples have them, their mean share, their mean part of the ASVs."""
+    """Of features [F, 3], as ranks from -1 to 1: how many samples have them, how far samples differ in their share of the reads,
+    and in their part of the ASVs.
+    """
     held = sparse.csr_array(asvs.T.astype(np.float64))
     present = counts.astype(bool).astype(np.float64)
     shares, parts = (sparse.diags_array(1 / np.asarray(part.sum(axis=1)).ravel()) @ part for part in (counts, present))
     samples = (present @ held).astype(bool)
-    amounts = [np.asarray(part.sum(axis=0)).ravel() for part in (samples, shares @ held, parts @ held)]
+    amounts = [np.asarray(samples.sum(axis=0)).ravel(), *(_spread(sparse.coo_array(part @ held)) for part in (shares, parts))]
     return np.stack([2 * rankdata(amount) / len(amount) - 1 for amount in amounts], axis=1)
+
+
+def _spread(amount: sparse.coo_array) -> np.ndarray:
+    """Of amounts [n, F], as that of importance, [F]."""
+    samples, features = amount.shape
+    return spread_of(amount.data[:, None], amount.coords[1], features, samples)[:, 0]
 
 
 def _residual(ranks: np.ndarray, common: np.ndarray) -> np.ndarray:

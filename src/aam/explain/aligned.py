@@ -11,7 +11,7 @@ from aam.ensemble.catalogue import letters_of
 from aam.errors import InputError
 from aam.explain.attributions import Importance
 from aam.explain.logo import Logo, Telling, logo_of, nearest, telling
-from aam.explain.nucleotides import Sequences, effects_of, samples_with
+from aam.explain.nucleotides import Sequences, by_position_of, samples_with
 from aam.explain.summary import ranked
 from aam.study.study import Study
 
@@ -50,7 +50,7 @@ def aligned(model: Sequences, importance: Importance, study: Study, rows: np.nda
     try:
         logo = logo_of(
             [
-                effects_of(model, asv, study.asv_tokens[asv], samples_with(model.counts, asv, rows), output)
+                by_position_of(model, asv, study.asv_tokens[asv], samples_with(model.counts, asv, rows), output)
                 for asv in related.tolist()
             ]
         )

@@ -11,7 +11,7 @@ import numpy as np
 from aam.data import alignment
 from aam.data.programs import run_program
 from aam.errors import InputError
-from aam.explain.nucleotides import LETTERS, LetterMethod, NucleotideEffects
+from aam.explain.nucleotides import LETTERS, LetterMethod, PositionEffects
 
 _SECONDS = 600
 _GAP = "-"
@@ -21,7 +21,7 @@ _GAP = "-"
 class Logo:
     """rows: the aligned sequences, C columns each, with - for a gap; frequencies: float64 [C, 5], of A, C, G, T and gaps, each ASV
     weighing as its nucleotides matter, adding up to 1 but for ambiguous letters; effect: float64 [C], the mean of what the letters
-    of a column add to predictions; method: by which that was found (see `NucleotideEffects`).
+    of a column add to predictions; method: by which that was found (see `PositionEffects`).
     """
 
     rows: tuple[str, ...]
@@ -37,7 +37,7 @@ def nearest(vectors: np.ndarray, asv: int, candidates: np.ndarray, number: int) 
     return np.concatenate([[asv], others[np.argsort(distance, kind="stable")[: number - 1]]])
 
 
-def logo_of(effects: Sequence[NucleotideEffects]) -> Logo:
+def logo_of(effects: Sequence[PositionEffects]) -> Logo:
     """The logo of some ASVs, whose effects are by one method. InputError where an alignment is needed and the packages of the extra
     ``tree`` are not installed.
     """

@@ -23,7 +23,7 @@ LETTERS = "ACGT"
 # What a letter is set beside: an unknown one, the mean of the three others, or all four at all positions (integrated gradients).
 LetterMethod = Literal["unknown letter", "other letters", "gradients"]
 # Samples of an ASV that are asked about, and made-up samples that are predicted at a time.
-SAMPLES, _AT_ONCE = 8, 256
+SAMPLES, _AT_ONCE = 4, 256
 
 
 class Sequences(Protocol):
@@ -51,24 +51,33 @@ class Sequences(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class NucleotideEffects:
-    """What the nucleotides of an ASV add to predictions of samples that have it; asv: its column; letters: its L nucleotides.
+class PositionEffects:
+    """What each nucleotide of an ASV adds to predictions of samples that have it; asv: its column; letters: its L nucleotides.
 
     by_position: float64 [L], what the letter that is there adds, by `method`: beside an unknown one (ensembles, which read words of
     it), beside the mean of the three others (transformers), or by integrated gradients from A, C, G and T in equal parts at all
-    positions (transformers that are explained by gradients); substitutions: float64 [L, 4], what A, C, G and T in its place add to
-    the prediction, 0 for the letter itself and all along an ambiguous one; rows: int64, the samples that these are means of; name
-    and unit: of the output; complete: whether gradients add up to within 1 % of the difference of the predictions, True for others.
+    positions (transformers that are explained by gradients).
     """
 
     asv: int
     letters: str
     by_position: np.ndarray
+    method: LetterMethod
+
+
+@dataclass(frozen=True, eq=False)
+class NucleotideEffects(PositionEffects):
+    """The same with every exchange of a letter.
+
+    substitutions: float64 [L, 4], what A, C, G and T in its place add to the prediction, 0 for the letter itself and all along an
+    ambiguous one; rows: int64, the samples that these are means of; name and unit: of the output; complete: whether gradients add
+    up to within 1 % of the difference of the predictions, True for others.
+    """
+
     substitutions: np.ndarray
     rows: np.ndarray
     name: str
     unit: str
-    method: LetterMethod
     complete: bool = True
 
 
@@ -92,16 +101,36 @@ def effects_of(model: Sequences, asv: int, tokens: np.ndarray, rows: np.ndarray,
     if not len(rows):
         raise InputError(f"feature {asv + 1} of the table: none of the samples has it, so nothing can be said of its nucleotides")
     letters, (mutants, position, letter) = letters_of(tokens[None])[0], substitutions_of(tokens)
-    hidden = np.tile(tokens, (len(letters) if model.reads_ambiguous else 0, 1))
-    hidden[np.arange(len(hidden)), 1 + np.arange(len(hidden))] = Nucleotide.MASK
-    said = model.say(asv, rows, np.concatenate([tokens[None], mutants, hidden]))[:, :, output]
-    change = (said[1:] - said[0]).mean(axis=1)
+    hidden = _hidden(tokens) if model.reads_ambiguous else mutants[:0]
+    change = _change(model, asv, rows, tokens, np.concatenate([mutants, hidden]), output)
     found = np.zeros((len(letters), len(LETTERS)))
     found[position, letter] = change[: len(mutants)]
     about = (found, rows, model.outputs.names[output], model.outputs.unit)
     if model.reads_ambiguous:
-        return NucleotideEffects(asv, letters, -change[len(mutants) :], *about, "unknown letter")
-    return NucleotideEffects(asv, letters, -found.sum(axis=1) / 3, *about, "other letters")
+        return NucleotideEffects(asv, letters, -change[len(mutants) :], "unknown letter", *about)
+    return NucleotideEffects(asv, letters, -found.sum(axis=1) / 3, "other letters", *about)
+
+
+def by_position_of(model: Sequences, asv: int, tokens: np.ndarray, rows: np.ndarray, output: int = 0) -> PositionEffects:
+    """The same by position alone, which a model that reads ambiguous letters says with a quarter of the sequences."""
+    if not model.reads_ambiguous:
+        return effects_of(model, asv, tokens, rows, output)
+    change = _change(model, asv, rows, tokens, _hidden(tokens), output)
+    return PositionEffects(asv, letters_of(tokens[None])[0], -change, "unknown letter")
+
+
+def _hidden(tokens: np.ndarray) -> np.ndarray:
+    """A sequence [1 + L] with each of its letters unknown, one at a time, [L, 1 + L]."""
+    length = len(letters_of(tokens[None])[0])
+    hidden = np.tile(tokens, (length, 1))
+    hidden[np.arange(length), 1 + np.arange(length)] = Nucleotide.MASK
+    return hidden
+
+
+def _change(model: Sequences, asv: int, rows: np.ndarray, tokens: np.ndarray, others: np.ndarray, output: int) -> np.ndarray:
+    """How much more is said of an output, the mean over samples, where other sequences [S, 1 + L] stand in for its own, [S]."""
+    said = model.say(asv, rows, np.concatenate([tokens[None], others]))[:, :, output]
+    return (said[1:] - said[0]).mean(axis=1)
 
 
 def samples_with(counts: sparse.csr_array, asv: int, rows: np.ndarray, most: int = SAMPLES) -> np.ndarray:

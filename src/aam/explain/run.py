@@ -42,7 +42,7 @@ from aam.study.study import Study
 from aam.study.tree import read_phylogeny
 
 # Of which the importance is compared with that in other models: each is read as often as it has ASVs.
-_COMPARED_SAMPLES = 100
+_COMPARED_SAMPLES = 40
 # Models with shuffled weights that it is compared with: their mean is less of a chance than one.
 _SHUFFLES = 3
 # ASVs whose nucleotides are looked into.

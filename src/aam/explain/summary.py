@@ -42,7 +42,7 @@ def summarise(
     straddles = (attributions.low < 0) & (attributions.high > 0)
     ends = np.abs(attributions.low), np.abs(attributions.high)
     least, most = np.where(straddles, 0.0, np.minimum(*ends)), np.maximum(*ends)
-    spread, *by_members = (_spread(part, feature, features, n) for part in (value, np.sign(value) * least, np.sign(value) * most))
+    spread, *by_members = (spread_of(part, feature, features, n) for part in (value, np.sign(value) * least, np.sign(value) * most))
     return Importance(
         features=attributions.features,
         output_names=attributions.output_names,
@@ -87,7 +87,7 @@ def _by_feature(values: np.ndarray, feature: np.ndarray, features: int) -> np.nd
     return np.stack([np.bincount(feature, column, minlength=features) for column in values.T.astype(np.float64)], axis=1)
 
 
-def _spread(value: np.ndarray, feature: np.ndarray, features: int, n: int) -> np.ndarray:
+def spread_of(value: np.ndarray, feature: np.ndarray, features: int, n: int) -> np.ndarray:
     """Mean absolute deviation [features, O] of the values [K, O] from their mean over n samples, 0 where a sample has none, and one
     more without any ASV: so that of a single sample those with the largest values come first, too.
     """
