@@ -35,7 +35,7 @@ def explain(folder: Path) -> dict[str, Any]:
     asked = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     study, explanation, cost = _explained(folder, asked, folder / "held_out.tsv", folder / "explained")
     reader = load(folder / f"seed-{SEEDS[1]}").reader(study)
-    second = summarise(by_deletion(reader, features.asvs(study.table.feature_ids), study.rows))
+    first, second = explanation.importances[0], summarise(by_deletion(reader, features.asvs(study.table.feature_ids), study.rows))
     return {
         "verdict": explanation.verdict,
         **cost,
@@ -43,7 +43,9 @@ def explain(folder: Path) -> dict[str, Any]:
         "curve": None if explanation.curves is None else asdict(explanation.curves.better),
         # First of what it is compared with: the same model with shuffled weights.
         "shuffled": asdict(explanation.compared[0].found),
-        "between_seeds": asdict(agreement(explanation.importances[0], second, study.counts)),
+        "between_seeds": asdict(agreement(first, second, study.counts)),
+        # What only one sample has matters as that sample's other ASVs have it.
+        "between_seeds_of_two": asdict(agreement(first, second, study.counts, first.samples >= 2)),
     }
 
 

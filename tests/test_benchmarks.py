@@ -236,13 +236,20 @@ def test_groups_are_trained_on_or_explained_and_results_are_shown(tmp_path):
     assert len(subjects[0]) > len(subjects[1]) > 0
     moved = {"value": 3.14, "low": 2.71, "high": 4.0}
     about = {"samples": 8, "occurrences": 99, "seconds": 3.0, "peak_bytes": 2e9, "base_bytes": 1e9}
-    seeds, shuffled = {"spread": 0.91}, {"spread": 0.3, "beside_amount": 0.05, "signed": -0.02}
-    result = {**about, "named_first": moved, "curve": None, "between_seeds": seeds, "shuffled": shuffled}
+    seeds, of_two, shuffled = {"spread": 0.91}, {"spread": 0.97}, {"spread": 0.3, "beside_amount": 0.05, "signed": -0.02}
+    result = {
+        **about,
+        "named_first": moved,
+        "curve": None,
+        "between_seeds": seeds,
+        "between_seeds_of_two": of_two,
+        "shuffled": shuffled,
+    }
     (folder / "result.json").write_text(json.dumps(result))
     (tmp_path / "out" / "planted").mkdir()
     for seed, found in enumerate((1.0, 0.6)):
         path = tmp_path / "out" / "planted" / f"weak-forest-{seed}.json"
         path.write_text(json.dumps({"recall": found, "r2": 0.5}))
     text = explanations.report_of(tmp_path / "out")
-    assert "| `oral` age | 8 | 3.1 (2.7 to 4.0) | unknown | 0.91 | 0.05, -0.02, 0.30 | 3, 2.0 |" in text
+    assert "| `oral` age | 8 | 3.1 (2.7 to 4.0) | unknown | 0.91, 0.97 | 0.05, -0.02, 0.30 | 3, 2.0 |" in text
     assert "0.80 (0.50, 2) |" in text
