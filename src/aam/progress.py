@@ -28,7 +28,10 @@ _LINE_SECONDS = 30
 
 
 def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """Yield the items while they are counted up to `total`; once for all ranks."""
+    """Yield the items while they are counted up to `total`; once for all ranks. Nothing is shown without a description."""
+    if not description:
+        yield from items
+        return
     with Bar(description, total) as bar:
         for item in items:
             yield item

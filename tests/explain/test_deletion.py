@@ -83,7 +83,7 @@ def test_nothing_is_said_where_nothing_would_be_left(caplog):
     with caplog.at_level(logging.INFO):
         found = by_deletion(reader, features.asvs("abc"), np.arange(2))
     assert list(zip(found.sample.tolist(), found.feature.tolist(), strict=True)) == [(1, 0), (1, 1)]
-    assert "1 sample of one ASV alone" in caplog.text
+    assert "all ASVs of a sample belong to it: b in 1 sample" in caplog.text
 
 
 def test_order_and_parts_change_nothing(monkeypatch):

@@ -13,6 +13,7 @@ from aam.errors import InputError
 from aam.explain import gradients
 from aam.explain.integration import MOST_STEPS, integrate
 from aam.explain.links import sums
+from aam.explain.nucleotides import TransformerSequences
 from aam.explain.terms import SeenPlaces, kernel_terms, linear_terms
 from tests.support.explained import ensemble_of, transformer_of
 
@@ -150,7 +151,8 @@ def test_of_a_transformer_values_add_up(outputs, baseline):
     counts = sparse.csr_array(rng.integers(0, 3, (5, 20)) * rng.integers(1, 9, (5, 20)))
     vectors = rng.normal(size=(20, 16)).astype(np.float32)
     rows = np.array([4, 1])
-    found = gradients.of_transformer(model, vectors, counts, rows, about, tuple(map(str, range(20))), baseline)
+    sequences = TransformerSequences(model, vectors, counts, about)
+    found = gradients.of_transformer(sequences, rows, tuple(map(str, range(20))), baseline)
     assert found.complete.all()
     difference = found.attributions.predicted - found.start
     np.testing.assert_allclose(total(found), difference, atol=0.011 * np.abs(difference).max())

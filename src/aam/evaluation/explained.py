@@ -69,7 +69,7 @@ class FoldsReader:
             outputs[some] = self.readers[place].read(counts[some], rows[some]).outputs
         return Said(outputs, outputs[None], np.ones(1))
 
-    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty") -> Gradients:
+    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty", show: str = "") -> Gradients:
         raise InputError("the models of folds are explained by deletion alone (`method=deletion`)")
 
     def sequences(self) -> Sequences | None:
@@ -95,7 +95,7 @@ def explain_folds(problem: Problem, folds: Sequence[Fold], kept: KeptFolds, opti
         return reader([model.shuffled(seed) for model in models])
 
     rows = np.flatnonzero(of >= 0)
-    return explain(Asked(reader(models), study, problem.column, rows, novelty, shuffled), options, show=True)
+    return explain(Asked(reader(models), study, problem.column, rows, novelty, shuffled, show=True), options)
 
 
 def explained_section(explanation: Explanation) -> str:

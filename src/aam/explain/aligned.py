@@ -13,6 +13,7 @@ from aam.explain.attributions import Importance
 from aam.explain.logo import Logo, Telling, logo_of, nearest, telling
 from aam.explain.nucleotides import Sequences, by_position_of, samples_with
 from aam.explain.summary import ranked
+from aam.progress import track
 from aam.study.study import Study
 
 # ASVs of the logo; of those whose letters are compared, the least and the largest number.
@@ -39,9 +40,11 @@ class Aligned:
     name: str
 
 
-def aligned(model: Sequences, importance: Importance, study: Study, rows: np.ndarray, seed: int = 0) -> Aligned | None:
+def aligned(
+    model: Sequences, importance: Importance, study: Study, rows: np.ndarray, seed: int = 0, *, show: str = ""
+) -> Aligned | None:
     """Along the alignment of the ASVs in the samples `rows` of a study, on the output on which the first of them acts most. None,
-    and a line in the log, where an alignment is needed that cannot be made (the extra ``tree``).
+    and a line in the log, where an alignment is needed that cannot be made (the extra ``tree``). show: what a progress bar says.
     """
     first = int(ranked(importance)[0])
     output, present = int(importance.spread[first].argmax()), np.flatnonzero(importance.samples > 0)
@@ -51,7 +54,7 @@ def aligned(model: Sequences, importance: Importance, study: Study, rows: np.nda
         logo = logo_of(
             [
                 by_position_of(model, asv, study.asv_tokens[asv], samples_with(model.counts, asv, rows), output)
-                for asv in related.tolist()
+                for asv in track(related.tolist(), show, len(related))
             ]
         )
         told, chance = None, np.nan

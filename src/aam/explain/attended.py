@@ -47,7 +47,7 @@ def require_attention(sequences: Sequences | None) -> TransformerSequences:
 
 
 def attended_in(
-    model: TransformerSequences, deletion: Attributions, asvs: np.ndarray, tokens: np.ndarray, *, show: bool = False
+    model: TransformerSequences, deletion: Attributions, asvs: np.ndarray, tokens: np.ndarray, *, show: str = ""
 ) -> Attended:
     """Attention in the samples of a deletion of single ASVs, and in the nucleotides of some ASVs (columns of the table) with tokens
     uint8 [M, 1 + L]. `moved` is left to who can read predictions.

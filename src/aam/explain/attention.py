@@ -150,11 +150,11 @@ def faithfulness(scores: np.ndarray, deletion: Attributions) -> Faithfulness:
 
 
 def scores_of(
-    model: object, vectors: np.ndarray, counts: sparse.csr_array, deletion: Attributions, *, show: bool = False
+    model: object, vectors: np.ndarray, counts: sparse.csr_array, deletion: Attributions, *, show: str = ""
 ) -> np.ndarray:
     """How much attention the ASV of each occurrence of a deletion of single ASVs gets in its sample, [K]."""
     found = np.zeros(len(deletion.sample))
-    rows = track(deletion.samples, "Attention", len(deletion.samples)) if show else deletion.samples
+    rows = track(deletion.samples, show, len(deletion.samples))
     for number, row in enumerate(rows):
         attention = of_sample(model, vectors, counts, int(row))
         score = np.zeros(counts.shape[1])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from aam.errors import counted
+from aam.errors import counted, first_few
 from aam.explain.attributions import Attributions, Features, Reader
 from aam.explain.made_up import read_all, read_samples
 from aam.explain.places import Places
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _ERRORS = 2.0
 
 
-def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show: bool = False) -> Attributions:
+def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show: str = "") -> Attributions:
     """Take each feature out of each sample that has it: the change is the prediction of the whole sample less that without it.
 
     The reads of the other ASVs stay as they are, so the model sees the sample as a table without these ASVs would hold it: shares
@@ -27,8 +27,8 @@ def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show
     trained on. So taking out an ASV that dominates a sample raises the shares of all others, which is part of its effect.
 
     Features that hold the same ASVs of a sample (a clade and its parent) are computed once. A feature that holds all ASVs of a
-    sample has no value there, since nothing would be left; how many are left out for that is logged. samples: int64 [n], rows of
-    the study; show: a progress bar. low, high: the value +/- 2 standard errors of the weighted mean of members' own changes.
+    sample has no value there, since nothing would be left; which these are is logged. low, high: the value +/- 2 standard errors of
+    the weighted mean of members' own changes. samples: int64 [n], rows of the study; show: what a progress bar says, "" for none.
     """
     samples = np.asarray(samples, dtype=np.int64)
     found = occurrences(reader.counts[samples], features)
@@ -47,7 +47,7 @@ def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show
         return places.only(~holds(features, feature[part][places.sample], places.column)), rows
 
     left = np.diff(reader.counts.indptr)[samples][sample] - found.taken[first]
-    for part, said in read_all(reader, left, without, "Taking out ASVs" if show else ""):
+    for part, said in read_all(reader, left, without, show):
         value[part] = whole.outputs[sample[part]] - said.outputs
         half[part] = _ERRORS * standard_error(whole.members[:, sample[part]] - said.members, said.weights)
     value, half = value[which], half[which]
@@ -78,9 +78,9 @@ def occurrences(counts: sparse.csr_array, features: Features) -> Occurrences:
     sample, feature = (part.astype(np.int64) for part in sparse.coo_array(found).coords)
     kept = found.data < np.diff(counts.indptr)[sample]
     if not kept.all():
-        alone = counted(len(np.unique(sample[~kept])), "sample")
-        what = {"asv": "ASV", "clade": "clade", "taxon": "taxon"}[features.kind]
-        log.info("%s of one %s alone: it has no value there, since nothing would be left without it", alone, what)
+        alone, often = np.unique(feature[~kept], return_counts=True)
+        named = [f"{features.ids[alone[k]]} in {counted(int(often[k]), 'sample')}" for k in np.argsort(-often, kind="stable")]
+        log.info("no value where nothing would be left without it, as all ASVs of a sample belong to it: %s", first_few(named))
     # Sets of ASVs are told apart by sums of random numbers of 64 bits, one for each ASV and for each sample.
     draws = np.random.default_rng(0)
     of_sample, of_asv = (draws.integers(2**64, size=size, dtype=np.uint64) for size in counts.shape)

@@ -98,10 +98,10 @@ class _Sample:
 
 
 def named_first(
-    reader: Reader, attributions: Attributions, groups: np.ndarray | None = None, *, repeats: int = 5, seed: int = 0
+    reader: Reader, attributions: Attributions, groups: np.ndarray | None = None, *, repeats: int = 5, seed: int = 0, show: str = ""
 ) -> NamedFirst:
     """Take out of each sample the 10 ASVs with the largest attributions, and, `repeats` times, as many of its others of like
-    abundance. groups: labels of the explained samples [n], each of which counts once; or None.
+    abundance. groups: labels of the explained samples [n], each of which counts once; or None. show: what a progress bar says.
     """
     rng = np.random.default_rng(seed)
     samples = [sample for sample in _samples(reader, attributions) if len(sample.sizes) >= _PART]
@@ -111,7 +111,7 @@ def named_first(
         for repeat, taken in enumerate([named, *(_alike(sample, named, rng) for _ in range(repeats))]):
             kept.append(np.isin(np.arange(len(sample.sizes)), taken, invert=True))
             reads[place, repeat] = sample.counts[taken].sum() / sample.counts.sum()
-    moved = _moved(reader, attributions, samples, kept, 1 + repeats)
+    moved = _moved(reader, attributions, samples, kept, 1 + repeats, show)
     of = Groups.named(_some(groups, samples), len(samples))
     weights = of.weights()
     found = ratio(moved[:, 0], moved[:, 1:].mean(axis=1), of, seed)
@@ -127,6 +127,7 @@ def curves(
     *,
     most: int | None = CURVE_SAMPLES,
     seed: int = 0,
+    show: str = "",
 ) -> Curves:
     """Deletion and insertion curves of at most `most` samples of 10 ASVs or more, drawn at random."""
     rng = np.random.default_rng(seed)
@@ -146,7 +147,7 @@ def curves(
             # One is left at least, and one is taken out.
             numbers = np.rint(_SHARES * size).clip(1, size - 1)
             kept += [rank >= number for number in numbers] + [rank < number for number in numbers]
-    moved = _moved(reader, attributions, samples, kept, len(orders) * 2 * len(_SHARES))
+    moved = _moved(reader, attributions, samples, kept, len(orders) * 2 * len(_SHARES), show)
     moved = moved.reshape(len(samples), len(orders), 2, len(_SHARES))
     of = Groups.named(_some(groups, samples), len(samples))
     deleted, inserted = ({name: of.weights() @ moved[:, place, which] for place, name in enumerate(orders)} for which in range(2))
@@ -213,10 +214,12 @@ def _swapped(sample: _Sample, rng: np.random.Generator) -> np.ndarray:
     return found
 
 
-def _moved(reader: Reader, attributions: Attributions, samples: list[_Sample], kept: list[np.ndarray], each: int) -> np.ndarray:
+def _moved(
+    reader: Reader, attributions: Attributions, samples: list[_Sample], kept: list[np.ndarray], each: int, show: str
+) -> np.ndarray:
     """How far predictions move [samples, each], where `kept` says for each sample `each` times which of its ASVs stay."""
     rows = np.repeat([sample.row for sample in samples], each)
-    said = read_kept(reader, rows, np.concatenate([np.zeros(0, dtype=bool), *kept]))
+    said = read_kept(reader, rows, np.concatenate([np.zeros(0, dtype=bool), *kept]), show)
     whole = attributions.predicted[np.repeat([sample.at for sample in samples], each)]
     return np.abs(said - whole).sum(axis=1).reshape(len(samples), each)
 

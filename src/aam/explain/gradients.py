@@ -17,9 +17,9 @@ from aam.explain.attributions import Attributions, Features
 from aam.explain.gated import GatedLevel, LevelViews, Sample
 from aam.explain.integration import Integrated, integrate
 from aam.explain.links import Outputs, of_mean, of_model, require_known, through
+from aam.explain.nucleotides import TransformerSequences
 from aam.explain.places import Places
 from aam.explain.terms import MemberTerms, SeenPlaces, terms_of
-from aam.models.sequence_predictor import SequencePredictor
 from aam.options import ExplainBaseline
 from aam.progress import track
 
@@ -57,15 +57,16 @@ def of_ensemble(
     outputs: Outputs,
     ids: tuple[str, ...],
     baseline: ExplainBaseline = "empty",
+    show: str = "",
 ) -> Gradients:
-    """Attributions of the samples `rows` of a table, whose M ASVs are called `ids`.
+    """Attributions of the samples `rows` of a table, whose M ASVs are called `ids`. show: what a progress bar says, "" for none.
 
     InputError where no member that counts has gradients, and for class ensembles of version 0.1.0.
     """
     require_known(ensemble.combination.calibrations)
     places = SeenPlaces.in_table(table, rows)
     counted = {name: weight for name, weight in ensemble.weights.items() if weight > 0}
-    found = {name: terms_of(ensemble.members[name], places, outputs.target, baseline) for name in counted}
+    found = {name: terms_of(ensemble.members[name], places, outputs.target, baseline, show) for name in counted}
     by_member: dict[MemberName, MemberTerms] = {name: terms for name, terms in found.items() if terms is not None}
     if not by_member:
         raise InputError("no member that counts in this ensemble has gradients: explain it by deletion")
@@ -85,20 +86,14 @@ def of_ensemble(
 
 
 def of_transformer(
-    model: SequencePredictor,
-    vectors: np.ndarray,
-    counts: sparse.csr_array,
-    rows: np.ndarray,
-    outputs: Outputs,
-    ids: tuple[str, ...],
-    baseline: ExplainBaseline = "empty",
-    codes: np.ndarray | None = None,
+    sequences: TransformerSequences, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty", show: str = ""
 ) -> Gradients:
-    """Attributions of the samples `rows` of counts CSR [N, M], as the model reads them; vectors: float32 [M, D], what its encoder
-    makes of the ASVs (`embed_asvs`); codes: int64 [n, C] of the metadata columns that the model takes, which stay as they are.
+    """Attributions of the samples `rows` of the table of a transformer, whose M ASVs are called `ids`; the metadata that the model
+    takes stay as they are. show: as for ensembles.
     """
+    model, counts, outputs, codes = sequences.model, sequences.counts, sequences.outputs, sequences.codes
     level, places, device = model.base_model, Places.of(counts, rows), model.base_model.richness.weight.device
-    given = torch.tensor(vectors, device=device)
+    given = torch.tensor(sequences.vectors, device=device)
     gated = [GatedLevel.of(level, given, Sample.of(counts, row, device)) for row in rows]
     stand_in = LevelViews.nothing(level)
     if baseline == "average":
@@ -106,11 +101,11 @@ def of_transformer(
     link = of_model(outputs.target)
 
     def said_of(number: int, gates: torch.Tensor) -> torch.Tensor:
-        code = None if codes is None else torch.tensor(codes[number], device=device).expand(len(gates), -1)
+        code = None if codes is None else torch.tensor(codes[rows[number]], device=device).expand(len(gates), -1)
         return link(model.head(gated[number](gates, stand_in), code).double())
 
     found: list[Integrated] = []
-    for number in track(range(len(rows)), "Integrating gradients", len(rows)):
+    for number in track(range(len(rows)), show, len(rows)):
         gates = torch.ones(len(gated[number].log_share), device=device)
         size = len(gates) * (len(gates) * level.pooling.heads + gated[number].entering.shape[1])
         found.append(integrate(partial(said_of, number), torch.zeros_like(gates), gates, size))

@@ -29,7 +29,7 @@ def read_all(reader: Reader, sizes: np.ndarray, make: Make, show: str = "") -> I
     ends = [0, *cuts.tolist(), len(sizes)] if len(sizes) else []
     parts = [slice(start, end) for start, end in pairwise(ends)]
     said = in_threads(lambda part: reader.read(*make(part)), parts, allotted_threads())
-    yield from zip(parts, track(said, show, len(parts)) if show else said, strict=True)
+    yield from zip(parts, track(said, show, len(parts)), strict=True)
 
 
 def read_outputs(reader: Reader, sizes: np.ndarray, make: Make, show: str = "") -> np.ndarray:

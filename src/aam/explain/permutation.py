@@ -47,7 +47,7 @@ class PermutationImportance:
 
 
 def by_permutation(
-    reader: Reader, features: Features, held: Held, measure: Measure, *, repeats: int = 1, seed: int = 0, show: bool = False
+    reader: Reader, features: Features, held: Held, measure: Measure, *, repeats: int = 1, seed: int = 0, show: str = ""
 ) -> PermutationImportance:
     """Permute the reads of each feature among samples, `repeats` times, and score what is predicted then.
 
@@ -57,7 +57,7 @@ def by_permutation(
     groups = Groups.named(held.groups, len(held.samples))
     whole = read_samples(reader, held.samples).outputs
     moves = _moves(reader.counts[held.samples], features, held, seed, repeats)
-    said = read_outputs(reader, moves.sizes, lambda part: _moved(reader, features, held, moves, part), "Permuting" if show else "")
+    said = read_outputs(reader, moves.sizes, lambda part: _moved(reader, features, held, moves, part), show)
     drawn = draws(groups.number, seed, _DRAWS) / np.bincount(groups.of, minlength=groups.number)
     # First the samples as they are, each group counting once.
     weights = np.concatenate([groups.weights()[None], drawn[:, groups.of]])

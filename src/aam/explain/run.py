@@ -22,9 +22,9 @@ from aam.explain import features
 from aam.explain.agreement import Agreement, agreement, mean_of
 from aam.explain.aligned import aligned
 from aam.explain.attended import Attended, attended_in, require_attention
-from aam.explain.attributions import Attributions, Features, Importance, Reader
+from aam.explain.attributions import Attributions, Features, Importance, Kind, Reader
 from aam.explain.deletion import by_deletion
-from aam.explain.faithfulness import curves, named_first
+from aam.explain.faithfulness import NamedFirst, curves, named_first
 from aam.explain.files import write_files
 from aam.explain.gradients import Gradients
 from aam.explain.kept import Kept
@@ -36,6 +36,7 @@ from aam.explain.permutation import Held, PermutationImportance, by_permutation
 from aam.explain.story import Compared, Story
 from aam.explain.summary import ranked, summarise
 from aam.options import ExplainBaseline, ExplainOptions
+from aam.progress import track
 from aam.scoring.measures import MAE, Measure
 from aam.study.new_samples import KnownTruth
 from aam.study.study import Study
@@ -51,6 +52,8 @@ _ASVS_IN_DEPTH = 4
 _FOR_TEST, _FOR_CURVES = 3, 10
 # Samples of known truth that a score is of.
 _FOR_SCORE = 4
+
+_KINDS: Mapping[Kind, str] = {"asv": "ASVs", "clade": "clades", "taxon": "taxa"}
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ class Model(Reader, Protocol):
     def codes(self) -> np.ndarray | None:
         """Of the metadata that it reads beside the counts, int64 [N, C]; None where it reads none."""
 
-    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty") -> Gradients:
+    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty", show: str = "") -> Gradients:
         """Attributions by gradients of some samples, whose M ASVs are called `ids`. InputError for a model that has none."""
 
     def sequences(self) -> Sequences | None:
@@ -92,7 +95,8 @@ class Asked:
 
     column: what is predicted; novelty: of all samples of the study, or None; shuffled: the same model on the study with
     weights shuffled by a seed; truth: of the samples of the study, where it is known; measure: by which the target is scored;
-    fingerprint: of the model; keep_in: a folder for what is done, from which the same explanation goes on, or None.
+    fingerprint: of the model; keep_in: a folder for what is done, from which the same explanation goes on, or None; show: progress
+    bars.
     """
 
     reader: Model
@@ -105,11 +109,16 @@ class Asked:
     measure: Measure = MAE
     fingerprint: str = ""
     keep_in: Path | None = None
+    show: bool = False
+
+    def bar(self, what: str) -> str:
+        """What a progress bar says: nothing where none is to be seen."""
+        return what if self.show else ""
 
 
-def explain(asked: Asked, options: ExplainOptions, *, show: bool = False) -> Explanation:
+def explain(asked: Asked, options: ExplainOptions) -> Explanation:
     """Explain predictions: what each ASV, clade and taxon moves in each sample, what that comes to over samples, and how far it is
-    true of the model. show: progress bars.
+    true of the model.
 
     InputError for a taxonomy that lacks ASVs, a tree of other data, a metadata column that is not there, for gradients and
     attention of a model that has none, and where `keep_in` holds another explanation.
@@ -127,13 +136,13 @@ def explain(asked: Asked, options: ExplainOptions, *, show: bool = False) -> Exp
     held = _held(asked, rows, options) if options.permutation else None
     kept = _kept(asked, options, kinds, rows, (groups, levels, *([] if held is None else [held.truth])))
     by_gradients = (
-        kept.gradients(kinds[0], lambda: asked.reader.gradients(rows, ids, options.baseline))
+        kept.gradients(kinds[0], lambda: asked.reader.gradients(rows, ids, options.baseline, asked.bar("Integrating gradients")))
         if options.method == "gradients"
         else None
     )
     # Gradients are of ASVs: clades and taxa are taken out, whatever the method.
     found = [] if by_gradients is None else [by_gradients.attributions]
-    found += [kept.attributions(kind, partial(_by_deletion, asked, kind, rows, show)) for kind in kinds[len(found) :]]
+    found += [kept.attributions(kind, partial(_by_deletion, asked, kind, rows)) for kind in kinds[len(found) :]]
     of_asvs = found[0]
     importances = tuple(summarise(one, groups, levels, options.seed) for one in found)
     richest = np.bincount(of_asvs.sample, minlength=1).max()
@@ -149,13 +158,17 @@ def explain(asked: Asked, options: ExplainOptions, *, show: bool = False) -> Exp
         importances=importances,
         sequences=study.sequences,
         taxonomy={} if ranks is None else {name: "; ".join(path) for name, path in zip(ids, ranks, strict=True)},
-        named_first=named_first(asked.reader, whole, groups, seed=options.seed) if richest >= _FOR_TEST else None,
-        curves=curves(asked.reader, whole, groups, seed=options.seed) if richest >= _FOR_CURVES else None,
+        named_first=_named_first(asked, whole, groups, options),
+        curves=curves(asked.reader, whole, groups, seed=options.seed, show=asked.bar("Drawing curves"))
+        if richest >= _FOR_CURVES
+        else None,
         compared=_compared(asked, of_asvs, options),
-        permutations=() if held is None else _permutations(asked, kinds, held, options, kept, show),
-        attention=None if attending is None else _attention(asked, attending, of_asvs, importances[0], groups, options, show),
+        permutations=() if held is None else _permutations(asked, kinds, held, options, kept),
+        attention=None if attending is None else _attention(asked, attending, of_asvs, importances[0], groups, options),
         nucleotides=nucleotides,
-        aligned=None if sequences is None else aligned(sequences, importances[0], study, rows, options.seed),
+        aligned=None
+        if sequences is None
+        else aligned(sequences, importances[0], study, rows, options.seed, show=asked.bar("Exchanging nucleotides of relatives")),
         warnings=() if by_gradients is None else _about_gradients(by_gradients, nucleotides),
         confounder=options.confounder_column or "study",
         novelty=None if asked.novelty is None else asked.novelty[rows],
@@ -164,9 +177,9 @@ def explain(asked: Asked, options: ExplainOptions, *, show: bool = False) -> Exp
     )
 
 
-def _by_deletion(asked: Asked, kind: Features, rows: np.ndarray, show: bool) -> Attributions:
+def _by_deletion(asked: Asked, kind: Features, rows: np.ndarray) -> Attributions:
     """InputError where no ASV moves a prediction."""
-    found = by_deletion(asked.reader, kind, rows, show=show)
+    found = by_deletion(asked.reader, kind, rows, show=asked.bar(f"Taking out {_KINDS[kind.kind]}"))
     if kind.kind == "asv" and not len(found.sample):
         raise InputError("each of these samples has one ASV only: nothing can be taken out of it")
     if kind.kind == "asv" and not found.value.any():
@@ -226,10 +239,10 @@ def _held(asked: Asked, rows: np.ndarray, options: ExplainOptions) -> Held:
 
 
 def _permutations(
-    asked: Asked, kinds: list[Features], held: Held, options: ExplainOptions, kept: Kept, show: bool
+    asked: Asked, kinds: list[Features], held: Held, options: ExplainOptions, kept: Kept
 ) -> tuple[PermutationImportance, ...]:
     """What the score of the held samples loses, for each kind of features."""
-    permuted = partial(by_permutation, repeats=options.permutation_repeats, seed=options.seed, show=show)
+    permuted = partial(by_permutation, repeats=options.permutation_repeats, seed=options.seed, show=asked.bar("Permuting"))
     return tuple(
         kept.permutation(kind, asked.measure, partial(permuted, asked.reader, kind, held, asked.measure)) for kind in kinds
     )
@@ -240,7 +253,8 @@ def _nucleotides(
 ) -> tuple[NucleotideEffects, ...]:
     """Of the ASVs that matter most, on the output on which each acts most; of a transformer by gradients if they are asked for."""
     found = []
-    for asv in ranked(importance)[:_ASVS_IN_DEPTH].tolist():
+    first = ranked(importance)[:_ASVS_IN_DEPTH]
+    for asv in track(first.tolist(), asked.bar("Exchanging nucleotides"), len(first)):
         output, tokens = int(importance.spread[asv].argmax()), asked.study.asv_tokens[asv]
         effects = effects_of(model, asv, tokens, samples_with(model.counts, asv, rows), output)
         if options.method == "gradients" and isinstance(model, TransformerSequences):
@@ -256,13 +270,18 @@ def _attention(
     importance: Importance,
     groups: np.ndarray | None,
     options: ExplainOptions,
-    show: bool,
 ) -> Attended:
     """How much the model attends to the ASVs of each sample, and to the nucleotides of those that matter most."""
-    found = attended_in(model, deletion, ranked(importance)[:_ASVS_IN_DEPTH], asked.study.asv_tokens, show=show)
-    richest = np.bincount(deletion.sample, minlength=1).max()
-    moved = named_first(asked.reader, found.attributions, groups, seed=options.seed) if richest >= _FOR_TEST else None
-    return replace(found, moved=moved)
+    first = ranked(importance)[:_ASVS_IN_DEPTH]
+    found = attended_in(model, deletion, first, asked.study.asv_tokens, show=asked.bar("Attention"))
+    return replace(found, moved=_named_first(asked, found.attributions, groups, options))
+
+
+def _named_first(asked: Asked, found: Attributions, groups: np.ndarray | None, options: ExplainOptions) -> NamedFirst | None:
+    """What taking out the ASVs named first does; None where no sample has enough of them."""
+    if np.bincount(found.sample, minlength=1).max() < _FOR_TEST:
+        return None
+    return named_first(asked.reader, found, groups, seed=options.seed, show=asked.bar("Testing the ranking"))
 
 
 def _compared(asked: Asked, found: Attributions, options: ExplainOptions) -> tuple[Compared, ...]:
@@ -276,7 +295,7 @@ def _compared(asked: Asked, found: Attributions, options: ExplainOptions) -> tup
     mine = summarise(own, seed=options.seed)
 
     def beside(reader: Reader, among: np.ndarray | None = None) -> Agreement:
-        other = by_deletion(reader, found.features, own.samples)
+        other = by_deletion(reader, found.features, own.samples, show=asked.bar("Comparing with another model"))
         return agreement(mine, summarise(other, seed=options.seed), counts, among)
 
     others = []

@@ -92,7 +92,9 @@ class MemberTerms:
         return cls(first, last, carried, np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool))
 
 
-def terms_of(members: Sequence[Member], places: SeenPlaces, target: Target, baseline: ExplainBaseline) -> MemberTerms | None:
+def terms_of(
+    members: Sequence[Member], places: SeenPlaces, target: Target, baseline: ExplainBaseline, show: str = ""
+) -> MemberTerms | None:
     """Of the members of one name, whose mean counts; None where there is no such account: of medians of trees, and of networks of
     version 0.1.0.
     """
@@ -105,7 +107,7 @@ def terms_of(members: Sequence[Member], places: SeenPlaces, target: Target, base
         return None if first.leaves is not None else tree_terms(first, places, target, baseline)
     if all(isinstance(member, NetworkMember) for member in members):
         networks = SetNetworks.side_by_side([member.network() for member in members if isinstance(member, NetworkMember)])
-        return network_terms(networks.eval(), places, target, baseline)
+        return network_terms(networks.eval(), places, target, baseline, show)
     return None
 
 
@@ -208,7 +210,9 @@ def _of_trees(member: TreesMember, target: Target) -> Link:
     return link
 
 
-def network_terms(networks: SetNetworks, places: SeenPlaces, target: Target, baseline: ExplainBaseline) -> MemberTerms:
+def network_terms(
+    networks: SetNetworks, places: SeenPlaces, target: Target, baseline: ExplainBaseline, show: str = ""
+) -> MemberTerms:
     """By integrated gradients of the mean of the networks, each ASV being faded in (`GatedSet`)."""
     device = default_device()
     networks.to(device).requires_grad_(requires_grad=False)
@@ -223,7 +227,7 @@ def network_terms(networks: SetNetworks, places: SeenPlaces, target: Target, bas
         return of_probabilities(said.softmax(dim=-1).mean(dim=0)) if classes else said.mean(dim=0)
 
     found = []
-    for row in track(places.rows, "Integrating gradients", len(places.rows)):
+    for row in track(places.rows, show, len(places.rows)):
         gated = GatedSet.of(networks, places.table, Sample.of(counts, row, device))
         gates = torch.ones(gated.values.shape[1], device=device)
         size = gated.values.numel()

@@ -167,7 +167,7 @@ class Fitted(ABC):
         asked = Asked(reader, study, column, rows, self.novelty(study), shuffled, truth, target.measure)
         if keep_in is not None:
             asked = replace(asked, fingerprint=self.fingerprint(), keep_in=path_of("keep_in", keep_in))
-        return explain(asked, chosen, show=show)
+        return explain(replace(asked, show=show), chosen)
 
     def shuffled(self, seed: int = 0) -> Fitted:
         """The same model with shuffled weights, in which nothing is left that was learned: what is said of the model must not be

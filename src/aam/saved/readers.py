@@ -73,9 +73,9 @@ class EnsembleReader(_OfStudy):
         outputs, *members = (of_predictions(decode(part)) for part in (combination.of(said), *alone))
         return Said(outputs, np.stack(members), np.array(list(weights.values())))
 
-    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty") -> Gradients:
+    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty", show: str = "") -> Gradients:
         """Attributions by gradients of some samples of the study, whose M ASVs are called `ids`."""
-        return of_ensemble(self.ensemble, self.seen, rows, self.outputs, ids, baseline)
+        return of_ensemble(self.ensemble, self.seen, rows, self.outputs, ids, baseline, show)
 
     def sequences(self) -> Sequences | None:
         """The same model, to be asked about other nucleotides; None where it reads none."""
@@ -112,11 +112,10 @@ class TransformerReader(_OfStudy):
         outputs = log_odds(said) if target.classes else of_predictions(target.decode_outputs(said))
         return Said(outputs, outputs[None], np.ones(1))
 
-    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty") -> Gradients:
+    def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty", show: str = "") -> Gradients:
         """See `EnsembleReader.gradients`."""
-        codes = None if self.codes is None else self.codes[rows]
-        return of_transformer(self.predictor, self.vectors.cpu().numpy(), self.counts, rows, self.outputs, ids, baseline, codes)
+        return of_transformer(self.sequences(), rows, ids, baseline, show)
 
-    def sequences(self) -> Sequences | None:
+    def sequences(self) -> TransformerSequences:
         """See `EnsembleReader.sequences`."""
         return TransformerSequences(self.predictor, self.vectors.cpu().numpy(), self.counts, self.outputs, self.codes)
