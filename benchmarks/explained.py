@@ -35,7 +35,10 @@ def explain(folder: Path) -> dict[str, Any]:
     asked = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     study, explanation, cost = _explained(folder, asked, folder / "held_out.tsv", folder / "explained")
     reader = load(folder / f"seed-{SEEDS[1]}").reader(study)
-    first, second = explanation.importances[0], summarise(by_deletion(reader, features.asvs(study.table.feature_ids), study.rows))
+    first, second = (
+        explanation.importances[0],
+        summarise(by_deletion(reader, features.asvs(study.table.feature_ids), study.rows), study.labels(asked["group"])),
+    )
     return {
         "verdict": explanation.verdict,
         **cost,

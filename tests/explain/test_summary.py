@@ -33,7 +33,8 @@ def test_means_over_samples_count_each_group_once(seed):
         own = found.feature == feature
         value, low, high = found.value[own], found.low[own], found.high[own]
         assert importance.samples[feature] == own.sum()
-        np.testing.assert_allclose(importance.spread[feature], spread_of(value))
+        once = np.array([1 / (groups == name).sum() for name in groups])[found.sample[own]]
+        np.testing.assert_allclose(importance.spread[feature], spread_of(value, once))
         if not own.any():
             assert np.isnan(importance.mean[feature]).all()
             continue
@@ -47,14 +48,15 @@ def test_means_over_samples_count_each_group_once(seed):
         grid = np.linspace(low, high, 2001)
         least, most = (np.take_along_axis(grid, at(np.abs(grid), axis=0)[None], 0)[0] for at in (np.argmin, np.argmax))
         own_spread = importance.spread[feature]
-        np.testing.assert_allclose(importance.members_low[feature], np.minimum(own_spread, spread_of(least)), atol=5e-3)
-        np.testing.assert_allclose(importance.members_high[feature], np.maximum(own_spread, spread_of(most)))
+        np.testing.assert_allclose(importance.members_low[feature], np.minimum(own_spread, spread_of(least, once)), atol=5e-3)
+        np.testing.assert_allclose(importance.members_high[feature], np.maximum(own_spread, spread_of(most, once)))
 
 
-def spread_of(value):
-    """Of 14 samples, of which those without a value count as 0, and of an empty one."""
-    everywhere = np.concatenate([value, np.zeros((15 - len(value), value.shape[1]))])
-    return np.abs(everywhere - everywhere.mean(axis=0)).mean(axis=0)
+def spread_of(value, weights):
+    """Of five groups, in which samples without a value count as 0, and an empty sample."""
+    rest = 6 - weights.sum()
+    middle = weights @ value / 6
+    return (weights @ np.abs(value - middle) + rest * np.abs(middle)) / 6
 
 
 def test_what_adds_the_same_to_every_sample_tells_none_from_another():

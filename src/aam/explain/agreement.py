@@ -76,7 +76,8 @@ def _amounts(counts: sparse.csr_array, asvs: sparse.csr_array) -> np.ndarray:
 def _spread(amount: sparse.coo_array) -> np.ndarray:
     """Of amounts [n, F], as that of importance, [F]."""
     samples, features = amount.shape
-    return spread_of(amount.data[:, None], amount.coords[1], features, samples)[:, 0]
+    sample, feature = amount.coords
+    return spread_of(amount.data[:, None], sample, feature, features, np.ones(samples))[:, 0]
 
 
 def _residual(ranks: np.ndarray, common: np.ndarray) -> np.ndarray:

@@ -174,8 +174,8 @@ def _about_table(story: Story, place: int, output: int) -> str:
     return (
         f"How far each moves the prediction of a sample that has it, by {METHODS[found.method]}, in {found.unit}: the mean "
         "without regard to sign, with the interval over groups of samples. Between samples: how far its changes are apart over all "
-        "samples (mean absolute deviation; 0 where it is not there): what adds the same to each tells none from another. The table "
-        f"is in this order. Same sign: share of its samples in which it acts in the named direction.{rest}"
+        "samples (mean absolute deviation, each group once; 0 where it is not there): what adds the same to each tells none from "
+        f"another. The table is in this order. Same sign: share of its samples in which it acts in the named direction.{rest}"
     )
 
 

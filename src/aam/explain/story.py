@@ -26,6 +26,8 @@ from aam.explain.summary import first_apart, ranked
 # Letters of an id that is shown whole, and that are shown of a longer one and of a hash.
 _LONGEST_NAME, _END, _HASH = 24, 10, 8
 _RANK = re.compile(r"^[dkpcofgs]__")
+# Of the importance of the first feature, what another must have to be shown.
+_SHOWN = 0.01
 METHODS: Mapping[Method, str] = {"deletion": "taking it out", "gradients": "integrated gradients", "attention": "attention"}
 
 
@@ -124,8 +126,12 @@ def _finest(taxonomy: str) -> str:
 
 
 def shown(importance: Importance, output: int, most: int) -> np.ndarray:
-    """The features of one output that matter most, int64, at most `most`: of clades and taxa, which are nested, those apart."""
-    return ranked(importance, output)[:most] if importance.features.kind == "asv" else first_apart(importance, most, output)
+    """The features of one output that matter most, int64, at most `most`: of clades and taxa, which are nested, those apart. What
+    matters less than a hundredth of the first is not shown.
+    """
+    first = ranked(importance, output)[:most] if importance.features.kind == "asv" else first_apart(importance, most, output)
+    spread = importance.spread[first, output]
+    return first[spread >= _SHOWN * spread.max(initial=0.0)]
 
 
 def matrix_of(attributions: Attributions, output: int) -> sparse.csr_array:

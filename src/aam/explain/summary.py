@@ -42,7 +42,8 @@ def summarise(
     straddles = (attributions.low < 0) & (attributions.high > 0)
     ends = np.abs(attributions.low), np.abs(attributions.high)
     least, most = np.where(straddles, 0.0, np.minimum(*ends)), np.maximum(*ends)
-    spread, *by_members = (spread_of(part, feature, features, n) for part in (value, np.sign(value) * least, np.sign(value) * most))
+    once, sign = 1 / np.bincount(group)[group], np.sign(value)
+    spread, *by_members = (spread_of(part, sample, feature, features, once) for part in (value, sign * least, sign * most))
     return Importance(
         features=attributions.features,
         output_names=attributions.output_names,
@@ -87,13 +88,15 @@ def _by_feature(values: np.ndarray, feature: np.ndarray, features: int) -> np.nd
     return np.stack([np.bincount(feature, column, minlength=features) for column in values.T.astype(np.float64)], axis=1)
 
 
-def spread_of(value: np.ndarray, feature: np.ndarray, features: int, n: int) -> np.ndarray:
-    """Mean absolute deviation [features, O] of the values [K, O] from their mean over n samples, 0 where a sample has none, and one
-    more without any ASV: so that of a single sample those with the largest values come first, too.
+def spread_of(value: np.ndarray, sample: np.ndarray, feature: np.ndarray, features: int, weights: np.ndarray) -> np.ndarray:
+    """Mean absolute deviation [features, O] of values [K, O] of features in samples from their mean over n samples, which count as
+    their weights [n] say, 0 where a sample has none. One more counts, without any ASV: so that of a single sample those with the
+    largest values come first, too.
     """
-    mean = _by_feature(value, feature, features) / (n + 1)
-    without = n + 1 - np.bincount(feature, minlength=features)[:, None]
-    return (_by_feature(np.abs(value - mean[feature]), feature, features) + without * np.abs(mean)) / (n + 1)
+    weight, whole = weights[sample][:, None], weights.sum() + 1
+    mean = _by_feature(weight * value, feature, features) / whole
+    without = whole - _by_feature(weight, feature, features)
+    return (_by_feature(weight * np.abs(value - mean[feature]), feature, features) + without * np.abs(mean)) / whole
 
 
 def _resampled(
