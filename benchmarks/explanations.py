@@ -44,7 +44,7 @@ def run_planted(truth: str, model: str, seed: int, output: Path) -> None:
         return
     _say(f"{truth}, {model}, seed {seed}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, found_of(model, TRUTHS[truth][1](seed), seed))
+    write_json(path, found_of(model, TRUTHS[truth].make(seed), seed))
 
 
 def run_real(question: Question, data: Path, output: Path) -> None:
@@ -116,10 +116,10 @@ def planted_table(output: Path) -> str:
     for none. Of positions there is a second one, by exchanging letters of single ASVs.
     """
     rows = []
-    for truth, (title, _) in TRUTHS.items():
+    for truth, planted in TRUTHS.items():
         found = {model: _planted_results(output, truth, model) for model in MODELS}
         if any(found.values()):
-            rows.append([title, *(_recall_cell(found[model], "recall") for model in MODELS)])
+            rows.append([planted.title, *(_recall_cell(found[model], "recall") for model in MODELS)])
         if any("exchanged" in one for several in found.values() for one in several):
             rows.append(
                 ["the same, letters of single ASVs exchanged", *(_recall_cell(found[model], "exchanged") for model in MODELS)]
@@ -223,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.show:
         for seed in range(options.seeds):
             for truth in _chosen(options.only, PLANTED, tuple(TRUTHS)):
-                for model in options.models:
+                for model in (model for model in options.models if model in TRUTHS[truth].models):
                     run_planted(truth, model, seed, options.output)
         for name in _chosen(options.only, REAL, tuple(questions)):
             run_real(questions[name], options.data, options.output)

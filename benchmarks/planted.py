@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -28,6 +29,8 @@ from aam.study.study import Study
 from aam.study.targets import RegressionTarget
 from tests.support.motifs import motif_problem, recall
 
+# Samples and ASVs of a table.
+_USUAL, _FEW = (320, 300), (640, 100)
 # Share of the samples that models learn from; the others are explained.
 _LEARNED = 0.75
 # ASVs whose nucleotides are looked into, and the samples of each.
@@ -36,8 +39,8 @@ _FLOOR = 1e-3
 _TREES, _REPEATS = 300, 5
 # Standard deviation of the log by which a decoy's reads differ from its ASV's, and the share of samples where it goes its own way.
 _DECOY_SD, _APART = 0.5, 0.15
-_TRANSFORMER = ModelOptions(embedding_dim=32, attention_heads=2, attention_layers=1, ffn_ratio=2)
-_TRANSFORMER_FIT = TrainFitOptions(epochs=30, lr=3e-3, batch_size=8, patience=30)
+_TRANSFORMER = ModelOptions(embedding_dim=32, attention_heads=4, attention_layers=1, ffn_ratio=2)
+_TRANSFORMER_FIT = TrainFitOptions(epochs=60, lr=3e-3, batch_size=8, patience=15)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +71,13 @@ class Planted:
         return features.asvs(ids) if self.phylogeny is None else features.clades(self.phylogeny, ids)
 
 
-def asvs(seed: int, *, by: str, n_asvs: int = 300, number: int = 5, noise: float = 0.1, decoys: bool = False) -> Planted:
-    """A sum of `number` ASVs, some with a minus, by their presence or log share; noise: its spread, the signal's being 1; decoys:
-    each has another ASV whose reads go with its own in most samples.
+def asvs(
+    seed: int, *, by: str, size: tuple[int, int] = _USUAL, number: int = 5, noise: float = 0.1, decoys: bool = False
+) -> Planted:
+    """A sum of `number` ASVs, some with a minus, by their presence or log share; size: samples and ASVs of the table; noise: its
+    spread, the signal's being 1; decoys: each has another ASV whose reads go with its own in most samples.
     """
-    study, _, rng = _community(seed, n_asvs)
+    study, _, rng = _community(seed, *size)
     prevalence = np.diff(study.counts.tocsc().indptr) / len(study)
     there = np.flatnonzero((prevalence > 0.25) & (prevalence < 0.75))
     chosen = rng.choice(there, 2 * number, replace=False)
@@ -85,9 +90,9 @@ def asvs(seed: int, *, by: str, n_asvs: int = 300, number: int = 5, noise: float
     return Planted(_problem(study, _standard(signal) + noise * rng.normal(size=len(study))), "asv", tuple(true[:, None]))
 
 
-def clades(seed: int, *, product: bool = False) -> Planted:
+def clades(seed: int, *, size: tuple[int, int] = (480, 300), product: bool = False) -> Planted:
     """The log-ratio of two clades, or the product of their log shares, which has no effect of either alone."""
-    study, phylogeny, rng = _community(seed, 300, n_samples=480)
+    study, phylogeny, rng = _community(seed, *size)
     true = _true_clades(phylogeny)[:2]
     first, second = (_standard(np.log(study.shares[:, columns].sum(axis=1) + _FLOOR)) for columns in true)
     signal = first * second if product else first - second
@@ -100,19 +105,33 @@ def motif(seed: int) -> Planted:
     return Planted(replace(problem, groups=None), "position", (positions,))
 
 
-TRUTHS: Mapping[str, tuple[str, Callable[[int], Planted]]] = {
-    "presence": ("5 ASVs of 300, presence", lambda seed: asvs(seed, by="presence")),
-    "abundance": ("5 ASVs of 300, log share", lambda seed: asvs(seed, by="abundance")),
-    "weak": ("10 ASVs of 600, log share, as much noise as signal", lambda seed: asvs(seed, by="abundance", n_asvs=600, number=10,
-                                                                                    noise=1.0)),
-    "weak_presence": ("10 ASVs of 300, presence, as much noise as signal", lambda seed: asvs(seed, by="presence", number=10,
-                                                                                            noise=1.0)),
-    "decoys": ("5 ASVs of 300, log share, each with a correlated decoy", lambda seed: asvs(seed, by="abundance", decoys=True)),
-    "clades": ("2 clades, log-ratio", clades),
-    "interaction": ("2 clades, product of log shares", lambda seed: clades(seed, product=True)),
-    "motif": ("8 positions of 40, a motif of a third of the ASVs", motif),
-}  # fmt: skip
+@dataclass(frozen=True)
+class Truth:
+    """What is planted, in words, and how; models: those whose explanations are tried on it. A transformer, which starts from
+    letters, learns single ASVs from many samples of few ASVs only.
+    """
+
+    title: str
+    make: Callable[[int], Planted]
+    models: tuple[str, ...] = ("ensemble", "forest")
+
+
 MODELS = ("ensemble", "transformer", "forest")
+TRUTHS: Mapping[str, Truth] = {
+    "presence": Truth("5 ASVs of 300, presence", partial(asvs, by="presence")),
+    "abundance": Truth("5 ASVs of 300, log share", partial(asvs, by="abundance")),
+    "weak": Truth(
+        "10 ASVs of 600, log share, as much noise as signal", partial(asvs, by="abundance", size=(320, 600), number=10, noise=1.0)
+    ),
+    "weak_presence": Truth("10 ASVs of 300, presence, as much noise as signal", partial(asvs, by="presence", number=10, noise=1.0)),
+    "decoys": Truth("5 ASVs of 300, log share, each with a correlated decoy", partial(asvs, by="abundance", decoys=True)),
+    "clades": Truth("2 clades of 300 ASVs, log-ratio", clades),
+    "interaction": Truth("2 clades of 300 ASVs, product of log shares", partial(clades, product=True)),
+    "few_presence": Truth("5 ASVs of 100 in 640 samples, presence", partial(asvs, by="presence", size=_FEW), MODELS),
+    "few_abundance": Truth("5 ASVs of 100 in 640 samples, log share", partial(asvs, by="abundance", size=_FEW), MODELS),
+    "few_clades": Truth("2 clades of 100 ASVs in 640 samples, log-ratio", partial(clades, size=_FEW), MODELS),
+    "motif": Truth("8 positions of 40, a motif of a third of 200 ASVs in 480 samples", motif, MODELS),
+}
 
 
 def found_of(model: str, planted: Planted, seed: int) -> dict[str, float]:
@@ -199,7 +218,7 @@ def permuted(
     return np.array(losses)
 
 
-def _community(seed: int, n_asvs: int, n_samples: int = 320) -> tuple[Study, Phylogeny, np.random.Generator]:
+def _community(seed: int, n_samples: int, n_asvs: int) -> tuple[Study, Phylogeny, np.random.Generator]:
     """Each sample of a subject of its own, in one study."""
     made = simulate(seed, n_samples=n_samples, n_asvs=n_asvs, n_subjects=n_samples, n_studies=1, length=100)
     ids, tokens = made.table.feature_ids, tokenize(made.sequences, made.table.feature_ids, 150)

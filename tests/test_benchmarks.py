@@ -212,7 +212,7 @@ def test_only_columns_that_are_read_lose_when_they_are_permuted():
 
 
 def test_what_is_planted_is_found_by_what_follows_it():
-    made = planted.asvs(0, by="presence", n_asvs=60, number=3)
+    made = planted.asvs(0, by="presence", size=(320, 60), number=3)
     columns = np.concatenate(made.true)
     here = np.isin(np.arange(60), columns)
     assert planted.found_among(here.astype(float), made) == 1
