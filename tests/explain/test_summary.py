@@ -45,18 +45,16 @@ def test_means_over_samples_count_each_group_once(seed):
         np.testing.assert_allclose(importance.agreement[feature], (np.sign(value) == np.sign(mean)).mean(axis=0))
         assert (importance.low[feature] < absolute).all()
         assert (importance.high[feature] > absolute).all()
-        grid = np.linspace(low, high, 2001)
-        least, most = (np.take_along_axis(grid, at(np.abs(grid), axis=0)[None], 0)[0] for at in (np.argmin, np.argmax))
-        own_spread = importance.spread[feature]
-        np.testing.assert_allclose(importance.members_low[feature], np.minimum(own_spread, spread_of(least, once)), atol=5e-3)
-        np.testing.assert_allclose(importance.members_high[feature], np.maximum(own_spread, spread_of(most, once)))
+        wrong = (once @ (high - low) / 2) / 5
+        np.testing.assert_allclose(importance.members_low[feature], np.maximum(importance.spread[feature] - wrong, 0))
+        np.testing.assert_allclose(importance.members_high[feature], importance.spread[feature] + wrong)
 
 
 def spread_of(value, weights):
-    """Of five groups, in which samples without a value count as 0, and an empty sample."""
-    rest = 6 - weights.sum()
-    middle = weights @ value / 6
-    return (weights @ np.abs(value - middle) + rest * np.abs(middle)) / 6
+    """Of 14 samples in five groups, in which samples without a value count as 0, and an empty one of mean weight."""
+    whole = 5 + 5 / 14
+    middle = weights @ value / whole
+    return (weights @ np.abs(value - middle) + (whole - weights.sum()) * np.abs(middle)) / whole
 
 
 def test_what_adds_the_same_to_every_sample_tells_none_from_another():
@@ -66,6 +64,8 @@ def test_what_adds_the_same_to_every_sample_tells_none_from_another():
     value = np.where(feature == 0, 3.0, 1.0)[:, None]
     found = Attributions("deletion", held, ("one",), "u", np.arange(20), sample, feature, value, value, value, np.zeros((20, 1)))
     assert ranked(summarise(found)).tolist() == [1, 0]
+    # Of few groups, too.
+    assert ranked(summarise(found, np.arange(20) % 3)).tolist() == [1, 0]
     one = Attributions(
         "deletion", held, ("one",), "u", np.arange(1), *[np.zeros(2, int), np.arange(2)], *[value[[0, -1]]] * 3, value
     )

@@ -117,7 +117,8 @@ def explained_section(explanation: Explanation) -> str:
     header = [explanation.noun, f"importance ({unit})", "mean change by it", "of the same sign", "samples that have it"]
     how = (
         "Each held-out sample of the first repeat is explained by the ensemble of the fold that holds it out: each ASV is taken "
-        "out of it in turn. Importance: the mean absolute change of the prediction over these samples."
+        "out of it in turn. Importance: how far the changes of the prediction are apart over these "
+        "samples (mean absolute deviation, 0 where a sample does not have the ASV)."
     )
     where = '<p><a href="explain.html">explain.html</a> says more; importance.tsv and attributions.tsv hold the figures.</p>'
     table = page.table(header, rows, [False] * len(rows))

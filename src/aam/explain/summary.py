@@ -23,8 +23,8 @@ def summarise(
 
     groups, confounder: labels of the explained samples [n] in the order of `attributions.samples`, or None: each sample is a group
     then, and no feature is bound to a level. The interval of the mean absolute value is over groups drawn anew; it is nan where
-    fewer than two groups have the feature. That of the spread is what it would be if all values were wrong at once as far as
-    members disagree (`low` and `high` of each), so it is wide.
+    fewer than two groups have the feature. That of the spread is what it would be if all values were wrong at once, each by as much
+    as members disagree (half of `high` less `low`), so it is wide.
     """
     n, features = len(attributions.samples), len(attributions.features.ids)
     group = np.unique(np.arange(n) if groups is None else np.asarray(groups), return_inverse=True)[1]
@@ -39,11 +39,10 @@ def summarise(
         mean, absolute = (_by_feature(weight[:, None] * part, feature, features) / of_groups[:, None] for part in (value, size))
         agreement = _by_feature(np.sign(value) == np.sign(mean[feature]), feature, features) / samples[:, None]
     low, high = _resampled(weight[:, None] * size, group[sample], feature, features, seed)
-    straddles = (attributions.low < 0) & (attributions.high > 0)
-    ends = np.abs(attributions.low), np.abs(attributions.high)
-    least, most = np.where(straddles, 0.0, np.minimum(*ends)), np.maximum(*ends)
-    once, sign = 1 / np.bincount(group)[group], np.sign(value)
-    spread, *by_members = (spread_of(part, sample, feature, features, once) for part in (value, sign * least, sign * most))
+    once = 1 / np.bincount(group)[group]
+    spread = spread_of(value, sample, feature, features, once)
+    half = (attributions.high - attributions.low) / 2
+    wrong = _by_feature(once[sample][:, None] * half, feature, features) / once.sum()
     return Importance(
         features=attributions.features,
         output_names=attributions.output_names,
@@ -53,8 +52,8 @@ def summarise(
         high=high,
         agreement=agreement,
         spread=spread,
-        members_low=np.minimum(spread, by_members[0]),
-        members_high=np.maximum(spread, by_members[1]),
+        members_low=np.maximum(spread - wrong, 0.0),
+        members_high=spread + wrong,
         samples=samples,
         bound_to=_bound_to(attributions, confounder, samples),
     )
@@ -90,10 +89,10 @@ def _by_feature(values: np.ndarray, feature: np.ndarray, features: int) -> np.nd
 
 def spread_of(value: np.ndarray, sample: np.ndarray, feature: np.ndarray, features: int, weights: np.ndarray) -> np.ndarray:
     """Mean absolute deviation [features, O] of values [K, O] of features in samples from their mean over n samples, which count as
-    their weights [n] say, 0 where a sample has none. One more counts, without any ASV: so that of a single sample those with the
-    largest values come first, too.
+    their weights [n] say, 0 where a sample has none. One more, without any ASV, counts as much as they do on average: so that of a
+    single sample those with the largest values come first, too.
     """
-    weight, whole = weights[sample][:, None], weights.sum() + 1
+    weight, whole = weights[sample][:, None], weights.sum() + weights.mean()
     mean = _by_feature(weight * value, feature, features) / whole
     without = whole - _by_feature(weight, feature, features)
     return (_by_feature(weight * np.abs(value - mean[feature]), feature, features) + without * np.abs(mean)) / whole
