@@ -59,6 +59,7 @@ def story_of(outputs=("age",), sequences=True, n_samples=24, **more):
     effect = draws.normal(size=40)
     known = {
         "named_first": NamedFirst(Estimate(3.14, 2.41, 3.92), 10, 0.49, 0.3, n_samples),
+        "listed": NamedFirst(Estimate(2.2, 1.7, 2.8), 10, 0.4, 0.3, n_samples),
         "curves": curves,
         "compared": (Compared("deletion and gradients", "high", Agreement(0.8, 0.7, 0.9, 30)),),
         "nucleotides": (

@@ -68,7 +68,7 @@ def test_the_page_is_whole_and_needs_no_other(read):
     for heading in (
         "ASVs",
         "One sample's account",
-        "Is the list true of the model?",
+        "Is it true of the model?",
         "In the nucleotides",
         "Is it what the model learned?",
     ):
@@ -89,6 +89,7 @@ def test_the_verdict_tells_what_was_measured(story):
     first = story.importances[0].features.ids[ranked(story.importances[0])[0]]
     assert "3.14 times as far as taking out as many others of like abundance (95 % interval 2.41 to 3.92, 24 samples; " in said
     assert "with 49 % of the reads, others 30 %" in said
+    assert "that the list over all samples names first, 2.2 (95 % interval 1.7 to 2.8) times" in said
     assert short_id(first) in said
     assert "not be tested" in verdict_of(replace(story, named_first=None))
 
@@ -227,7 +228,8 @@ def test_warnings_are_about_what_is_so(story):
     assert any(f"({story.sample_ids[3]}, {story.sample_ids[7]})" in said for said in cautions_of(replace(story, novelty=novel)))
     assert not any("do not rely" in said for said in cautions_of(story))
     untrue = replace(story.named_first, moved=Estimate(1.1, 0.8, 1.5))
-    assert any("do not rely" in said for said in cautions_of(replace(story, named_first=untrue)))
+    assert any("account of each sample" in said for said in cautions_of(replace(story, named_first=untrue)))
+    assert any("list over all samples" in said for said in cautions_of(replace(story, listed=untrue)))
     first = int(ranked(story.importances[0])[0])
     bound = importance_of(story.attributions[0], bound=[(first, "study B")])
     said = [sentence for sentence in cautions_of(replace(story, importances=(bound,))) if "in study B" in sentence]

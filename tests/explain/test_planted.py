@@ -23,6 +23,7 @@ from aam.scoring.measures import MAE
 from aam.study.problem import Problem
 from aam.study.study import Study
 from aam.study.targets import RegressionTarget
+from benchmarks import planted
 
 N, LEARNED, HELD = 240, np.arange(190), np.arange(190, 240)
 OPTIONS = EnsembleOptions(network_steps=60, network_min_epochs=2, forest_trees=40, boosting_rounds=40, cross_fit_folds=3)
@@ -43,8 +44,8 @@ def fitted_to(study, truth):
     return EnsembleLearner(OPTIONS, jobs=1).fit(problem, LEARNED), standard
 
 
-def recall(importance, planted):
-    return np.isin(np.argsort(-importance)[: len(planted)], planted).mean()
+def recall(importance, true):
+    return np.isin(np.argsort(-importance)[: len(true)], true).mean()
 
 
 def planted_asvs(study, seed, kind):
@@ -128,3 +129,12 @@ def test_planted_clades_are_named_first():
         signs.append(np.sign(importance.mean[place, 0]))
         assert importance.agreement[place, 0] > 0.8
     assert signs == [1, -1]
+
+
+@pytest.mark.slow
+def test_an_interaction_of_two_clades_is_named_by_both():
+    """Neither has an effect by itself: the target is the product of their log shares."""
+    made = planted.clades(0, product=True)
+    fitted = EnsembleLearner(EnsembleOptions(), 0).fit(made.problem, made.learned)
+    importance = summarise(by_deletion(fitted.reader(made.problem.study), made.features, made.held))
+    assert planted.found_among(importance.spread[:, 0], made) == 1

@@ -7,6 +7,7 @@ import pytest
 
 from aam.explain.agreement import agreement
 from aam.explain.deletion import by_deletion
+from aam.explain.faithfulness import named_first
 from aam.explain.features import asvs
 from aam.explain.run import Asked, explain
 from aam.explain.summary import summarise
@@ -47,3 +48,14 @@ def test_shuffled_weights_are_judged_by_known_asvs_and_the_mean_of_three_shuffle
     assert 10 < said.features == wanted[0].features < 31
     for name in ("spread", "beside_amount", "signed"):
         assert getattr(said, name) == pytest.approx(np.mean([getattr(one, name) for one in wanted]))
+
+
+def test_the_list_over_all_samples_is_tested_as_it_stands(fitted):
+    study, model = fitted
+    reader, rows = model.reader(study), study.rows[:30]
+    found = explain(Asked(reader, study, "load", rows), ExplainOptions(seed=2))
+    attributions, spread = found.attributions[0], found.importances[0].spread
+    by_list = replace(attributions, value=np.stack([spread[feature] for feature in attributions.feature]))
+    assert found.listed == named_first(reader, by_list, seed=2)
+    assert found.named_first == named_first(reader, attributions, seed=2)
+    assert found.listed != found.named_first

@@ -24,16 +24,16 @@ def cautions_of(story: Story) -> tuple[str, ...]:
 
 
 def _untested(story: Story) -> str:
-    tested = story.named_first
-    if tested is None:
-        return ""
-    least = tested.moved.low if np.isfinite(tested.moved.low) else tested.moved.value
-    if not least <= 1:
-        return ""
-    return (
-        f"Taking out the {story.noun}s named first moves predictions no farther than taking out others of like abundance (the "
-        f"interval reaches {least:.2g}): do not rely on the order of this list."
-    )
+    for tested, what in ((story.listed, "list over all samples"), (story.named_first, "account of each sample")):
+        if tested is None:
+            continue
+        least = tested.moved.low if np.isfinite(tested.moved.low) else tested.moved.value
+        if least <= 1:
+            return (
+                f"Taking out the {story.noun}s that the {what} names first moves predictions no farther than taking out others of "
+                f"like abundance (the interval reaches {least:.2g}): do not rely on its order."
+            )
+    return ""
 
 
 def _few(story: Story) -> str:

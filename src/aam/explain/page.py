@@ -83,10 +83,17 @@ def verdict_of(story: Story) -> str:
     interval = f"95 % interval {draw.number(moved.low)} to {draw.number(moved.high)}, " if np.isfinite(moved.low) else ""
     tried = counted(tested.samples, "sample")
     return (
-        f"Taking out of each sample the {tested.taken} {noun}s named first moves its prediction of {story.column} "
+        f"Taking out of each sample the {tested.taken} {noun}s named first for it moves its prediction of {story.column} "
         f"{draw.number(moved.value)} times as far as taking out as many others of like abundance "
-        f"({interval}{tried}; {tested.with_reads}). {named}"
+        f"({interval}{tried}; {tested.with_reads}){_of_list(story)}. {named}"
     )
+
+
+def _of_list(story: Story) -> str:
+    """The same of the list over all samples."""
+    if story.listed is None or not np.isfinite(story.listed.moved.value):
+        return ""
+    return f"; those of its {story.noun}s that the list over all samples names first, {_estimate(story.listed.moved)} times"
 
 
 def _acts(story: Story, row: int) -> str:
@@ -217,8 +224,9 @@ def _curves(story: Story) -> list[tuple[str, str]]:
         return []
     drawn = [f"<div>{pictures.curves(found, way, story.attributions[0].unit)}</div>" for way in _WAYS]
     about = (
-        f"If the list is true of the model, taking out the {noun}s that it names first moves predictions sooner than taking out "
-        "others in random order or by abundance, and a few of those named first keep the prediction closer than others do. Means "
+        f"If what is said of each sample is true of the model, taking out the {noun}s named first for it moves predictions sooner "
+        "than taking out others in random order or by abundance, and a few of those named first keep the prediction closer than "
+        "others do. Means "
         f"over {counted(found.samples, 'sample')} with ten {noun}s or more."
     )
     areas = [
@@ -228,7 +236,12 @@ def _curves(story: Story) -> list[tuple[str, str]]:
     if (tested := story.named_first) is not None:
         first = f"Of the {tested.taken} named first and as many others, taken out together: {tested.with_reads}. {tested.warning}"
         areas = [first.rstrip(), *areas]
-    return [("Is the list true of the model?", page.side_by_side(drawn) + page.note(about) + page.bullets(areas))]
+    if story.listed is not None:
+        areas.append(
+            f"The list over all samples: taking out of each sample the {noun}s that it names first moves predictions "
+            f"{_estimate(story.listed.moved)} times as far as taking out others of like abundance."
+        )
+    return [("Is it true of the model?", page.side_by_side(drawn) + page.note(about) + page.bullets(areas))]
 
 
 def _estimate(found: Estimate) -> str:

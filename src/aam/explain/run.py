@@ -159,6 +159,7 @@ def explain(asked: Asked, options: ExplainOptions) -> Explanation:
         sequences=study.sequences,
         taxonomy={} if ranks is None else {name: "; ".join(path) for name, path in zip(ids, ranks, strict=True)},
         named_first=_named_first(asked, whole, groups, options),
+        listed=_named_first(asked, replace(whole, value=importances[0].spread[whole.feature]), groups, options),
         curves=curves(asked.reader, whole, groups, seed=options.seed, show=asked.bar("Drawing curves"))
         if richest >= _FOR_CURVES
         else None,

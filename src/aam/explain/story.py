@@ -46,9 +46,10 @@ class Story:
 
     column: what is predicted; sample_ids: [n], of the samples that are explained; asv_ids: [M]; counts: CSR [n, M], their
     reads as the model sees them; attributions and importances: of ASVs first, then of clades and taxa, where they were
-    asked for; attention: of a transformer, where it was asked for; taxonomy: of ASVs, by id; confounder: column by whose levels
-    ASVs may be bound; novelty: float64 [n], above 1 for samples out of distribution; phylogeny: tree of the ASVs; warnings:
-    sentences; facts: about the run, by name.
+    asked for; named_first: what taking out those ASVs does that the attributions of each sample name first; listed: those of its
+    ASVs that the list over all samples names first; attention: of a transformer, where it was asked for; taxonomy: of ASVs, by id;
+    confounder: column by whose levels ASVs may be bound; novelty: float64 [n], above 1 for samples out of distribution; phylogeny:
+    tree of the ASVs; warnings: sentences; facts: about the run, by name.
     """
 
     column: str
@@ -60,6 +61,7 @@ class Story:
     sequences: tuple[str, ...] | None = None
     taxonomy: Mapping[str, str] = field(default_factory=dict)
     named_first: NamedFirst | None = None
+    listed: NamedFirst | None = None
     curves: Curves | None = None
     compared: tuple[Compared, ...] = ()
     nucleotides: tuple[NucleotideEffects, ...] = ()
