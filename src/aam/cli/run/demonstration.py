@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from aam.cli.run.pretraining import run_pretraining
 from aam.cli.run.training import run_training
 from aam.data.simulate import Simulation, simulate, write_simulation
 from aam.explain.planted import ranks_of
+from aam.explain.summary import ranked
 from aam.options import (
     CacheOptions,
     EncoderOptions,
@@ -41,6 +42,8 @@ _SAMPLES, _NEW_SAMPLES, _SUBJECTS, _ASVS, _LENGTH = 480, 80, 280, 100, 100
 # Wherever it is started, also in a shell or notebook of a job of several tasks.
 _ALONE = TrainComputeOptions(devices=1)
 _TARGETS = {"age": False, "disease": True}
+# ASVs named first.
+_NAMED = 10
 
 
 def run_demo(config: DemoConfig) -> None:
@@ -96,12 +99,23 @@ def run_demo(config: DemoConfig) -> None:
         )
 
     log.info("\n[5/5] Explaining these predictions, by taking ASVs and clades out of the samples")
-    ranks = {column: explain_new(config, column, simulation) for column in _TARGETS}
-    sys.stdout.write(report(folder, truth, ranks))
+    found = {column: explain_new(config, column, simulation) for column in _TARGETS}
+    sys.stdout.write(report(folder, truth, found))
 
 
-def explain_new(config: DemoConfig, column: str, simulation: Simulation) -> dict[str, int | None]:
-    """Explain the predictions of the new samples; where the clades that drive the target stand in that (see `ranks_of`)."""
+@dataclass(frozen=True)
+class Found:
+    """What an explanation finds of the truth. ranks: of the clades that drive the target (see `ranks_of`); inside: how many of the
+    ASVs named first belong to them; chance: the share of the table's ASVs that do.
+    """
+
+    ranks: Mapping[str, int | None]
+    inside: int
+    chance: float
+
+
+def explain_new(config: DemoConfig, column: str, simulation: Simulation) -> Found:
+    """Explain the predictions of the new samples, and compare that with what drives the target."""
     folder = config.output_dir
     explanation = run_explaining(
         ExplainConfig(
@@ -114,7 +128,10 @@ def explain_new(config: DemoConfig, column: str, simulation: Simulation) -> dict
     )
     names = [simulation.truth[column][part] for part in ("numerator", "denominator")]
     planted = [np.flatnonzero(np.isin(explanation.asv_ids, simulation.truth["clades"][name])) for name in names]
-    return dict(zip(names, ranks_of(explanation.importances[1], planted), strict=True))
+    of_asvs, of_clades = explanation.importances
+    inside = np.isin(ranked(of_asvs)[:_NAMED], np.concatenate(planted)).sum()
+    chance = sum(map(len, planted)) / len(explanation.asv_ids)
+    return Found(dict(zip(names, ranks_of(of_clades, planted), strict=True)), int(inside), chance)
 
 
 def write_tables(config: DemoConfig, study: Path, new: Path) -> tuple[Simulation, pd.DataFrame]:
@@ -130,7 +147,7 @@ def write_tables(config: DemoConfig, study: Path, new: Path) -> tuple[Simulation
     return simulation, simulation.metadata[is_new]
 
 
-def report(folder: Path, truth: pd.DataFrame, ranks: Mapping[str, Mapping[str, int | None]]) -> str:
+def report(folder: Path, truth: pd.DataFrame, found: Mapping[str, Found]) -> str:
     """The table of scores, beside the trivial ones, where the explanations name the clades that drive each target, and the paths of
     what was written.
     """
@@ -151,7 +168,9 @@ def report(folder: Path, truth: pd.DataFrame, ranks: Mapping[str, Mapping[str, i
     lines += [f"{task:<30}{score:<14}{value:>8.3f}{trivial:>10.3f}" for task, score, value, trivial in rows]
     lines += ["", "trivial: no correlation, the median age, the commonest class", ""]
     lines += [f"{'clades that drive the target':<30}rank among those that explain its predictions"]
-    lines += [f"{column:<30}{', '.join(_ranked(*clade) for clade in found.items())}" for column, found in ranks.items()]
+    lines += [f"{column:<30}{', '.join(_ranked(*clade) for clade in one.ranks.items())}" for column, one in found.items()]
+    lines += ["", f"{'ASVs named first':<30}how many belong to these clades (of ASVs at random)"]
+    lines += [f"{column:<30}{one.inside} of {_NAMED} ({one.chance * _NAMED:.1f})" for column, one in found.items()]
     lines += [""]
     written = ("data", "pretrained", "age", "disease", "new_data", "new_age.tsv", "new_disease.tsv", "explain_age",
                "explain_disease")  # fmt: skip
