@@ -7,6 +7,7 @@ import pytest
 
 from aam.errors import InputError
 from aam.explain.kept import Kept
+from aam.explain.summary import ranked
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
 from aam.options import ModelOptions, TargetOptions, TrainFitOptions
@@ -48,6 +49,19 @@ def test_what_is_kept_is_not_computed_again(fitted, tmp_path):
     np.testing.assert_array_equal(resumed.attributions[0].value, 2 * first.attributions[0].value)
     np.testing.assert_array_equal(resumed.attributions[1].value, first.attributions[1].value)
     np.testing.assert_array_equal(resumed.permutations[0].loss, first.permutations[0].loss + 1)
+
+
+def test_the_features_that_matter_most_are_permuted_and_no_others(fitted, tmp_path, monkeypatch):
+    study, model = fitted
+    monkeypatch.setattr("aam.explain.run._PERMUTED", 7)
+    first, again = (model.explain(study, keep_in=tmp_path, **TRUTH) for _ in range(2))
+    for importance, one, other in zip(first.importances, first.permutations, again.permutations, strict=True):
+        assert one.features.ids == other.features.ids
+        assert set(one.features.ids) == {importance.features.ids[row] for row in ranked(importance)[:7]}
+        columns = [importance.features.ids.index(name) for name in one.features.ids]
+        assert (one.features.asvs != importance.features.asvs[columns]).nnz == 0
+        np.testing.assert_array_equal(one.loss, other.loss)
+        assert len(one.loss) == 7
 
 
 def test_gradients_are_kept_with_all_that_is_known_of_them(fitted, tmp_path):

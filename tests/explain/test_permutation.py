@@ -5,9 +5,10 @@ import pytest
 from scipy import sparse
 
 from aam.explain import features
-from aam.explain.attributions import Features
+from aam.explain.attributions import Features, Said
 from aam.explain.permutation import Held, by_permutation
 from aam.scoring.measures import AUC, MAE
+from aam.scoring.weighted import WEIGHTED
 from tests.explain.test_deletion import Sums
 
 
@@ -81,3 +82,61 @@ def test_a_sample_keeps_the_only_asv_that_it_has():
     reader = Sums(np.eye(4, dtype=int), np.arange(4.0))
     found = by_permutation(reader, features.asvs("abcd"), Held(np.arange(4), np.arange(4.0)), MAE)
     assert np.isfinite(found.loss).all()
+
+
+class Presence:
+    """A model that adds up numbers of the ASVs that are there."""
+
+    output_names, unit = ("sum",), "units of sum"
+
+    def __init__(self, counts, numbers):
+        self.counts, self.numbers = sparse.csr_array(counts), numbers
+
+    def read(self, counts, rows):
+        outputs = ((counts.toarray() > 0) @ self.numbers)[:, None]
+        return Said(outputs, outputs[None], np.ones(1))
+
+
+def half_learned(seed, measure, n=40, noise=60):
+    """A model that knows the two ASVs of the truth (the first), and believes in `noise` others besides, half of which two samples
+    have, half of which a third have.
+    """
+    rng = np.random.default_rng(seed)
+    part = np.where(np.arange(noise) % 2, n // 3, 2)
+    there = np.stack([rng.permutation(n) < number for number in (n // 2, n // 2, *part, n)], axis=1)
+    numbers = np.array([6.0, -6.0, *rng.normal(0, 0.3, noise), 0.0])
+    truth = there[:, :2] @ numbers[:2] + rng.normal(size=n)
+    return Presence(there.astype(int), numbers), truth if measure is MAE else (truth > np.median(truth)).astype(int)
+
+
+# Of true ones few are sure in AUC, which is of ranks.
+@pytest.mark.parametrize(("measure", "found_of_true"), [(MAE, 1.0), (AUC, 0.5)])
+def test_what_has_no_part_in_the_truth_is_rarely_above_zero(measure, found_of_true):
+    above, true = [], []
+    for seed in range(8):
+        reader, truth = half_learned(seed, measure)
+        kind = features.asvs([str(place) for place in range(63)])
+        found = by_permutation(reader, kind, Held(np.arange(40), truth), measure, seed=seed)
+        true += (found.low[:2] > 0).tolist()
+        above += (found.low[2:-1] > 0).tolist()
+    assert np.mean(true) >= found_of_true
+    assert np.mean(above) < 0.05
+
+
+def test_one_permutation_has_no_interval():
+    reader, truth = known()
+    found = by_permutation(reader, features.asvs("abcdefgh"), Held(np.arange(40), truth), MAE, repeats=1)
+    assert (found.loss[:2] > 0).all()
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_sums_that_come_out_otherwise_are_no_loss(monkeypatch):
+    reader, truth = known()
+    noise = np.random.default_rng(1).normal(size=40)
+    plain = WEIGHTED["mae"]
+    # As where a model says the same of other shares up to rounding.
+    monkeypatch.setitem(WEIGHTED, "mae", lambda *parts: plain(*parts) * (1 + 2e-16 * np.random.default_rng().integers(-2, 3)))
+    reader.read = lambda counts, rows: Sums.read(reader, (counts > 0).astype(int) * 0 + reader.counts[rows], rows)
+    found = by_permutation(reader, features.asvs("abcdefgh"), Held(np.arange(40), truth + noise), MAE)
+    for part in (found.loss, found.low, found.high):
+        assert not part.any()

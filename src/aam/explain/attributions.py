@@ -57,6 +57,10 @@ class Features:
     ids: tuple[str, ...]
     asvs: sparse.csr_array
 
+    def some(self, rows: np.ndarray) -> Features:
+        """Those of some rows, int64 [R]."""
+        return Features(self.kind, tuple(self.ids[row] for row in rows.tolist()), self.asvs[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Attributions:

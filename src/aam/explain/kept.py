@@ -57,16 +57,17 @@ class Kept:
         return Gradients(_attributions(kept, features), *about)
 
     def permutation(
-        self, features: Features, measure: Measure, compute: Callable[[], PermutationImportance]
+        self, features: Features, rows: np.ndarray, measure: Measure, compute: Callable[[], PermutationImportance]
     ) -> PermutationImportance:
-        """The same of what a score loses."""
+        """The same of what a score loses without those of some rows; what is kept says of which it is."""
 
         def computed() -> Arrays:
             found = compute()
-            return {"score": np.array(found.score)} | {name: getattr(found, name) for name in _OF_PERMUTATION}
+            return {"rows": rows, "score": np.array(found.score)} | {name: getattr(found, name) for name in _OF_PERMUTATION}
 
         kept = self._get(f"permutation-{features.kind}", computed)
-        return PermutationImportance(features, measure, float(kept["score"]), *(kept[name] for name in _OF_PERMUTATION))
+        some, score = features.some(kept["rows"]), float(kept["score"])
+        return PermutationImportance(some, measure, score, *(kept[name] for name in _OF_PERMUTATION))
 
     def _get(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         if self.folder is None:

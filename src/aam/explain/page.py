@@ -282,8 +282,9 @@ def _permutations(story: Story) -> list[tuple[str, str]]:
     label, score = story.permutations[0].measure.title, draw.number(story.permutations[0].score)
     about = (
         f"How much worse the {label} ({score}) becomes where the reads of one are those of another sample: what the prediction of "
-        f"{story.column} owes to it. An interval that holds 0 may be chance. Of samples that the model was trained on, the score "
-        "is too good."
+        f"{story.column} owes to it. Only those that matter most were tried, at most 200 of a kind; what was not is not shown. The "
+        "interval is over groups and over which samples were exchanged: one that holds 0 may be chance, and of many tried a few in "
+        "a hundred lie above 0 by chance. Of samples that the model was trained on, the score is too good."
     )
     return [("What the score owes to them", page.note(about) + page.side_by_side(parts))]
 

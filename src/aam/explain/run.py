@@ -50,6 +50,8 @@ _SHUFFLES = 3
 _ASVS_IN_DEPTH = 4
 # ASVs that some sample must have, so that there are others than those named first, and points of a curve.
 _FOR_TEST, _FOR_CURVES = 3, 10
+# Features of each kind that are permuted: each is read as often as samples change, and what moves no prediction loses no score.
+_PERMUTED = 200
 # Samples of known truth that a score is of.
 _FOR_SCORE = 4
 
@@ -164,7 +166,7 @@ def explain(asked: Asked, options: ExplainOptions) -> Explanation:
         if richest >= _FOR_CURVES
         else None,
         compared=_compared(asked, of_asvs, options),
-        permutations=() if held is None else _permutations(asked, kinds, held, options, kept),
+        permutations=() if held is None else _permutations(asked, importances, held, options, kept),
         attention=None if attending is None else _attention(asked, attending, of_asvs, importances[0], groups, options),
         nucleotides=nucleotides,
         aligned=None
@@ -240,13 +242,16 @@ def _held(asked: Asked, rows: np.ndarray, options: ExplainOptions) -> Held:
 
 
 def _permutations(
-    asked: Asked, kinds: list[Features], held: Held, options: ExplainOptions, kept: Kept
+    asked: Asked, importances: Iterable[Importance], held: Held, options: ExplainOptions, kept: Kept
 ) -> tuple[PermutationImportance, ...]:
-    """What the score of the held samples loses, for each kind of features."""
+    """What the score of the held samples loses, for the features of each kind that matter most."""
     permuted = partial(by_permutation, repeats=options.permutation_repeats, seed=options.seed, show=asked.bar("Permuting"))
-    return tuple(
-        kept.permutation(kind, asked.measure, partial(permuted, asked.reader, kind, held, asked.measure)) for kind in kinds
-    )
+
+    def of(importance: Importance) -> PermutationImportance:
+        first, whole = np.sort(ranked(importance)[:_PERMUTED]), importance.features
+        return kept.permutation(whole, first, asked.measure, lambda: permuted(asked.reader, whole.some(first), held, asked.measure))
+
+    return tuple(of(importance) for importance in importances)
 
 
 def _nucleotides(

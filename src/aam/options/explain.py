@@ -34,10 +34,11 @@ class ExplainOptions(Options):
     confounder_column: str | None = None
     """Metadata column (study, site); ASVs that matter in one of its levels only are named."""
     permutation: bool = False
-    """Also permute the reads of each ASV, clade and taxon among samples and score the predictions; needs samples whose true values
-    are in the metadata."""
-    permutation_repeats: int = 1
-    """Number of permutations of each ASV, clade and taxon."""
+    """Also permute the reads of the 200 ASVs, clades and taxa each that matter most among samples, and score the predictions; needs
+    samples whose true values are in the metadata."""
+    permutation_repeats: int = 5
+    """Number of permutations of each of these ASVs, clades and taxa. Intervals are over permutations too, so that one permutation
+    has none."""
     seed: int = 0
     """Random seed of what is drawn: samples, other ASVs of like abundance, groups."""
 
@@ -47,5 +48,5 @@ class ExplainOptions(Options):
         check_seed(self.seed)
         if self.baseline != "empty" and self.method != "gradients":
             raise InputError(f"`baseline={self.baseline}` belongs to `method=gradients`")
-        if self.permutation_repeats > 1 and not self.permutation:
+        if self.permutation_repeats != type(self).permutation_repeats and not self.permutation:
             raise InputError(f"`permutation_repeats={self.permutation_repeats}` belongs to `permutation`, which is missing")
