@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from aam.errors import InputError
+from aam.explain.deletion import by_deletion
+from aam.explain.features import asvs
 from aam.explain.kept import Kept
+from aam.explain.permutation import Held, by_permutation
 from aam.explain.summary import ranked
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
 from aam.options import ModelOptions, TargetOptions, TrainFitOptions
+from aam.scoring.measures import MAE
 from aam.study.problem import pose
+from tests.explain.test_deletion import Sums, sums
 from tests.support.explained import OPTIONS
 from tests.support.studies import problem_in, simulated_study
 
@@ -62,6 +67,49 @@ def test_the_features_that_matter_most_are_permuted_and_no_others(fitted, tmp_pa
         assert (one.features.asvs != importance.features.asvs[columns]).nnz == 0
         np.testing.assert_array_equal(one.loss, other.loss)
         assert len(one.loss) == 7
+
+
+class Stopped(Sums):
+    """A model that is stopped after so many made-up samples."""
+
+    last = np.inf
+
+    def read(self, counts, rows):
+        if self.asked > self.last:
+            raise KeyboardInterrupt
+        return super().read(counts, rows)
+
+
+def deletion(kept, reader, kind):
+    return kept.attributions(kind, lambda begun: by_deletion(reader, kind, np.arange(60), begun=begun)).value
+
+
+def permutation(kept, reader, kind):
+    held, rows = Held(np.arange(60), np.random.default_rng(0).normal(size=60)), np.arange(12)
+    return kept.permutation(kind, rows, MAE, lambda begun: by_permutation(reader, kind, held, MAE, begun=begun)).loss
+
+
+@pytest.mark.parametrize("compute", [deletion, permutation])
+def test_what_is_begun_goes_on(compute, tmp_path, monkeypatch):
+    monkeypatch.setattr("aam.explain.begun._SECONDS", 0)
+    monkeypatch.setattr("aam.explain.made_up._ASVS_AT_ONCE", 100)
+    monkeypatch.setattr("aam.explain.made_up.allotted_threads", lambda: 1)
+    counts = sums(n=60).counts.toarray()
+    numbers, kind, kept = np.random.default_rng(0).normal(size=12), asvs("abcdefghijkl"), Kept(tmp_path / "kept", "key")
+    unbroken, stopped, goes_on = (Stopped(counts, numbers) for _ in range(3))
+    wanted = compute(Kept(None, ""), unbroken, kind)
+    stopped.last = 0.7 * unbroken.asked
+    with pytest.raises(KeyboardInterrupt):
+        compute(kept, stopped, kind)
+    (begun,) = kept.folder.glob("*.npz")
+    assert begun.stem.endswith("-begun")
+    with pytest.raises(InputError, match="another model"):
+        Kept(kept.folder, "other").check()
+    np.testing.assert_array_equal(compute(kept, goes_on, kind), wanted)
+    # The samples as they are are read again.
+    assert goes_on.asked < 0.4 * unbroken.asked + 60
+    assert not begun.exists()
+    np.testing.assert_array_equal(compute(kept, None, kind), wanted)
 
 
 def test_gradients_are_kept_with_all_that_is_known_of_them(fitted, tmp_path):

@@ -70,7 +70,8 @@ class OutputOptions:
     overwrite: bool = False
     """Replace an output folder that holds an earlier run."""
     resume: bool = False
-    """Continue from the last checkpoint in the output folder, or start where it has none yet."""
+    """Continue from the last checkpoint in the output folder, or start where it has none yet. `aam explain` goes on from what it
+    found by deletion, gradients and permutation, and does all else again."""
 
     def __post_init__(self) -> None:
         if self.overwrite and self.resume:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from aam.errors import counted, first_few
 from aam.explain.attributions import Attributions, Features, Reader
+from aam.explain.begun import Begun
 from aam.explain.made_up import read_all, read_samples
 from aam.explain.places import Places
 
@@ -19,7 +20,9 @@ log = logging.getLogger(__name__)
 _ERRORS = 2.0
 
 
-def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show: str = "") -> Attributions:
+def by_deletion(
+    reader: Reader, features: Features, samples: np.ndarray, *, show: str = "", begun: Begun | None = None
+) -> Attributions:
     """Take each feature out of each sample that has it: the change is the prediction of the whole sample less that without it.
 
     The reads of the other ASVs stay as they are, so the model sees the sample as a table without these ASVs would hold it: shares
@@ -28,9 +31,10 @@ def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show
 
     Features that hold the same ASVs of a sample (a clade and its parent) are computed once. A feature that holds all ASVs of a
     sample has no value there, since nothing would be left; which these are is logged. low, high: the value +/- 2 standard errors of
-    the weighted mean of members' own changes. samples: int64 [n], rows of the study; show: what a progress bar says, "" for none.
+    the weighted mean of members' own changes. samples: int64 [n], rows of the study; show: what a progress bar says, "" for none;
+    begun: what is there from a time before.
     """
-    samples = np.asarray(samples, dtype=np.int64)
+    samples, begun = np.asarray(samples, dtype=np.int64), begun or Begun()
     found = occurrences(reader.counts[samples], features)
     order = np.argsort(found.sample[found.first], kind="stable")
     # Those of one sample together: little of the table is looked at at a time.
@@ -47,9 +51,10 @@ def by_deletion(reader: Reader, features: Features, samples: np.ndarray, *, show
         return places.only(~holds(features, feature[part][places.sample], places.column)), rows
 
     left = np.diff(reader.counts.indptr)[samples][sample] - found.taken[first]
-    for part, said in read_all(reader, left, without, show):
+    for part, said in read_all(reader, left, without, show, begun.fill(value, half)):
         value[part] = whole.outputs[sample[part]] - said.outputs
         half[part] = _ERRORS * standard_error(whole.members[:, sample[part]] - said.members, said.weights)
+        begun.note(part.stop, value, half)
     value, half = value[which], half[which]
     said_of = (reader.output_names, reader.unit, samples, found.sample, found.feature)
     return Attributions("deletion", features, *said_of, value, value - half, value + half, whole.outputs)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from aam.explain.attributions import Reader, Said
+from aam.explain.begun import Begun
 from aam.explain.places import Places
 from aam.parallel.threads import allotted_threads, in_threads
 from aam.progress import track
@@ -19,24 +20,26 @@ _ASVS_AT_ONCE = 2**17
 Make = Callable[[slice], tuple[sparse.csr_array, np.ndarray]]
 
 
-def read_all(reader: Reader, sizes: np.ndarray, make: Make, show: str = "") -> Iterator[tuple[slice, Said]]:
+def read_all(reader: Reader, sizes: np.ndarray, make: Make, show: str = "", start: int = 0) -> Iterator[tuple[slice, Said]]:
     """What a model says of made-up samples, part by part, in order, several parts at a time: the part and what is said of it.
 
     sizes: number of ASVs of each made-up sample [n], so that parts take alike memory; make: makes a part; show: what the progress
-    bar says, "" for none.
+    bar says, "" for none; start: of which on.
     """
+    # Cut alike wherever it starts, so that what goes on from the end of a part comes out as in one go.
     cuts = np.flatnonzero(np.diff(sizes.cumsum() // _ASVS_AT_ONCE)) + 1
-    ends = [0, *cuts.tolist(), len(sizes)] if len(sizes) else []
+    ends = [start, *cuts[cuts > start].tolist(), len(sizes)] if start < len(sizes) else []
     parts = [slice(start, end) for start, end in pairwise(ends)]
     said = in_threads(lambda part: reader.read(*make(part)), parts, allotted_threads())
     yield from zip(parts, track(said, show, len(parts)), strict=True)
 
 
-def read_outputs(reader: Reader, sizes: np.ndarray, make: Make, show: str = "") -> np.ndarray:
-    """The same, of the whole model alone, float64 [n, O]."""
-    outputs = np.empty((len(sizes), len(reader.output_names)))
-    for part, said in read_all(reader, sizes, make, show):
+def read_outputs(reader: Reader, sizes: np.ndarray, make: Make, show: str = "", begun: Begun | None = None) -> np.ndarray:
+    """The same, of the whole model alone, float64 [n, O]; goes on from what is begun."""
+    outputs, begun = np.empty((len(sizes), len(reader.output_names))), begun or Begun()
+    for part, said in read_all(reader, sizes, make, show, begun.fill(outputs)):
         outputs[part] = said.outputs
+        begun.note(part.stop, outputs)
     return outputs
 
 

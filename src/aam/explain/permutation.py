@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from aam.explain.attributions import Features, Reader
+from aam.explain.begun import Begun
 from aam.explain.deletion import holds
 from aam.explain.made_up import read_outputs, read_samples
 from aam.explain.places import Places
@@ -50,12 +51,21 @@ class PermutationImportance:
 
 
 def by_permutation(
-    reader: Reader, features: Features, held: Held, measure: Measure, *, repeats: int = 5, seed: int = 0, show: str = ""
+    reader: Reader,
+    features: Features,
+    held: Held,
+    measure: Measure,
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+    show: str = "",
+    begun: Begun | None = None,
 ) -> PermutationImportance:
     """Permute the reads of each feature among samples, `repeats` times, and score what is predicted then.
 
     A sample is given the feature's ASVs of another sample in place of its own, as shares of its own reads, so that depths stay as
-    they are; other ASVs stay. What would be left without any ASV stays as it is. Only samples that change are read again.
+    they are; other ASVs stay. What would be left without any ASV stays as it is. Only samples that change are read again;
+    begun: what was said of these a time before.
 
     Which samples were exchanged is chance as well as which groups there are, the more so the fewer have a feature. So each draw of
     groups is scored under one of the permutations, in turn, and the interval is as wide as both make it. Weights on permutations
@@ -65,7 +75,7 @@ def by_permutation(
     groups = Groups.named(held.groups, len(held.samples))
     whole = read_samples(reader, held.samples).outputs
     moves = _moves(reader.counts[held.samples], features, held, seed, repeats)
-    said = read_outputs(reader, moves.sizes, lambda part: _moved(reader, features, held, moves, part), show)
+    said = read_outputs(reader, moves.sizes, lambda part: _moved(reader, features, held, moves, part), show, begun)
     drawn = draws(groups.number, seed, _DRAWS) / np.bincount(groups.of, minlength=groups.number)
     # First the groups as they are, each counting once.
     weights = np.concatenate([groups.weights()[None], drawn[:, groups.of]])

@@ -23,6 +23,7 @@ from aam.explain.agreement import Agreement, agreement, mean_of
 from aam.explain.aligned import aligned
 from aam.explain.attended import Attended, attended_in, require_attention
 from aam.explain.attributions import Attributions, Features, Importance, Kind, Reader
+from aam.explain.begun import Begun
 from aam.explain.deletion import by_deletion
 from aam.explain.faithfulness import NamedFirst, curves, named_first
 from aam.explain.files import write_files
@@ -180,9 +181,9 @@ def explain(asked: Asked, options: ExplainOptions) -> Explanation:
     )
 
 
-def _by_deletion(asked: Asked, kind: Features, rows: np.ndarray) -> Attributions:
+def _by_deletion(asked: Asked, kind: Features, rows: np.ndarray, begun: Begun) -> Attributions:
     """InputError where no ASV moves a prediction."""
-    found = by_deletion(asked.reader, kind, rows, show=asked.bar(f"Taking out {_KINDS[kind.kind]}"))
+    found = by_deletion(asked.reader, kind, rows, show=asked.bar(f"Taking out {_KINDS[kind.kind]}"), begun=begun)
     if kind.kind == "asv" and not len(found.sample):
         raise InputError("each of these samples has one ASV only: nothing can be taken out of it")
     if kind.kind == "asv" and not found.value.any():
@@ -249,7 +250,8 @@ def _permutations(
 
     def of(importance: Importance) -> PermutationImportance:
         first, whole = np.sort(ranked(importance)[:_PERMUTED]), importance.features
-        return kept.permutation(whole, first, asked.measure, lambda: permuted(asked.reader, whole.some(first), held, asked.measure))
+        found = partial(permuted, asked.reader, whole.some(first), held, asked.measure)
+        return kept.permutation(whole, first, asked.measure, lambda begun: found(begun=begun))
 
     return tuple(of(importance) for importance in importances)
 

@@ -130,7 +130,8 @@ class Fitted(ABC):
         show : bool
             Show progress on standard error.
         keep_in : path, optional
-            Folder where what is done is kept: the same explanation, asked for again, goes on from there.
+            Folder where what was found by deletion, gradients and permutation is kept: the same explanation, asked for again, goes
+            on from there and does all else again.
         **options
             The fields of `aam.options.ExplainOptions`: `method`, `max_samples`, `tree`, `taxonomy`, `group_column`,
             `confounder_column`, `permutation`, `permutation_repeats`, `seed`.
