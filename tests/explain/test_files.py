@@ -8,7 +8,7 @@ import pytest
 from skbio.metadata import SampleMetadata
 from skbio.stats.ordination import OrdinationResults
 
-from aam.explain.files import RAISES, importance_table, write_files
+from aam.explain.files import COLOURS, importance_table, itol_colours, write_files
 from aam.explain.ordination import biplot, first_components
 from aam.explain.story import matrix_of
 from aam.explain.summary import ranked
@@ -87,7 +87,21 @@ def test_empress_and_itol_name_every_feature_with_its_direction(story, folder):
         assert {"DATASET_LABEL", "COLOR"} <= {line.split("\t")[0] for line in head}
         assert {line.split("\t")[0] for line in lines[lines.index("DATA") + 1 :]} == set(metadata.index)
     strip = dict(line.split("\t")[:2] for line in colours[colours.index("DATA") + 1 :])
-    assert all((colour == RAISES) == (signed[name] >= 0) for name, colour in strip.items())
+    assert all((colour == COLOURS[1]) == (signed[name] >= 0) for name, colour in strip.items())
+
+
+def test_what_acts_either_way_is_so_named_where_there_is_any(story, tmp_path):
+    importance = story.importances[0]
+    assert "either way" not in itol_colours(story, importance)
+    agreement, first = importance.agreement.copy(), int(ranked(importance)[0])
+    agreement[first] = 0.29
+    write_files(replace(story, importances=(replace(importance, agreement=agreement),)), tmp_path)
+    signs = SampleMetadata.load(str(tmp_path / "empress.tsv")).to_dataframe()["sign"]
+    assert list(signs.index[signs == "either way"]) == [importance.features.ids[first]]
+    lines = (tmp_path / "itol_colours.txt").read_text().splitlines()
+    assert f"{importance.features.ids[first]}\t{COLOURS[0]}\teither way" in lines
+    assert "LEGEND_LABELS\traises\tlowers\teither way" in lines
+    assert {len(line.split("\t")) for line in lines if line.startswith("LEGEND_") and "TITLE" not in line} == {4}
 
 
 def test_nucleotides_are_numbered_from_one(story, folder):

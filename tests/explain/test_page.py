@@ -112,6 +112,22 @@ def test_the_table_is_in_the_order_of_importance(story):
         assert cells[k][6] == str(importance.samples[row])
 
 
+def test_no_direction_is_named_where_samples_do_not_agree(story):
+    importance = story.importances[0]
+    first = int(ranked(importance, 0)[0])
+    agreement = importance.agreement.copy()
+    agreement[first] = 0.29
+    mixed = replace(story, importances=(replace(importance, agreement=agreement),))
+    assert f"{short_id(importance.features.ids[first])} (moves it either way)" in verdict_of(mixed)
+    row = re.search(r"<tbody><tr.*?</tr>", explanation_page(mixed))[0]
+    assert "either way" in row
+    assert "raises" not in row
+    assert "lowers" not in row
+    assert "either way" not in re.search(r"<tbody>.*?</tbody>", explanation_page(story))[0]
+    bars = [re.findall(r'<rect [^>]*class="(\w+)"', pictures.tree(told, 0)) for told in (story, mixed)]
+    assert [kinds.count("base") for kinds in bars] == [0, 1]
+
+
 def test_outputs_and_kinds_of_features_have_sections(story):
     several = Reading(explanation_page(story_of(outputs=("log-odds of a", "log-odds of b", "log-odds of c"))))
     assert {"ASVs: log-odds of a", "ASVs: log-odds of b", "ASVs: log-odds of c"} <= set(several.words)

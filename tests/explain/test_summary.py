@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from aam.explain.attributions import Attributions, Features
-from aam.explain.summary import first_apart, ranked, summarise
+from aam.explain.summary import direction_of, first_apart, ranked, summarise
 
 NAMES = ("one", "two")
 
@@ -114,3 +114,17 @@ def test_of_nested_features_one_stands_for_all():
     assert first_apart(importance, 1).tolist() == [1]
     importance = replace(importance, spread=np.array([1.0, 0.7, 0.4, 0.5, 0.0])[:, None])
     assert first_apart(importance, 5).tolist() == [0, 3]
+
+
+def test_a_feature_has_a_direction_where_two_thirds_of_its_samples_agree():
+    """Few large values can make a mean whose sign most samples do not have."""
+    there = np.arange(5) < np.array([3, 3, 5, 5, 0])[:, None]
+    values = np.array([[1, 2, -1, 0, 0], [-1, -2, 1, 0, 0], [9, -1, -1, -1, 1], [-9, 1, 1, 1, -1], [0] * 5], dtype=float)
+    feature, sample = np.nonzero(there)
+    value = np.stack([values[there], -np.abs(values[there]) / 2], axis=1)
+    held = Features("asv", tuple("abcde"), sparse.eye_array(5, dtype=bool, format="csr"))
+    about = ("deletion", held, NAMES, "units", np.arange(5), sample, feature)
+    importance = summarise(Attributions(*about, value, value, value, np.zeros((5, 2))))
+    assert direction_of(importance, 0).tolist() == [1, -1, 0, 0, 0]
+    assert direction_of(importance, 1).tolist() == [-1, -1, -1, -1, 0]
+    assert direction_of(importance).tolist() == [1, -1, 0, 0, 0]

@@ -14,10 +14,11 @@ from aam.explain.attributions import Attributions, Importance, Kind
 from aam.explain.nucleotides import LETTERS
 from aam.explain.ordination import biplot
 from aam.explain.permutation import PermutationImportance
-from aam.explain.story import Story
-from aam.explain.summary import ranked, summarise
+from aam.explain.story import DIRECTIONS, Story
+from aam.explain.summary import direction_of, ranked, summarise
 
-RAISES, LOWERS = "#d55e00", "#0072b2"
+# Of what raises, lowers, or acts either way.
+COLOURS = {1: "#d55e00", -1: "#0072b2", 0: "#8b97a6"}
 # Of files on clades and taxa; those on ASVs have the plain names.
 _SUFFIX: Mapping[Kind, str] = {"asv": "", "clade": "_clades", "taxon": "_taxa"}
 WRITTEN = (
@@ -156,13 +157,14 @@ def nucleotide_table(story: Story) -> pd.DataFrame:
 
 
 def empress_table(story: Story, importance: Importance) -> pd.DataFrame:
-    """Feature metadata of EMPress: importance, sign (of the output on which the feature acts most), and taxonomy, if known."""
+    """Feature metadata of EMPress: importance, sign (`direction_of` the output on which the feature acts most), and taxonomy, if
+    known.
+    """
     order = ranked(importance)
     ids = [importance.features.ids[row] for row in order]
-    signed = _main_mean(importance)[order]
     columns: dict[str, object] = {
         "importance": importance.spread.sum(axis=1)[order],
-        "sign": np.where(signed >= 0, "raises", "lowers"),
+        "sign": [DIRECTIONS[way] for way in direction_of(importance)[order].tolist()],
     }
     if len(importance.output_names) > 1:
         columns["output"] = [importance.output_names[k] for k in importance.spread.argmax(axis=1)[order]]
@@ -178,15 +180,18 @@ def itol_bars(story: Story, importance: Importance) -> str:
 
 
 def itol_colours(story: Story, importance: Importance) -> str:
-    """A dataset of iTOL: a colour for each ASV, by whether it raises or lowers the prediction."""
-    signed = _main_mean(importance)
-    named = {True: f"{RAISES}\traises", False: f"{LOWERS}\tlowers"}
-    rows = [f"{importance.features.ids[row]}\t{named[bool(signed[row] >= 0)]}" for row in ranked(importance)]
+    """A dataset of iTOL: a colour for each ASV, by whether it raises or lowers the prediction, or acts either way."""
+    order = ranked(importance)
+    ways = direction_of(importance)[order].tolist()
+    rows = [f"{importance.features.ids[row]}\t{COLOURS[way]}\t{DIRECTIONS[way]}" for row, way in zip(order, ways, strict=True)]
+    named = [way for way in COLOURS if way or way in ways]
     legend = [
-        f"LEGEND_TITLE\t{_cell(story.column)}", "LEGEND_SHAPES\t1\t1", f"LEGEND_COLORS\t{RAISES}\t{LOWERS}",
-        "LEGEND_LABELS\traises\tlowers",
-    ]  # fmt: skip
-    return "\n".join(["DATASET_COLORSTRIP", *_itol_head(f"direction for {story.column}", RAISES), *legend, "DATA", *rows, ""])
+        "\t".join(["LEGEND_TITLE", _cell(story.column)]),
+        "\t".join(["LEGEND_SHAPES", *("1" for _ in named)]),
+        "\t".join(["LEGEND_COLORS", *(COLOURS[way] for way in named)]),
+        "\t".join(["LEGEND_LABELS", *(DIRECTIONS[way] for way in named)]),
+    ]
+    return "\n".join(["DATASET_COLORSTRIP", *_itol_head(f"direction for {story.column}", COLOURS[1]), *legend, "DATA", *rows, ""])
 
 
 def _itol_head(label: str, colour: str) -> list[str]:
@@ -195,9 +200,3 @@ def _itol_head(label: str, colour: str) -> list[str]:
 
 def _cell(text: str) -> str:
     return " ".join(text.split())
-
-
-def _main_mean(importance: Importance) -> np.ndarray:
-    """Mean change [F] of the output on which each feature acts most."""
-    main = importance.spread.argmax(axis=1)
-    return importance.mean[np.arange(len(main)), main]

@@ -15,17 +15,19 @@ from aam.explain.attributions import Features, Importance, Kind
 from aam.explain.cautions import cautions_of
 from aam.explain.page_inside import attention, nucleotides
 from aam.explain.resampling import Estimate
-from aam.explain.story import METHODS, Story, shown
-from aam.explain.summary import ranked
+from aam.explain.story import DIRECTIONS, METHODS, Story, shown
+from aam.explain.summary import direction_of, ranked
 
 # Rows of a table of features, and samples with an account of their own: more would be a page that no browser likes.
 _ROWS, _SHOWN_SAMPLES, _PERMUTED = 30, 40, 15
 _KINDS: dict[Kind, tuple[str, str]] = {
     "asv": ("ASVs", "ASV"), "clade": ("Clades, taken out as a whole", "clade"), "taxon": ("Taxa, taken out as a whole", "taxon"),
 }  # fmt: skip
+# Classes and signs of directions.
+_SIGNS = {1: ("up", "▲"), -1: ("down", "▼"), 0: ("either", "◆")}
 _WAYS: tuple[pictures.Way, ...] = ("deletion", "insertion")
 _STYLE = """
-.up { color: var(--raise); } .down { color: var(--lower); }
+.up { color: var(--raise); } .down { color: var(--lower); } .either { color: var(--faint); }
 .ranking th:nth-child(-n+3), .ranking td:nth-child(-n+3) { text-align: left; }
 details { border-bottom: 1px solid var(--line); padding: .25rem 0; } summary { cursor: pointer; }
 .names li { overflow-wrap: anywhere; font-size: .85rem; }
@@ -100,8 +102,9 @@ def _acts(story: Story, row: int) -> str:
     """What a feature does to the output on which it acts most."""
     importance = story.importances[0]
     output = int(importance.spread[row].argmax())
-    name = importance.output_names[output]
-    return f"{'raises' if importance.mean[row, output] >= 0 else 'lowers'} {'it' if name == story.column else f'the {name}'}"
+    name, way = importance.output_names[output], int(direction_of(importance)[row])
+    named = "it" if name == story.column else f"the {name}"
+    return f"{DIRECTIONS[way]} {named}" if way else f"moves {named} {DIRECTIONS[way]}"
 
 
 def _ranking(story: Story, place: int, output: int) -> list[tuple[str, str]]:
@@ -131,12 +134,12 @@ def _table(story: Story, importance: Importance, output: int) -> str:
     bound = any(importance.bound_to[row] for row in first)
     header = ["rank", _KINDS[importance.features.kind][1], "direction", f"mean change where it is ({unit})", "95 % interval",
               "between samples", "samples", "same sign", *([f"in one {story.confounder} only"] if bound else [])]  # fmt: skip
-    rows = []
+    rows, directions = [], direction_of(importance, output)
     for k, row in enumerate(first.tolist()):
         cells = [
             str(k + 1),
             _feature(story, importance.features, row),
-            _direction(float(importance.mean[row, output])),
+            _direction(int(directions[row])),
             draw.number(float(importance.mean_absolute[row, output])),
             _interval(float(importance.low[row, output]), float(importance.high[row, output])),
             draw.number(float(importance.spread[row, output])),
@@ -167,8 +170,9 @@ def _feature(story: Story, features: Features, row: int) -> str:
     return f'<abbr title="{escape(whole)}">{escape(story.name(features, row))}</abbr>'
 
 
-def _direction(value: float) -> str:
-    return '<span class="up">▲ raises</span>' if value >= 0 else '<span class="down">▼ lowers</span>'
+def _direction(way: int) -> str:
+    kind, sign = _SIGNS[way]
+    return f'<span class="{kind}">{sign} {DIRECTIONS[way]}</span>'
 
 
 def _about_table(story: Story, place: int, output: int) -> str:
@@ -182,7 +186,8 @@ def _about_table(story: Story, place: int, output: int) -> str:
         f"How far each moves the prediction of a sample that has it, by {METHODS[found.method]}, in {found.unit}: the mean "
         "without regard to sign, with the interval over groups of samples. Between samples: how far its changes are apart over all "
         "samples (mean absolute deviation, each group once; 0 where it is not there): what adds the same to each tells none from "
-        f"another. The table is in this order. Same sign: share of its samples in which it acts in the named direction.{rest}"
+        f"another. The table is in this order. Same sign: share of its samples whose change has the sign of the mean change; below "
+        f"two thirds it acts either way.{rest}"
     )
 
 
@@ -308,7 +313,7 @@ def _how_to_read(story: Story) -> Sequence[str]:
     return [
         f"The change by {'an' if noun == 'ASV' else 'a'} {noun} {change}: above 0 it raises the prediction, below 0 it lowers it. "
         f"Values are in {found.unit}.",
-        f"Orange raises, blue lowers. {noun}s have the same number in the table, in the points and on the tree.",
+        f"Orange raises, blue lowers, grey either way. {noun}s have the same number in the table, in the points and on the tree.",
         "Names are shortened, sequences to their MD5, as QIIME 2 calls them; whole names stand below each table. QIIME 2 imports "
         "importance.tsv as FeatureData[Importance]. EMPress reads empress.tsv, iTOL reads itol_bars.txt and itol_colours.txt, "
         "EMPeror ordination.txt.",

@@ -13,7 +13,7 @@ from aam.explain import drawing as draw
 from aam.explain.attributions import Attributions
 from aam.explain.faithfulness import Curves
 from aam.explain.story import Story, matrix_of, shown
-from aam.explain.summary import ranked
+from aam.explain.summary import direction_of, ranked
 
 # Features of a swarm and of a tree, contributions of an account.
 SWARM_FEATURES, _TREE_ASVS, _CONTRIBUTIONS = 15, 25, 12
@@ -30,13 +30,10 @@ _ORDERS = {
     "random": ("random order of like abundance", "base", ' stroke-dasharray="6 4"'),
     "abundance": ("most abundant first", "lower", ' stroke-dasharray="2 3"'),
 }
+# Colours of what raises, lowers, or does neither (`direction_of`, and signs of values).
+_COLOURS = {1: "raise", -1: "lower", 0: "base"}
 # Ends of the lines in the key.
 _KEY = np.array([46.0, 76.0])
-
-
-def direction(value: float) -> str:
-    """The name of a colour."""
-    return "raise" if value >= 0 else "lower"
 
 
 def swarm(story: Story, place: int, output: int) -> str:
@@ -113,6 +110,7 @@ def tree(story: Story, output: int) -> str:
         return ""
     there = there[np.argsort(tips[there])]
     nodes = CutTree(phylogeny)(torch.from_numpy(tips[there]))
+    directions = direction_of(importance, output)
     row, top_y, bars, ends = 21.0, 26.0, 330.0, (0.0, float(importance.spread[top, output].max()))
     x = draw.scale(ends, bars, draw.WIDTH - 44)
     parts = [*_branches(nodes.start.numpy(), nodes.end.numpy(), nodes.length.numpy(), row, top_y)]
@@ -123,7 +121,7 @@ def tree(story: Story, output: int) -> str:
         name = f"{which + 1}. {story.name(importance.features, int(feature))}"
         parts += [
             draw.text(132, y + 4, draw.fitting(name, bars - 138)),
-            draw.bar(x(0.0), x(value), y - 6, 12, direction(importance.mean[feature, output])),
+            draw.bar(x(0.0), x(value), y - 6, 12, _COLOURS[int(directions[feature])]),
             draw.text(x(value) + 4, y + 4, draw.number(value), kind="small"),
         ]
     return draw.svg(
@@ -199,7 +197,7 @@ def _waterfall(average: float, own: float, steps: Sequence[tuple[str, float]], u
     parts += _level(x(average), head, f"average prediction of these samples: {draw.number(average)}", row)
     for k, (name, value) in enumerate(steps):
         y = head + row * (k + 1)
-        kind = "base" if name.startswith("not accounted") else direction(value)
+        kind = "base" if name.startswith("not accounted") else _COLOURS[int(np.sign(value))]
         said = f"{draw.signed(value)}  {name}"
         parts += [
             draw.text(_MARGIN, y + 12, draw.fitting(said, draw.WIDTH - 2 * _MARGIN)),

@@ -29,6 +29,8 @@ _RANK = re.compile(r"^[dkpcofgs]__")
 # Of the importance of the first feature, what another must have to be shown.
 _SHOWN = 0.01
 METHODS: Mapping[Method, str] = {"deletion": "taking it out", "gradients": "integrated gradients", "attention": "attention"}
+# Words for `direction_of`.
+DIRECTIONS: Mapping[int, str] = {1: "raises", -1: "lowers", 0: "either way"}
 
 
 @dataclass(frozen=True)

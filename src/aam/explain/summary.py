@@ -14,6 +14,8 @@ _AT_ONCE = 2000
 _ELSEWHERE, _ENOUGH = 0.1, 5
 # Of nested features those matter nearly alike that are this share behind the largest.
 _NEARLY = 0.25
+# Of the samples that have a feature, the share that must agree with the mean's sign for the feature to have a direction.
+_AGREE = 2 / 3
 
 
 def summarise(
@@ -138,3 +140,13 @@ def ranked(importance: Importance, output: int | None = None) -> np.ndarray:
     spread = importance.spread.sum(axis=1) if output is None else importance.spread[:, output]
     order = np.argsort(-spread, kind="stable")
     return order[importance.samples[order] > 0]
+
+
+def direction_of(importance: Importance, output: int | None = None) -> np.ndarray:
+    """Whether each feature raises (1) or lowers (-1) one output, or that on which it acts most, int64 [F]; 0 where fewer than two
+    thirds of the samples that have it have the sign of the mean: it acts either way.
+    """
+    outputs = importance.spread.argmax(axis=1) if output is None else np.full(len(importance.samples), output)
+    place = np.arange(len(outputs)), outputs
+    agreed = importance.agreement[place] >= _AGREE
+    return np.sign(np.where(agreed, importance.mean[place], 0.0)).astype(np.int64)
