@@ -1,5 +1,7 @@
 """Made-up explanations of small simulated studies."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
@@ -9,6 +11,7 @@ from aam.explain.agreement import Agreement
 from aam.explain.attributions import Attributions, Features, Importance
 from aam.explain.faithfulness import Curves, NamedFirst
 from aam.explain.features import asvs
+from aam.explain.gradients import Gradients
 from aam.explain.nucleotides import NucleotideEffects
 from aam.explain.resampling import Estimate
 from aam.explain.story import Compared, Story
@@ -71,6 +74,15 @@ def story_of(outputs=("age",), sequences=True, n_samples=24, **more):
     importances = (importance_of(found),)
     own = simulated.sequences if sequences else None
     return Story("age", table.sample_ids, ids, counts, (found,), importances, own, **(known | more))
+
+
+def by_gradients(story, baseline, weight=1.0, left=0.0):
+    """The same story by gradients, where members of some weight have gradients, and the others add `left` to predictions."""
+    found = replace(story.attributions[0], method="gradients")
+    n = len(found.samples)
+    start, steps = np.full((n, len(found.output_names)), 40.0), np.zeros(n, dtype=np.int64)
+    gradients = Gradients(found, start, baseline, {"linear": weight}, steps, np.ones(n, dtype=bool))
+    return replace(story, attributions=(replace(found, predicted=found.predicted + left),), gradients=gradients)
 
 
 def taxa_of(story):

@@ -19,7 +19,7 @@ from aam.explain.page import explanation_page, verdict_of
 from aam.explain.resampling import Estimate
 from aam.explain.story import short_id, shown
 from aam.explain.summary import ranked
-from tests.explain.stories import attributions_of, importance_of, story_of, taxa_of
+from tests.explain.stories import attributions_of, by_gradients, importance_of, story_of, taxa_of
 
 EMPTY = {"meta", "br", "link", "path", "rect"}
 
@@ -162,6 +162,35 @@ def test_an_account_adds_up_to_the_prediction(story):
         assert abs(at - own) < 1
         values = np.abs(found.value[found.sample == sample, 0])
         assert draw.number(values.max()) in picture
+
+
+@pytest.mark.parametrize(("baseline", "said"), [("empty", "an empty sample"), ("average", "the average of these samples")])
+def test_by_gradients_the_page_says_what_they_go_out_from(story, baseline, said):
+    text = Reading(explanation_page(by_gradients(story, baseline))).text
+    assert f"its part of the difference of the prediction to what is said of {said}" in text
+    assert f"From what is said of {said} to the prediction of one sample" in text
+    assert f"what is said of {said}: 40" in text
+    assert f"baseline {said} weight explained 100 %" in re.sub(r"\s+", " ", text)
+    for untrue in ("a sample without", "average prediction of these samples", "can stand for another, taking out", "grey bar"):
+        assert untrue not in text
+
+
+def test_members_without_gradients_have_a_bar_of_their_own(story):
+    """It leads from what the others add up to, to the prediction of the whole model."""
+    told = by_gradients(story, "average", weight=0.8, left=10.0)
+    picture = pictures.account(told, 3, 0)
+    whole = told.attributions[0].predicted[3, 0]
+    assert whole == pytest.approx(40 + told.attributions[0].value[told.attributions[0].sample == 3].sum() + 10)
+    assert f"prediction of this sample: {draw.number(whole)}" in picture
+    assert "+10  members without gradients" in picture
+    *_, left, last = [
+        (float(x), float(width)) for x, width in re.findall(r'<rect x="([-\d.]+)" y="[^"]*" width="([\d.]+)"', picture)
+    ]
+    assert left[0] + left[1] == pytest.approx(last[0] + last[1] / 2, abs=0.2)
+    text = Reading(explanation_page(told)).text
+    assert "weight explained 80" in re.sub(r"\s+", " ", text)
+    assert "but for the grey bar: members without gradients." in text
+    assert "members without" not in pictures.account(by_gradients(story, "average"), 3, 0)
 
 
 def test_the_tree_is_that_of_the_asvs(story):

@@ -59,3 +59,19 @@ def test_the_list_over_all_samples_is_tested_as_it_stands(fitted):
     assert found.listed == named_first(reader, by_list, seed=2)
     assert found.named_first == named_first(reader, attributions, seed=2)
     assert found.listed != found.named_first
+
+
+@pytest.mark.parametrize("baseline", ["empty", "average"])
+def test_gradients_are_told_beside_what_the_whole_model_predicts(fitted, baseline):
+    """Forests of numbers have no gradients: what the other members say is not what the model predicts."""
+    pytest.importorskip("captum", reason="the extra explain is not installed")
+    study, model = fitted
+    rows = study.rows[:30]
+    found = explain(Asked(model.reader(study), study, "load", rows), ExplainOptions(method="gradients", baseline=baseline))
+    np.testing.assert_allclose(found.attributions[0].predicted[:, 0], model.predict(study, rows), rtol=1e-5)
+    assert found.gradients.baseline == baseline
+    assert found.gradients.weight < 1
+    members = found.gradients.attributions
+    assert np.abs(members.predicted - found.attributions[0].predicted).max() > 0.01
+    added = np.bincount(members.sample, members.value[:, 0], len(rows))
+    np.testing.assert_allclose(added, (members.predicted - found.gradients.start)[:, 0], rtol=1e-3, atol=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,8 +47,22 @@ class Gradients:
 
     @property
     def weight(self) -> float:
-        """Share of the ensemble that is explained."""
-        return sum(self.explained.values())
+        """Share of the model that is explained: 1 for a model of one piece."""
+        share = sum(self.explained.values()) if self.explained else 1.0
+        # Weights that add up to 1 need not do so to the last digit.
+        return 1.0 if math.isclose(share, 1.0) else share
+
+    def left_open(self, sample: int | None = None) -> str:
+        """What gradients leave open of the whole model's prediction of one sample, or of any, in words; "" where they leave
+        nothing.
+        """
+        complete = self.complete.all() if sample is None else self.complete[sample]
+        causes = {
+            "members without gradients": self.weight < 1,
+            "middle instead of mean": self.middle < 1,
+            "steps that do not add up": not complete,
+        }
+        return ", ".join(cause for cause, there in causes.items() if there)
 
 
 def of_ensemble(

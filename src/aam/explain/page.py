@@ -15,7 +15,7 @@ from aam.explain.attributions import Features, Importance, Kind
 from aam.explain.cautions import cautions_of
 from aam.explain.page_inside import attention, nucleotides
 from aam.explain.resampling import Estimate
-from aam.explain.story import DIRECTIONS, METHODS, Story, shown
+from aam.explain.story import BASELINES, DIRECTIONS, METHODS, Story, shown
 from aam.explain.summary import direction_of, ranked
 
 # Rows of a table of features, and samples with an account of their own: more would be a page that no browser likes.
@@ -209,9 +209,15 @@ def _accounts(story: Story) -> str:
     about = (
         f"From the average prediction{of} to that of one sample, by what moves it most. Changes by single {story.noun}s need not "
         "add up to the whole: where one can stand for another, taking out either changes little. The grey bar is what they leave "
-        "open." + some
+        "open."
     )
-    return f"{page.note(about)}{''.join(drawn)}"
+    if (gradients := story.gradients) is not None:
+        left = gradients.left_open()
+        about = (
+            f"From what is said{of} of {BASELINES[gradients.baseline]} to the prediction of one sample, by what moves it most. "
+            f"Changes by single {story.noun}s add up to the whole{f' but for the grey bar: {left}' if left else ''}."
+        )
+    return f"{page.note(about + some)}{''.join(drawn)}"
 
 
 def _spread_over(predicted: np.ndarray, novelty: np.ndarray | None) -> list[int]:
@@ -308,8 +314,8 @@ def _apart(features: Features, order: np.ndarray) -> list[int]:
 def _how_to_read(story: Story) -> Sequence[str]:
     found, noun = story.attributions[0], story.noun
     change = "is the prediction of the whole sample less that of the sample without it"
-    if found.method == "gradients":
-        change = "by gradients is its part of the difference to what is said of a sample without any"
+    if (gradients := story.gradients) is not None:
+        change = f"by gradients is its part of the difference of the prediction to what is said of {BASELINES[gradients.baseline]}"
     return [
         f"The change by {'an' if noun == 'ASV' else 'a'} {noun} {change}: above 0 it raises the prediction, below 0 it lowers it. "
         f"Values are in {found.unit}.",
@@ -342,4 +348,6 @@ def _facts(story: Story) -> dict[str, str]:
         "samples explained": f"{len(story.sample_ids):,}",
         f"{story.noun}s in them": f"{int((story.importances[0].samples > 0).sum()):,}",
     }
+    if (gradients := story.gradients) is not None:
+        own |= {"baseline": BASELINES[gradients.baseline], "weight explained": f"{100 * gradients.weight:.0f} %"}
     return own | dict(story.facts)

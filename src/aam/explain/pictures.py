@@ -12,7 +12,7 @@ from aam.distances.cut import CutTree
 from aam.explain import drawing as draw
 from aam.explain.attributions import Attributions
 from aam.explain.faithfulness import Curves
-from aam.explain.story import Story, matrix_of, shown
+from aam.explain.story import BASELINES, Story, matrix_of, shown
 from aam.explain.summary import direction_of, ranked
 
 # Features of a swarm and of a tree, contributions of an account.
@@ -158,10 +158,15 @@ def _branches(start: np.ndarray, end: np.ndarray, length: np.ndarray, row: float
 
 def account(story: Story, sample: int, output: int) -> str:
     """One sample's own account: from the average prediction of the explained samples to its own, by the features that move it most,
-    the rest of them, and what deletions one by one do not account for.
+    the rest of them, and what deletions one by one do not account for; gradients go out from what is said of their baseline, and
+    leave to account for what members without any say.
     """
-    attributions = story.attributions[0]
-    average, own = float(attributions.predicted[:, output].mean()), float(attributions.predicted[sample, output])
+    attributions, gradients = story.attributions[0], story.gradients
+    start, own = float(attributions.predicted[:, output].mean()), float(attributions.predicted[sample, output])
+    name, left = "average prediction of these samples", "not accounted for by single ones"
+    if gradients is not None:
+        start, left = float(gradients.start[sample, output]), gradients.left_open(sample)
+        name = f"what is said of {BASELINES[gradients.baseline]}"
     mine = attributions.sample == sample
     values, features = attributions.value[mine, output], attributions.feature[mine]
     order = np.argsort(-np.abs(values), kind="stable")
@@ -176,8 +181,10 @@ def account(story: Story, sample: int, output: int) -> str:
     ]
     if len(rest):
         steps.append((f"the other {len(rest)} {_noun(attributions)}s together", float(values[rest].sum())))
-    steps.append(("not accounted for by single ones", own - average - float(values.sum())))
-    return _waterfall(average, own, steps, attributions.unit, f"Account of the prediction of {story.sample_ids[sample]}")
+    drawn = [(name, value, _COLOURS[int(np.sign(value))]) for name, value in steps]
+    if left:
+        drawn.append((left, own - start - float(values.sum()), "base"))
+    return _waterfall((name, start), own, drawn, attributions.unit, f"Account of the prediction of {story.sample_ids[sample]}")
 
 
 def _percent(shares: np.ndarray, attributions: Attributions, feature: int) -> str:
@@ -185,8 +192,9 @@ def _percent(shares: np.ndarray, attributions: Attributions, feature: int) -> st
     return f"{share:.2g} % of reads" if share >= 0.01 else "below 0.01 % of reads"
 
 
-def _waterfall(average: float, own: float, steps: Sequence[tuple[str, float]], unit: str, title: str) -> str:
-    levels = np.concatenate([[average], average + np.cumsum([value for _, value in steps])])
+def _waterfall(start: tuple[str, float], own: float, steps: Sequence[tuple[str, float, str]], unit: str, title: str) -> str:
+    """start: its name and value; steps: names, values and colours, which add up from there to `own`."""
+    levels = np.cumsum([start[1], *(value for _, value, _ in steps)])
     low, high = float(min(levels.min(), own)), float(max(levels.max(), own))
     pad = 0.08 * ((high - low) or 1.0)
     ends = (low - pad, high + pad)
@@ -194,10 +202,9 @@ def _waterfall(average: float, own: float, steps: Sequence[tuple[str, float]], u
     row, head = 31.0, 8.0
     foot = head + row * (len(steps) + 2)
     parts = draw.x_axis(x, ends, (head, foot), f"prediction ({unit})")
-    parts += _level(x(average), head, f"average prediction of these samples: {draw.number(average)}", row)
-    for k, (name, value) in enumerate(steps):
+    parts += _level(x(start[1]), head, f"{start[0]}: {draw.number(start[1])}", row)
+    for k, (name, value, kind) in enumerate(steps):
         y = head + row * (k + 1)
-        kind = "base" if name.startswith("not accounted") else _COLOURS[int(np.sign(value))]
         said = f"{draw.signed(value)}  {name}"
         parts += [
             draw.text(_MARGIN, y + 12, draw.fitting(said, draw.WIDTH - 2 * _MARGIN)),

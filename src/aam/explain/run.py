@@ -143,15 +143,13 @@ def explain(asked: Asked, options: ExplainOptions) -> Explanation:
         if options.method == "gradients"
         else None
     )
-    # Gradients are of ASVs: clades and taxa are taken out, whatever the method.
-    found = [] if by_gradients is None else [by_gradients.attributions]
+    # Gradients are of ASVs: clades and taxa are taken out, whatever the method. Predictions are those of all members.
+    found = [] if by_gradients is None else [replace(by_gradients.attributions, predicted=read_samples(asked.reader, rows).outputs)]
     found += [kept.attributions(kind, partial(_by_deletion, asked, kind, rows)) for kind in kinds[len(found) :]]
     of_asvs = found[0]
     importances = tuple(summarise(one, groups, levels, options.seed) for one in found)
     richest = np.bincount(of_asvs.sample, minlength=1).max()
     nucleotides = () if sequences is None else _nucleotides(asked, sequences, importances[0], rows, options)
-    # Of all members, whatever gradients are of.
-    whole = of_asvs if by_gradients is None else replace(of_asvs, predicted=read_samples(asked.reader, rows).outputs)
     return Explanation(
         column=asked.column,
         sample_ids=study.ids(rows),
@@ -161,13 +159,14 @@ def explain(asked: Asked, options: ExplainOptions) -> Explanation:
         importances=importances,
         sequences=study.sequences,
         taxonomy={} if ranks is None else {name: "; ".join(path) for name, path in zip(ids, ranks, strict=True)},
-        named_first=_named_first(asked, whole, groups, options),
-        listed=_named_first(asked, replace(whole, value=importances[0].spread[whole.feature]), groups, options),
-        curves=curves(asked.reader, whole, groups, seed=options.seed, show=asked.bar("Drawing curves"))
+        named_first=_named_first(asked, of_asvs, groups, options),
+        listed=_named_first(asked, replace(of_asvs, value=importances[0].spread[of_asvs.feature]), groups, options),
+        curves=curves(asked.reader, of_asvs, groups, seed=options.seed, show=asked.bar("Drawing curves"))
         if richest >= _FOR_CURVES
         else None,
         compared=_compared(asked, of_asvs, options),
         permutations=() if held is None else _permutations(asked, importances, held, options, kept),
+        gradients=by_gradients,
         attention=None if attending is None else _attention(asked, attending, of_asvs, importances[0], groups, options),
         nucleotides=nucleotides,
         aligned=None
@@ -196,7 +195,7 @@ def _by_deletion(asked: Asked, kind: Features, rows: np.ndarray, begun: Begun) -
 def _about_gradients(found: Gradients, nucleotides: Sequence[NucleotideEffects]) -> tuple[str, ...]:
     """What a reader must know of gradients: members that have none, and sums that do not come out."""
     sentences = []
-    if found.explained and found.weight < 1:
+    if found.weight < 1:
         share = f"{100 * (1 - found.weight):.0f} %"
         sentences.append(f"Members with {share} of the weight of the ensemble have no gradients, and are not explained here.")
     if found.middle < 1:

@@ -19,9 +19,11 @@ from aam.explain.aligned import Aligned
 from aam.explain.attended import Attended
 from aam.explain.attributions import Attributions, Features, Importance, Method
 from aam.explain.faithfulness import Curves, NamedFirst
+from aam.explain.gradients import Gradients
 from aam.explain.nucleotides import NucleotideEffects
 from aam.explain.permutation import PermutationImportance
 from aam.explain.summary import first_apart, ranked
+from aam.options import ExplainBaseline
 
 # Letters of an id that is shown whole, and that are shown of a longer one and of a hash.
 _LONGEST_NAME, _END, _HASH = 24, 10, 8
@@ -29,6 +31,8 @@ _RANK = re.compile(r"^[dkpcofgs]__")
 # Of the importance of the first feature, what another must have to be shown.
 _SHOWN = 0.01
 METHODS: Mapping[Method, str] = {"deletion": "taking it out", "gradients": "integrated gradients", "attention": "attention"}
+# What gradients go out from.
+BASELINES: Mapping[ExplainBaseline, str] = {"empty": "an empty sample", "average": "the average of these samples"}
 # Words for `direction_of`.
 DIRECTIONS: Mapping[int, str] = {1: "raises", -1: "lowers", 0: "either way"}
 
@@ -48,10 +52,11 @@ class Story:
 
     column: what is predicted; sample_ids: [n], of the samples that are explained; asv_ids: [M]; counts: CSR [n, M], their
     reads as the model sees them; attributions and importances: of ASVs first, then of clades and taxa, where they were
-    asked for; named_first: what taking out those ASVs does that the attributions of each sample name first; listed: those of its
-    ASVs that the list over all samples names first; attention: of a transformer, where it was asked for; taxonomy: of ASVs, by id;
-    confounder: column by whose levels ASVs may be bound; novelty: float64 [n], above 1 for samples out of distribution; phylogeny:
-    tree of the ASVs; warnings: sentences; facts: about the run, by name.
+    asked for, with what the whole model predicts; gradients: where those of ASVs are by gradients, what these are worth;
+    named_first: what taking out those ASVs does that the attributions of each sample name first; listed: those of its ASVs that the
+    list over all samples names first; attention: of a transformer, where it was asked for; taxonomy: of ASVs, by id; confounder:
+    column by whose levels ASVs may be bound; novelty: float64 [n], above 1 for samples out of distribution; phylogeny: tree of the
+    ASVs; warnings: sentences; facts: about the run, by name.
     """
 
     column: str
@@ -70,6 +75,7 @@ class Story:
     aligned: Aligned | None = None
     permutations: tuple[PermutationImportance, ...] = ()
     confounder: str = "study"
+    gradients: Gradients | None = None
     attention: Attended | None = None
     novelty: np.ndarray | None = None
     phylogeny: Phylogeny | None = None
