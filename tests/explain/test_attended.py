@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from aam.errors import InputError
@@ -11,8 +12,10 @@ from aam.explain import attended
 from aam.explain.attention import faithfulness, of_asv, of_sample
 from aam.explain.attention_picture import bars, heat_map, most_attended
 from aam.explain.faithfulness import named_first
+from aam.explain.files import importance_table
 from aam.explain.page import explanation_page
 from aam.explain.run import Asked, explain
+from aam.explain.summary import summarise
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
 from aam.options import ExplainOptions, ModelOptions, TrainFitOptions
@@ -69,6 +72,18 @@ def test_arrays_of_some_samples_are_written_and_read_without_pickle(found, tmp_p
     for one, wanted in zip(asvs.values(), story.attention.nucleotides, strict=True):
         np.testing.assert_array_equal(one.layers, wanted.layers)
         np.testing.assert_array_equal(one.score, wanted.score)
+
+
+def test_its_importance_counts_each_group_once(found, tmp_path):
+    study, reader, story = found
+    groups = np.array([f"host {row // 2 if row < 20 else 10}" for row in study.rows])
+    asked = Asked(reader, replace(study, metadata=study.metadata.assign(host=groups)), "load", ROWS)
+    explain(asked, ExplainOptions(method="attention", group_column="host", seed=3)).write(tmp_path)
+    wanted = importance_table(summarise(story.attention.attributions, groups[ROWS], seed=3))
+    written = pd.read_csv(tmp_path / "importance_attention.tsv", sep="\t", index_col="id")
+    pd.testing.assert_frame_equal(written, wanted, rtol=1e-5, check_dtype=False)
+    single = importance_table(summarise(story.attention.attributions)).loc[wanted.index]
+    assert not np.allclose(single["importance"], wanted["importance"])
 
 
 def test_few_arrays_are_kept_of_large_samples(found, monkeypatch):

@@ -11,9 +11,10 @@ import numpy as np
 from aam.disk.writing import whole
 from aam.errors import InputError
 from aam.explain.attention import Attention, Faithfulness, faithfulness, of_asv, of_sample, scores_of
-from aam.explain.attributions import Attributions
+from aam.explain.attributions import Attributions, Importance
 from aam.explain.faithfulness import NamedFirst
 from aam.explain.nucleotides import Sequences, TransformerSequences
+from aam.explain.summary import summarise
 
 # Samples whose attention is kept by head and layer, evenly among those that are explained; and numbers of it that are kept.
 _KEPT, _NUMBERS = 20, 2**23
@@ -22,12 +23,13 @@ _KEPT, _NUMBERS = 20, 2**23
 @dataclass(frozen=True, eq=False)
 class Attended:
     """attributions: as those of single ASVs by deletion, with the share of attention that each gets in its sample (rollout), which
-    has no sign; faithful: how far it ranks ASVs as deletion does; moved: what taking out those attended most does, or None;
-    places: int64 [m], among the explained samples, and the attention in them; asvs: int64 [a], columns of the table, and the
-    attention in their nucleotides.
+    has no sign; importance: the same over samples; faithful: how far it ranks ASVs as deletion does; moved: what taking out those
+    attended most does, or None; places: int64 [m], among the explained samples, and the attention in them; asvs: int64 [a], columns
+    of the table, and the attention in their nucleotides.
     """
 
     attributions: Attributions
+    importance: Importance
     faithful: Faithfulness
     moved: NamedFirst | None
     places: np.ndarray
@@ -47,10 +49,17 @@ def require_attention(sequences: Sequences | None) -> TransformerSequences:
 
 
 def attended_in(
-    model: TransformerSequences, deletion: Attributions, asvs: np.ndarray, tokens: np.ndarray, *, show: str = ""
+    model: TransformerSequences,
+    deletion: Attributions,
+    asvs: np.ndarray,
+    tokens: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    show: str = "",
 ) -> Attended:
     """Attention in the samples of a deletion of single ASVs, and in the nucleotides of some ASVs (columns of the table) with tokens
-    uint8 [M, 1 + L]. `moved` is left to who can read predictions.
+    uint8 [M, 1 + L]; groups and seed: as for `summarise`. `moved` is left to who can read predictions.
     """
     scores = scores_of(model.model, model.vectors, model.counts, deletion, show=show)
     value, unknown = scores[:, None], np.full((len(scores), 1), np.nan)
@@ -66,7 +75,8 @@ def attended_in(
     samples = _some(model, deletion.samples)
     nucleotides = tuple(of_asv(model.model, tokens[asv]) for asv in asvs)
     faithful = faithfulness(scores, deletion)
-    return Attended(attributions, faithful, None, np.array(list(samples)), tuple(samples.values()), asvs, nucleotides)
+    kept = np.array(list(samples)), tuple(samples.values())
+    return Attended(attributions, summarise(attributions, groups, seed=seed), faithful, None, *kept, asvs, nucleotides)
 
 
 def _some(model: TransformerSequences, rows: np.ndarray) -> dict[int, Attention]:

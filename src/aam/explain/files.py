@@ -15,7 +15,7 @@ from aam.explain.nucleotides import LETTERS
 from aam.explain.ordination import biplot
 from aam.explain.permutation import PermutationImportance
 from aam.explain.story import DIRECTIONS, Story
-from aam.explain.summary import direction_of, ranked, summarise
+from aam.explain.summary import direction_of, ranked
 
 # Of what raises, lowers, or acts either way.
 COLOURS = {1: "#d55e00", -1: "#0072b2", 0: "#8b97a6"}
@@ -66,7 +66,7 @@ def write_files(story: Story, folder: Path) -> None:
 
 
 def _write_attention(story: Story, found: Attended, folder: Path) -> None:
-    importance, attributions = importance_table(summarise(found.attributions)), attribution_table(story, found.attributions)
+    importance, attributions = importance_table(found.importance), attribution_table(story, found.attributions)
     write_tsv(folder / "importance_attention.tsv", importance, float_format="%.6g")
     write_tsv(folder / "attributions_attention.tsv", attributions, index=False, float_format="%.6g")
     write_attention(found, story.sample_ids, story.asv_ids, folder / "attention.npz")

@@ -280,7 +280,8 @@ def _attention(
 ) -> Attended:
     """How much the model attends to the ASVs of each sample, and to the nucleotides of those that matter most."""
     first = ranked(importance)[:_ASVS_IN_DEPTH]
-    found = attended_in(model, deletion, first, asked.study.asv_tokens, show=asked.bar("Attention"))
+    tokens = asked.study.asv_tokens
+    found = attended_in(model, deletion, first, tokens, groups, seed=options.seed, show=asked.bar("Attention"))
     return replace(found, moved=_named_first(asked, found.attributions, groups, options))
 
 
