@@ -190,6 +190,16 @@ def test_samples_of_another_region_are_said_to_be_novel(study, tmp_path):
     assert not (tmp_path / "why" / "explain.html").exists()
 
 
+def test_samples_that_the_model_learned_from_are_said_to_be_so(study, tmp_path):
+    ids = read_study(study / "table.biom").table.sample_ids
+    (tmp_path / "mixed.txt").write_text("\n".join(ids[27:35]))
+    said = aam(*command(study, "age", tmp_path / "why", "--samples", tmp_path / "mixed.txt"))
+    assert "3 of 8 samples are, by their IDs, ones that the model was trained on" in said
+    assert "By their IDs, the model learned from 3 of 8 samples" in (tmp_path / "why" / "explain.html").read_text()
+    model, read = library.load(study / "age"), read_study(study / "table.biom")
+    assert [model.explain(read, samples=some).learned for some in (ids[27:35], ids[30:])] == [3, 0]
+
+
 def test_python_refuses_samples_that_are_not_there(study):
     model, read = library.load(study / "age"), read_study(study / "table.biom")
     with pytest.raises(library.InputError, match="`samples`: not in the study: nobody"):

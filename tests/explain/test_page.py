@@ -271,6 +271,8 @@ def test_warnings_are_about_what_is_so(story):
     novel = np.full(24, 0.5)
     novel[[3, 7]] = 1.5
     assert any(f"({story.sample_ids[3]}, {story.sample_ids[7]})" in said for said in cautions_of(replace(story, novelty=novel)))
+    assert not any("learned" in said for said in cautions_of(story))
+    assert any("learned from 5 of 24 samples" in said for said in cautions_of(replace(story, learned=5)))
     assert not any("do not rely" in said for said in cautions_of(story))
     untrue = replace(story.named_first, moved=Estimate(1.1, 0.8, 1.5))
     assert any("account of each sample" in said for said in cautions_of(replace(story, named_first=untrue)))

@@ -1,4 +1,4 @@
-"""What a reader must know before believing an explanation: novel samples, ASVs that stand for each other, ASVs of one study."""
+"""What a reader must know before believing an explanation: known and novel samples, ASVs that are alike, ASVs of one study."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN, _FEW = 4, 20
 
 def cautions_of(story: Story) -> tuple[str, ...]:
     """Sentences, those that weigh most first."""
-    found = (_untested(story), _few(story), _novel(story), _study_bound(story), _alike(story))
+    found = (_untested(story), _few(story), _learned(story), _novel(story), _study_bound(story), _alike(story))
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -39,6 +39,15 @@ def _untested(story: Story) -> str:
 def _few(story: Story) -> str:
     number = len(story.sample_ids)
     return f"Only {counted(number, 'sample')} explained: means over so few may be chance." if number < _FEW else ""
+
+
+def _learned(story: Story) -> str:
+    if not story.learned:
+        return ""
+    return (
+        f"By their IDs, the model learned from {story.learned:,} of {counted(len(story.sample_ids), 'sample')}: what carries the "
+        "predictions of these may be what was learned by heart. Explain samples that were held out."
+    )
 
 
 def _novel(story: Story) -> str:

@@ -96,10 +96,10 @@ class Model(Reader, Protocol):
 class Asked:
     """What is to be explained: a model on a study (reader), and which of its samples, int64 rows [n].
 
-    column: what is predicted; novelty: of all samples of the study, or None; shuffled: the same model on the study with
-    weights shuffled by a seed; truth: of the samples of the study, where it is known; measure: by which the target is scored;
-    fingerprint: of the model; keep_in: a folder for what is done, from which the same explanation goes on, or None; show: progress
-    bars.
+    column: what is predicted; novelty: of all samples of the study, or None; shuffled: the same model on the study with weights
+    shuffled by a seed; truth: of the samples of the study, where it is known; measure: by which the target is scored; learned_from:
+    IDs of the samples that the model learned from; fingerprint: of the model; keep_in: a folder for what is done, from which the
+    same explanation goes on, or None; show: progress bars.
     """
 
     reader: Model
@@ -110,6 +110,7 @@ class Asked:
     shuffled: Callable[[int], Reader] | None = None
     truth: KnownTruth | None = None
     measure: Measure = MAE
+    learned_from: Collection[str] = ()
     fingerprint: str = ""
     keep_in: Path | None = None
     show: bool = False
@@ -175,6 +176,7 @@ def explain(asked: Asked, options: ExplainOptions) -> Explanation:
         warnings=() if by_gradients is None else _about_gradients(by_gradients, nucleotides),
         confounder=options.confounder_column or "study",
         novelty=None if asked.novelty is None else asked.novelty[rows],
+        learned=len(set(asked.learned_from).intersection(study.ids(rows))),
         phylogeny=phylogeny,
         facts=_facts(options, groups),
     )

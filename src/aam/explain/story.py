@@ -55,8 +55,8 @@ class Story:
     asked for, with what the whole model predicts; gradients: where those of ASVs are by gradients, what these are worth;
     named_first: what taking out those ASVs does that the attributions of each sample name first; listed: those of its ASVs that the
     list over all samples names first; attention: of a transformer, where it was asked for; taxonomy: of ASVs, by id; confounder:
-    column by whose levels ASVs may be bound; novelty: float64 [n], above 1 for samples out of distribution; phylogeny: tree of the
-    ASVs; warnings: sentences; facts: about the run, by name.
+    column by whose levels ASVs may be bound; novelty: float64 [n], above 1 for samples out of distribution; learned: how many of the
+    samples the model learned from; phylogeny: tree of the ASVs; warnings: sentences; facts: about the run, by name.
     """
 
     column: str
@@ -78,6 +78,7 @@ class Story:
     gradients: Gradients | None = None
     attention: Attended | None = None
     novelty: np.ndarray | None = None
+    learned: int = 0
     phylogeny: Phylogeny | None = None
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)

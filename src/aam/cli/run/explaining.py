@@ -11,7 +11,7 @@ from aam.cli.run.folder import start_run
 from aam.compute import check_compute
 from aam.explain.run import Explanation
 from aam.saved.load import load_folder
-from aam.saved.predictions import warn_of_novelty
+from aam.saved.predictions import warn_of_learned, warn_of_novelty
 from aam.study.new_samples import read_new_samples
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ def run_explaining(config: ExplainConfig) -> Explanation:
         by_id=not fitted.reads_sequences,
         groups=(options.group_column, options.confounder_column),
     )
+    warn_of_learned(fitted, study)
     warn_of_novelty(fitted, study, fitted.measure(study))
     facts = {"model": config.trained.model.name, "table": config.data.table.name, "command": shlex.join(["aam", *sys.argv[1:]])}
     explanation = fitted.explain(study, show=True, keep_in=folder / "kept", **vars(options))
