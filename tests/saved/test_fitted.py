@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +16,8 @@ from aam.errors import InputError
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
-from aam.options import FitOptions, ModelOptions, ReadOptions, TargetOptions, TrainFitOptions
+from aam.options import ExplainOptions, FitOptions, ModelOptions, ReadOptions, TargetOptions, TrainFitOptions
+from aam.saved.fitted import Fitted
 from aam.saved.load import load
 from aam.scoring.intervals import thresholds
 from aam.study.problem import pose
@@ -200,3 +201,7 @@ def _card(fitted):
     with TemporaryDirectory() as folder:
         fitted.save(Path(folder) / "model")
         return (Path(folder) / "model" / "README.md").read_text()
+
+
+def test_every_option_of_an_explanation_is_in_its_documentation():
+    assert [name for name in (option.name for option in fields(ExplainOptions)) if f"`{name}`" not in Fitted.explain.__doc__] == []

@@ -133,8 +133,8 @@ class Fitted(ABC):
             Folder where what was found by deletion, gradients and permutation is kept: the same explanation, asked for again, goes
             on from there and does all else again.
         **options
-            The fields of `aam.options.ExplainOptions`: `method`, `max_samples`, `tree`, `taxonomy`, `group_column`,
-            `confounder_column`, `permutation`, `permutation_repeats`, `seed`.
+            The fields of `aam.options.ExplainOptions`: `method`, `baseline`, `max_samples`, `tree`, `taxonomy`,
+            `group_column`, `confounder_column`, `permutation`, `permutation_repeats`, `seed`.
 
         Returns
         -------
