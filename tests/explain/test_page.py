@@ -12,12 +12,13 @@ from scipy import sparse
 from aam.distances.cut import depths
 from aam.explain import drawing as draw
 from aam.explain import pictures
+from aam.explain.agreement import Agreement
 from aam.explain.attributions import Features
 from aam.explain.cautions import alike, cautions_of
 from aam.explain.logo_picture import logo
 from aam.explain.page import explanation_page, verdict_of
 from aam.explain.resampling import Estimate
-from aam.explain.story import short_id, shown
+from aam.explain.story import Compared, short_id, shown
 from aam.explain.summary import ranked
 from tests.explain.stories import attributions_of, by_gradients, importance_of, story_of, taxa_of
 
@@ -282,6 +283,29 @@ def test_warnings_are_about_what_is_so(story):
     said = [sentence for sentence in cautions_of(replace(story, importances=(bound,))) if "in study B" in sentence]
     assert len(said) == 1
     assert short_id(story.asv_ids[first]) in said[0]
+
+
+@pytest.mark.parametrize(
+    ("beside_amount", "signed", "said"),
+    [
+        (0.1, 0.31, "in part like that of a model that knows nothing"),
+        (-0.25, np.nan, "in part like the reverse of that of a model that knows nothing"),
+        (0.19, -0.19, ""),
+        (np.nan, np.nan, ""),
+    ],
+)
+def test_a_ranking_that_a_model_without_knowledge_has_too_is_warned_of(story, beside_amount, signed, said):
+    found = Agreement(0.9, beside_amount, signed, 30)
+    warnings = [
+        [
+            sentence
+            for sentence in cautions_of(replace(story, compared=(Compared("two", "", found, shuffled),)))
+            if "nothing" in sentence
+        ]
+        for shuffled in (True, False)
+    ]
+    assert [len(some) for some in warnings] == [bool(said), 0]
+    assert all(said in sentence and "nan" not in sentence for sentence in warnings[0])
 
 
 def test_copies_are_named_as_such(story):

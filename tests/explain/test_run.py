@@ -43,7 +43,7 @@ def test_shuffled_weights_are_judged_by_known_asvs_and_the_mean_of_three_shuffle
         for some in ([reader], [model.shuffled(seed).reader(study) for seed in (4, 5, 6)])
     )
     wanted = [agreement(own[0], other, reader.counts[rows], reader.known) for other in others]
-    assert len(found.compared) == 1
+    assert [pair.shuffled for pair in found.compared] == [True]
     said = found.compared[0].found
     assert 10 < said.features == wanted[0].features < 31
     for name in ("spread", "beside_amount", "signed"):

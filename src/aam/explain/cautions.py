@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from aam.errors import counted, first_few, some_of
+from aam.explain import drawing as draw
 from aam.explain.attributions import Importance
 from aam.explain.story import Story
 from aam.explain.summary import ranked
@@ -15,11 +16,21 @@ from aam.explain.summary import ranked
 # ASVs that are compared with each other, and what makes two of them alike.
 _COMPARED, _CORRELATED, _IDENTICAL = 15, 0.8, 0.97
 _SHOWN, _FEW = 4, 20
+# Rank correlation with a model that knows nothing from which on a ranking is not near 0.
+_LIKE_NOTHING = 0.2
 
 
 def cautions_of(story: Story) -> tuple[str, ...]:
     """Sentences, those that weigh most first."""
-    found = (_untested(story), _few(story), _learned(story), _novel(story), _study_bound(story), _alike(story))
+    found = (
+        _untested(story),
+        _like_nothing(story),
+        _few(story),
+        _learned(story),
+        _novel(story),
+        _study_bound(story),
+        _alike(story),
+    )
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -32,6 +43,21 @@ def _untested(story: Story) -> str:
             return (
                 f"Taking out the {story.noun}s that the {what} names first moves predictions no farther than taking out others of "
                 f"like abundance (the interval reaches {least:.2g}): do not rely on its order."
+            )
+    return ""
+
+
+def _like_nothing(story: Story) -> str:
+    for pair in story.compared:
+        said = pair.found.signed, pair.found.beside_amount
+        large = [value for value in said if abs(value) >= _LIKE_NOTHING]
+        if pair.shuffled and large:
+            like = "like that" if max(large, key=abs) > 0 else "like the reverse of that"
+            direction, beside = (draw.number(round(value, 2)) for value in said)
+            return (
+                f"The ranking looks in part {like} of a model that knows nothing, which is this one with shuffled weights (rank "
+                f"correlation {direction} in direction, {beside} beside amount; it should be near 0): some of it may come "
+                "from how the model is built rather than from what it learned."
             )
     return ""
 

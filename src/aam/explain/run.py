@@ -313,7 +313,7 @@ def _compared(asked: Asked, found: Attributions, options: ExplainOptions) -> tup
         seeds = range(options.seed, options.seed + _SHUFFLES)
         shuffled = mean_of([beside(asked.shuffled(seed), asked.reader.known) for seed in seeds])
         what = f"this model and itself with shuffled weights, mean of {_SHUFFLES} shuffles"
-        others.append(Compared(what, "near 0 in direction and beside amount", shuffled))
+        others.append(Compared(what, "near 0 in direction and beside amount", shuffled, shuffled=True))
     if options.method == "gradients":
         others.append(Compared("gradients and taking ASVs out", "high", beside(asked.reader)))
     return tuple(others)

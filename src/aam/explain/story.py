@@ -39,11 +39,14 @@ DIRECTIONS: Mapping[int, str] = {1: "raises", -1: "lowers", 0: "either way"}
 
 @dataclass(frozen=True)
 class Compared:
-    """How alike the importance of features is in two methods, or models; what: which, in words; expected: what it should be."""
+    """How alike the importance of features is in two methods, or models; what: which, in words; expected: what it should be;
+    shuffled: whether one of them is a model with shuffled weights, which knows nothing.
+    """
 
     what: str
     expected: str
     found: Agreement
+    shuffled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
