@@ -53,13 +53,13 @@ class Compared:
 class Story:
     """What is written of an explanation.
 
-    column: what is predicted; sample_ids: [n], of the samples that are explained; asv_ids: [M]; counts: CSR [n, M], their
-    reads as the model sees them; attributions and importances: of ASVs first, then of clades and taxa, where they were
-    asked for, with what the whole model predicts; gradients: where those of ASVs are by gradients, what these are worth;
-    named_first: what taking out those ASVs does that the attributions of each sample name first; listed: those of its ASVs that the
-    list over all samples names first; attention: of a transformer, where it was asked for; taxonomy: of ASVs, by id; confounder:
-    column by whose levels ASVs may be bound; novelty: float64 [n], above 1 for samples out of distribution; learned: how many of the
-    samples the model learned from; phylogeny: tree of the ASVs; warnings: sentences; facts: about the run, by name.
+    column: what is predicted; sample_ids: [n], of the samples that are explained; asv_ids: [M]; counts: CSR [n, M], their reads as
+    the model sees them; attributions and importances: of ASVs first, then of clades and taxa, where they were asked for, with what
+    the whole model predicts; gradients: where those of ASVs are by gradients, what these are worth; named_first: what taking out
+    those ASVs does that the attributions of each sample name first; listed: those of its ASVs that the list over all samples names
+    first; attention: of a transformer, where it was asked for; taxonomy: of ASVs, by id; confounder: column by whose levels ASVs
+    may be bound; novelty: float64 [n], above 1 for samples out of distribution; learned: how many of the samples the model learned
+    from; phylogeny: tree of the ASVs; warnings: sentences; facts: about the run, by name.
     """
 
     column: str
