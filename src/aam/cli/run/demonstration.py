@@ -148,9 +148,7 @@ def write_tables(config: DemoConfig, study: Path, new: Path) -> tuple[Simulation
 
 
 def report(folder: Path, truth: pd.DataFrame, found: Mapping[str, Found]) -> str:
-    """The table of scores, beside the trivial ones, where the explanations name the clades that drive each target, and the paths of
-    what was written.
-    """
+    """Scores, beside trivial ones; where the explanations name the clades that drive each target; the paths of what was written."""
     unifrac, age, disease = (_held_out(folder / name) for name in ("pretrained", *_TARGETS))
     new = {column: pd.read_csv(folder / f"new_{column}.tsv", sep="\t", index_col=0)["prediction"] for column in _TARGETS}
     new_error = (new["age"] - truth["age"]).abs().mean()
@@ -171,10 +169,9 @@ def report(folder: Path, truth: pd.DataFrame, found: Mapping[str, Found]) -> str
     lines += [f"{column:<30}{', '.join(_ranked(*clade) for clade in one.ranks.items())}" for column, one in found.items()]
     lines += ["", f"{'ASVs named first':<30}how many belong to these clades (of ASVs at random)"]
     lines += [f"{column:<30}{one.inside} of {_NAMED} ({one.chance * _NAMED:.1f})" for column, one in found.items()]
-    lines += [""]
-    written = ("data", "pretrained", "age", "disease", "new_data", "new_age.tsv", "new_disease.tsv", "explain_age",
-               "explain_disease")  # fmt: skip
-    lines += [f"  {folder / name}" for name in written]
+    written = ("data", "pretrained", *_TARGETS, "new_data", *(f"new_{column}.tsv" for column in _TARGETS))
+    written += tuple(f"explain_{column}" for column in _TARGETS)
+    lines += ["", *(f"  {folder / name}" for name in written)]
     lines += [f"  tensorboard --logdir {folder}   shows the training curves"]
     return "\n".join(["", *lines, ""])
 
