@@ -40,7 +40,7 @@ _TREES, _REPEATS = 300, 5
 # Standard deviation of the log by which a decoy's reads differ from its ASV's, and the share of samples where it goes its own way.
 _DECOY_SD, _APART = 0.5, 0.15
 _TRANSFORMER = ModelOptions(embedding_dim=32, attention_heads=4, attention_layers=1, ffn_ratio=2)
-_TRANSFORMER_FIT = TrainFitOptions(epochs=60, lr=3e-3, batch_size=8, patience=15)
+_TRANSFORMER_FIT = TrainFitOptions(epochs=60, lr=1e-3, batch_size=8, patience=60)
 
 
 @dataclass(frozen=True, eq=False)
