@@ -43,6 +43,7 @@ def explain(folder: Path) -> dict[str, Any]:
         "verdict": explanation.verdict,
         **cost,
         "named_first": None if explanation.named_first is None else asdict(explanation.named_first.moved),
+        "listed": None if explanation.listed is None else asdict(explanation.listed.moved),
         "curve": None if explanation.curves is None else asdict(explanation.curves.better),
         # First of what it is compared with: the same model with shuffled weights.
         "shuffled": asdict(explanation.compared[0].found),

@@ -153,7 +153,8 @@ def real_table(output: Path) -> str:
     header = [
         "question",
         "held-out samples",
-        "named first : others of like abundance (95 %)",
+        "named first for each sample : others of like abundance (95 %)",
+        "named first by the list : others",
         "deletion curve : random order (95 %)",
         "between seeds, Spearman: all ASVs, those of two samples or more",
         "shuffled weights: beside amount, in direction, as they are",
@@ -167,15 +168,19 @@ def _real_cells(result: dict[str, Any]) -> list[str]:
     return [
         f"{result['samples']:,}",
         _estimate(result["named_first"]),
-        _estimate(result["curve"]),
+        _estimate(result["listed"]),
+        _estimate(result["curve"], 2),
         f"{seeds['spread']:.2f}, {of_two['spread']:.2f}",
         f"{shuffled['beside_amount']:.2f}, {shuffled['signed']:.2f}, {shuffled['spread']:.2f}",
         f"{result['seconds']:.0f}, {result['peak_bytes'] / _GB:.1f}",
     ]
 
 
-def _estimate(found: dict[str, float] | None) -> str:
-    return "unknown" if found is None else f"{found['value']:.1f} ({found['low']:.1f} to {found['high']:.1f})"
+def _estimate(found: dict[str, float] | None, digits: int = 1) -> str:
+    if found is None:
+        return "unknown"
+    value, low, high = (f"{found[name]:.{digits}f}" for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def whole_sentence(output: Path) -> str:
