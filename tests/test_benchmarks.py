@@ -240,6 +240,7 @@ def test_groups_are_trained_on_or_explained_and_results_are_shown(tmp_path):
     result = {
         **about,
         "named_first": moved,
+        "listed": moved,
         "curve": None,
         "between_seeds": seeds,
         "between_seeds_of_two": of_two,
@@ -251,5 +252,5 @@ def test_groups_are_trained_on_or_explained_and_results_are_shown(tmp_path):
         path = tmp_path / "out" / "planted" / f"weak-forest-{seed}.json"
         path.write_text(json.dumps({"recall": found, "r2": 0.5}))
     text = explanations.report_of(tmp_path / "out")
-    assert "| `oral` age | 8 | 3.1 (2.7 to 4.0) | unknown | 0.91, 0.97 | 0.05, -0.02, 0.30 | 3, 2.0 |" in text
+    assert "| `oral` age | 8 | 3.1 (2.7 to 4.0) | 3.1 (2.7 to 4.0) | unknown | 0.91, 0.97 | 0.05, -0.02, 0.30 | 3, 2.0 |" in text
     assert "0.80 (0.50, 2) |" in text
