@@ -278,6 +278,9 @@ def test_warnings_are_about_what_is_so(story):
     untrue = replace(story.named_first, moved=Estimate(1.1, 0.8, 1.5))
     assert any("account of each sample" in said for said in cautions_of(replace(story, named_first=untrue)))
     assert any("list over all samples" in said for said in cautions_of(replace(story, listed=untrue)))
+    assert not any("work against each other" in said for said in cautions_of(story))
+    worse = replace(story.curves, better=Estimate(0.85, 0.74, 0.97))
+    assert any("0.85 times as far" in said for said in cautions_of(replace(story, curves=worse)))
     first = int(ranked(story.importances[0])[0])
     bound = importance_of(story.attributions[0], bound=[(first, "study B")])
     said = [sentence for sentence in cautions_of(replace(story, importances=(bound,))) if "in study B" in sentence]

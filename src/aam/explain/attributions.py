@@ -90,10 +90,10 @@ class Importance:
 
     mean, mean_absolute: of the samples that have the feature, each group counting once; low, high: 95 % of mean_absolute over
     resampled groups (Bayesian bootstrap); agreement: share of these samples whose value has the sign of the mean; spread: how far
-    the values are apart over all samples (mean absolute deviation, 0 where the feature is not; each group counts once), by which
-    features are ranked: what adds the same to every sample tells none from another; members_low, members_high: of `spread`, over
-    members; samples: int64 [F], how many have it; bound_to: for each feature the one study (confounder level) in which it
-    matters, or "" where it matters in several or none is known.
+    the values are apart over all samples and an empty one (mean absolute deviation, 0 where the feature is not; each group counts
+    once), by which features are ranked: what adds the same to every sample tells none from another; members_low, members_high: of
+    `spread`, over members; samples: int64 [F], how many have it; bound_to: for each feature the one study (confounder level) in
+    which it matters, or "" where it matters in several or none is known.
     """
 
     features: Features

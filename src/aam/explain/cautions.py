@@ -24,6 +24,7 @@ def cautions_of(story: Story) -> tuple[str, ...]:
     """Sentences, those that weigh most first."""
     found = (
         _untested(story),
+        _cancelling(story),
         _like_nothing(story),
         _few(story),
         _learned(story),
@@ -45,6 +46,18 @@ def _untested(story: Story) -> str:
                 f"like abundance (the interval reaches {least:.2g}): do not rely on its order."
             )
     return ""
+
+
+def _cancelling(story: Story) -> str:
+    found = story.curves
+    if found is None or not found.samples or not np.isfinite(found.better.low) or found.better.low > 1:
+        return ""
+    low, high = draw.number(found.better.low), draw.number(found.better.high)
+    return (
+        f"As ever more {story.noun}s are taken out, predictions are not known to move further in the order of the explanation than "
+        f"in random order of like abundance ({draw.number(found.better.value)} times as far, 95 % interval {low} to {high}): "
+        f"{story.noun}s named first may work against each other, or others may stand in for them."
+    )
 
 
 def _like_nothing(story: Story) -> str:

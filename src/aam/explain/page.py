@@ -267,7 +267,7 @@ def _compared(story: Story) -> list[tuple[str, str]]:
     rows = []
     for pair in story.compared:
         said = (pair.found.signed, pair.found.beside_amount, pair.found.spread)
-        rows.append([pair.what, f"{pair.found.features:,}", *(draw.number(round(value, 2)) for value in said), pair.expected])
+        rows.append([pair.what, f"{pair.found.features:,}", *(draw.number(round(value, 2) + 0.0) for value in said), pair.expected])
     about = (
         f"Rank correlations (Spearman) over {story.noun}s (of a model with shuffled weights those that it knows). The fair figures "
         "are the first two: of the mean change, direction included; and of what is left of the importance beside the amount (in "
