@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from aam.compute import autocast
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.newick import nodes_of, read_nodes
 from aam.data.phylogeny import Phylogeny
@@ -22,6 +21,7 @@ from aam.distances.unifrac import UniFrac
 from aam.learners.pretraining import commonest_letters
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples, predict_embedded
+from aam.models.precision import Lowered
 from aam.options import (
     DEFAULT_COMPUTE,
     ComputeOptions,
@@ -134,17 +134,13 @@ class Workload:
         return SequencePredictor(self.encoder(), self.model, 1, freeze_base=freeze_base).to(self.device)
 
     def distance(self) -> UniFrac:
-        """Unweighted UniFrac on the subject's tree, on the device."""
-        return UniFrac(self.subject.phylogeny).to(self.device)
+        """Unweighted UniFrac on the subject's tree."""
+        return UniFrac(self.subject.phylogeny)
 
-    def batches(self) -> Iterator[Batch]:
-        """Whole batches drawn at random by the project's own loader, epoch after epoch."""
-        collate = Collate(self.subject.study.asv_tokens, self.target)
+    def batches(self, distances: bool = True) -> Iterator[Batch]:
+        """Whole batches drawn at random by the project's own loader, epoch after epoch; `distances`: with UniFrac."""
+        collate = Collate(self.subject.study.asv_tokens, self.target, distance=self.distance() if distances else None)
         return _whole(make_loader(self.dataset, collate, self.rows, self.batch_size, shuffle=True), self.batch_size)
-
-    def in_precision(self) -> torch.autocast:
-        """The arithmetic of the network, as Lightning sets it."""
-        return autocast(torch.device(self.device), self.compute.mixed_precision)
 
     def work_of(self, batch: Batch, passes: int, masked: bool) -> Work:
         """What a step on a batch did: `passes` times the arithmetic of a forward pass, with the masked nucleotides or without."""
@@ -168,7 +164,7 @@ def pretrain_module(work: Workload) -> PretrainModule:
     """What `aam pretrain` fits."""
     probe = next(work.batches())
     letters = commonest_letters(work.subject.study, work.rows)
-    module = PretrainModule(work.encoder(), work.distance(), work.objectives, _FIT, letters, probe)
+    module = PretrainModule(work.encoder(), None, work.objectives, _FIT, letters, probe)
     return module.to(work.device)
 
 
@@ -186,9 +182,9 @@ def embedded_loader(work: Workload, rows: np.ndarray, shuffle: bool = True) -> D
     return make_embedded_loader((embeddings, work.target, None), work.subject.study.table.sample_ids, rows, fit, shuffle=shuffle)
 
 
-def _learn(module: LearningModule, batch: Batch | EmbeddedBatch, optimizer: torch.optim.Optimizer, work: Workload) -> None:
-    with work.in_precision():
-        loss = module.training_step(batch, 0)
+def learn(module: LearningModule, batch: Batch | EmbeddedBatch, optimizer: torch.optim.Optimizer) -> None:
+    """One step on a batch."""
+    loss = module.training_step(batch, 0)
     assert isinstance(loss, Tensor)
     optimizer.zero_grad()
     loss.backward()
@@ -196,17 +192,12 @@ def _learn(module: LearningModule, batch: Batch | EmbeddedBatch, optimizer: torc
     optimizer.step()
 
 
-def _optimizer(module: LearningModule) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trained, lr=_FIT.lr, weight_decay=_FIT.weight_decay)
-
-
 def _learning(module: LearningModule, work: Workload, masked: bool) -> Step:
-    optimizer, batches = _optimizer(module.train()), work.batches()
+    optimizer, batches = module.train().make_optimizer(), work.batches(masked)
 
     def step() -> Work:
         batch = next(batches)
-        _learn(module, batch.to(work.device), optimizer, work)
+        learn(module, batch.to(work.device), optimizer)
         return work.work_of(batch, FORWARD_AND_BACKWARD, masked)
 
     return step
@@ -225,7 +216,7 @@ def train_step(work: Workload) -> Step:
 def frozen_step(work: Workload) -> Step:
     """A batch of embeddings, the target's loss, backward through the head, optimiser."""
     module = train_module(work, HeadModule, freeze_base=True)
-    loader, optimizer = embedded_loader(work, work.rows), _optimizer(module.train())
+    loader, optimizer = embedded_loader(work, work.rows), module.train().make_optimizer()
 
     def batches() -> Iterator[EmbeddedBatch]:
         while True:
@@ -234,7 +225,7 @@ def frozen_step(work: Workload) -> Step:
     source = batches()
 
     def step() -> Work:
-        _learn(module, next(source).to(work.device), optimizer, work)
+        learn(module, next(source).to(work.device), optimizer)
         return Work(work.batch_size)
 
     return step
@@ -247,8 +238,7 @@ def validation_step(work: Workload) -> Step:
     @torch.no_grad()
     def step() -> Work:
         batch = next(batches)
-        with work.in_precision():
-            module.validation_step(batch.to(work.device), 0)
+        module.validation_step(batch.to(work.device), 0)
         return work.work_of(batch, 1, masked=True)
 
     return step
@@ -289,15 +279,14 @@ def predict_table(work: Workload) -> Step:
 
 def encode_step(work: Workload) -> Step:
     """The ASV encoder alone, forward and backward, on the distinct ASVs of one batch that stays the same."""
-    encoder, tokens = work.encoder().asv_encoder.train(), next(work.batches()).asv_tokens
+    encoder, tokens = work.encoder().asv_encoder.train(), next(work.batches(False)).asv_tokens
+    running = Lowered(encoder, work.compute)
     positions, moved = positions_of(tokens.numpy()), tokens.to(work.device)
     flops = FORWARD_AND_BACKWARD * encode_asvs_flops(work.model, positions)
 
     def step() -> Work:
         encoder.zero_grad()
-        with work.in_precision():
-            vectors = encoder(moved)
-        vectors.float().square().mean().backward()
+        running()(moved).float().square().mean().backward()
         return Work(work.batch_size, len(positions), int((positions - 1).sum()), flops)
 
     return step
@@ -305,7 +294,7 @@ def encode_step(work: Workload) -> Step:
 
 def unifrac_step(work: Workload) -> Step:
     """UniFrac of one batch that stays the same."""
-    distance, batch = work.distance(), next(work.batches()).to(work.device)
+    distance, batch = work.distance(), next(work.batches(False))
 
     def step() -> Work:
         distance(batch.columns, batch.counts, batch.sample_index)

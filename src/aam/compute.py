@@ -1,27 +1,84 @@
-"""Where and how a model runs: device, arithmetic, compilation."""
+"""Where and how a model runs: device, plan, compilation."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 from aam.errors import InputError
-from aam.options import ComputeOptions, Precision
+from aam.options import ComputeOptions, TrainComputeOptions
 
-# A CPU is fastest where the activations of a chunk stay in its caches, a GPU where all of it is busy.
-_CHUNK = {False: 16, True: 256}
-_AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+LOW_PRECISION = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How models run on a kind of device. It changes memory and speed, and nothing else.
+
+    chunk: distinct ASVs encoded at a time, None: as many as `chunk_elements` allow (positions x width), of which gradient
+    checkpointing takes a sixteenth; group: samples encoded at a
+    time at the sample level, None: all, in few groups of like size; spared_slots: places of ASVs that another such group must
+    spare; recompute: the backward pass makes norms and activations again, rather than have them leave a cache; products: attention
+    in 16 bits by matrix products, not by a fused kernel; fused: the optimiser's step is one operation; workers: processes that
+    prepare batches, at the most.
+    """
+
+    chunk: int | None
+    chunk_elements: int
+    group: int | None
+    spared_slots: int
+    recompute: bool
+    products: bool
+    fused: bool
+    workers: int
+
+    def asvs_at_once(self, length: int, width: int, checkpointing: bool = False) -> int:
+        """Distinct ASVs of `length` tokens that a model of `width` encodes at a time."""
+        return self.chunk or max(1, self.chunk_elements // (16 if checkpointing else 1) // (length * width))
+
+
+# A CPU is fastest where the activations of a chunk stay in its caches; a GPU where it has few and large things to do: each
+# operation costs 5 to 10 us to ask for. 2**27 elements of the widest layer are 2 GB.
+_PLANS = {
+    "cpu": Plan(chunk=16, chunk_elements=0, group=8, spared_slots=0, recompute=True, products=True, fused=False, workers=0),
+    "cuda": Plan(
+        chunk=None, chunk_elements=2**27, group=None, spared_slots=2**14, recompute=False, products=False, fused=True, workers=4
+    ),
+}
+_as_kind: str | None = None
+
+
+def plan_of(options: ComputeOptions, device: torch.device | str) -> Plan:
+    """The plan of a device, with the chunks that were asked for."""
+    plan = _PLANS[_as_kind or torch.device(device).type]
+    return plan if options.asv_chunk_size is None else Plan(**{**vars(plan), "chunk": options.asv_chunk_size})
+
+
+@contextmanager
+def planned_as(kind: str) -> Iterator[None]:
+    """Run as on another kind of device, "cpu" or "cuda": for tests, and for counts of what a GPU would be asked to do."""
+    global _as_kind  # noqa: PLW0603
+    before, _as_kind = _as_kind, kind
+    try:
+        yield
+    finally:
+        _as_kind = before
+
+
+def workers_of(options: TrainComputeOptions) -> int:
+    """Processes that prepare batches: as asked for, or as the device needs and the cores allow."""
+    if options.num_workers is not None:
+        return options.num_workers
+    return min(plan_of(options, default_device()).workers, torch.get_num_threads() - 1)
 
 
 def default_device() -> torch.device:
     """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def asv_chunk_size(options: ComputeOptions, device: torch.device) -> int:
-    """Distinct ASVs encoded at a time: as asked for, or as is fastest on the device."""
-    return options.asv_chunk_size or _CHUNK[device.type == "cuda"]
 
 
 def check_compute(options: ComputeOptions) -> None:
@@ -38,16 +95,12 @@ def describe(options: ComputeOptions, gradient_checkpointing: bool) -> str:
     """One line on how a model runs here, with what was chosen for the device."""
     device = default_device()
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    chunks = f"{asv_chunk_size(options, device)} ASVs at a time{' in each thread' if device.type == 'cpu' else ''}"
+    chunk = plan_of(options, device).chunk
+    at_once = "all ASVs of a batch" if chunk is None else f"{chunk} ASVs"
+    chunks = f"{at_once} at a time{' in each thread' if device.type == 'cpu' else ''}"
     precision = {"no": "fp32"}.get(options.mixed_precision, options.mixed_precision)
     kernel = options.attn_implementation
     if device.type == "cpu" and kernel in ("auto", "mem_efficient"):
         kernel = "math" if kernel == "auto" and precision == "bf16" else "flash"
     checkpointing = "gradient checkpointing" if gradient_checkpointing else "no gradient checkpointing"
     return f"{where}; {precision}; attention: {kernel}; {chunks}; {checkpointing}"
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Context in which the network computes in `precision`, outside of a Lightning trainer."""
-    dtype = _AUTOCAST[precision]
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)

@@ -10,6 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aam.compute import planned_as
+from aam.models.precision import Lowered, lowered
 from aam.options import AttnImplementation, ComputeOptions
 from tests.support import reference
 from tests.support.encoders import IN_CHUNKS, make_batch, make_encoder
@@ -31,11 +33,14 @@ def in_threads(number):
     asvs=st.integers(1, 7),
     mixed_lengths=st.booleans(),
     position_encoding=st.sampled_from(["rotary", "learned"]),
-    dials=st.tuples(st.booleans(), st.sampled_from(get_args(AttnImplementation)), st.sampled_from([1, 2])),
+    dials=st.tuples(
+        st.booleans(), st.sampled_from(get_args(AttnImplementation)), st.sampled_from([1, 2]), st.sampled_from(["cpu", "cuda"])
+    ),
 )
 def test_outputs_and_gradients_equal_the_reference(seed, distinct, samples, asvs, mixed_lengths, position_encoding, dials):
-    gradient_checkpointing, attn_implementation, threads = dials
-    compute = ComputeOptions(asv_chunk_size=3, attn_implementation=attn_implementation)
+    gradient_checkpointing, attn_implementation, threads, plan = dials
+    chunk = 3 if plan == "cpu" or gradient_checkpointing else None
+    compute = ComputeOptions(asv_chunk_size=chunk, attn_implementation=attn_implementation)
     encoder = make_encoder(compute, position_encoding=position_encoding)
     encoder.asv_encoder.gradient_checkpointing = gradient_checkpointing
     batch = make_batch(seed, distinct, samples, asvs, mixed_lengths)
@@ -48,7 +53,7 @@ def test_outputs_and_gradients_equal_the_reference(seed, distinct, samples, asvs
         gradients = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
         return output.detach(), gradients
 
-    with in_threads(threads):
+    with in_threads(threads), planned_as(plan):
         fast, fast_gradients = run(lambda: encoder(*batch))
     slow, slow_gradients = run(lambda: reference.encode(encoder, *batch))
     torch.testing.assert_close(fast, slow, rtol=1e-5, atol=1e-8)
@@ -67,8 +72,7 @@ def test_mixed_precision_stays_near_full_precision():
     encoder = make_encoder(embedding_dim=32, attention_heads=4).float()
     tokens, index, counts = make_batch(2, 9, 4, 6, mixed_lengths=True)
     full = encoder(tokens, index, counts.float())
-    with torch.autocast("cpu", torch.bfloat16):
-        half = encoder(tokens, index, counts.float())
+    half = lowered(encoder, "bf16")(tokens, index, counts.float())
     assert half.isfinite().all()
     assert (half.float() - full).norm() / full.norm() < 0.05
 
@@ -80,10 +84,9 @@ def test_half_precision_is_handed_on_to_threads_and_to_what_is_computed_again(gr
     for threads, again, half in ((1, False, False), (1, False, True), (2, gradient_checkpointing, True)):
         encoder = make_encoder(embedding_dim=32, attention_heads=4).float()
         encoder.asv_encoder.gradient_checkpointing = again
+        running = Lowered(encoder, ComputeOptions(mixed_precision="bf16" if half else "no"))
         with in_threads(threads):
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                output = encoder(tokens, index, counts.float())
-            output.float().square().sum().backward()
+            running()(tokens, index, counts.float()).float().square().sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in encoder.parameters() if p.grad is not None]))
     full, here, there = gradients
     assert 1e-3 < (there - full).norm() / full.norm() < 0.05

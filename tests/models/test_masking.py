@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aam.data.sequences import Nucleotide
-from aam.models.masking import mask_abundances, mask_nucleotides
+from aam.models.masking import NO_LETTER, hide, mask_abundances, mask_nucleotides, most_masked
 
 STRATEGIES = ["random", "span", "hybrid"]
 
@@ -74,3 +74,17 @@ def test_masked_abundances_leave_some_visible(present):
     assert not masked[~asv_mask].any()
     assert ((asv_mask & ~masked).sum(dim=1) >= 1).all()
     assert (masked.sum(dim=1) == min(round(0.9 * present), present - 1)).all()
+
+
+@given(seed=st.integers(0, 1000), length=st.integers(1, 40), ratio=st.floats(0.05, 0.95))
+def test_hidden_nucleotides_are_the_masked_ones_row_by_row(seed, length, ratio):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(0, 7, (5, 1 + length), generator=generator, dtype=torch.uint8)
+    tokens[:, 0] = Nucleotide.START
+    masked = mask_nucleotides(tokens, ratio, "random", generator)
+    hidden = hide(tokens, masked, most_masked(length, ratio))
+    there = hidden.letters != NO_LETTER
+    assert torch.equal(hidden.tokens, tokens.masked_fill(masked, Nucleotide.MASK))
+    assert torch.equal(hidden.letters[there], tokens[masked].long() - Nucleotide.A)
+    assert torch.equal(hidden.places[there], masked.nonzero()[:, 1])
+    assert torch.equal(there.sum(dim=1), masked.sum(dim=1))

@@ -27,7 +27,8 @@ def community():
 def make_batch(community, target=None, rows=range(8)):
     tokens = tokenize(community.sequences, community.table.feature_ids, 150)
     dataset = SampleDataset(community.table, ReadOptions(), seed=0)
-    return Collate(tokens, target)([dataset[0, row] for row in rows])
+    distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))
+    return Collate(tokens, target, distance=distance)([dataset[0, row] for row in rows])
 
 
 def make_encoder(batch):
@@ -70,11 +71,10 @@ def test_eight_samples_are_learned_by_heart_as_numbers_and_as_classes(community)
 def test_unifrac_of_eight_samples_is_learned_by_heart(community):
     batch = make_batch(community)
     encoder, step = make_encoder(batch), Step.alone(batch)
-    distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))
     options = PretrainObjectives(nuc_penalty=0)
 
     def loss():
-        return self_supervised_losses(self_supervised(encoder, distance, step, options), step)["unifrac"]
+        return self_supervised_losses(self_supervised(encoder, step, options), step)["unifrac"]
 
     losses = descend(encoder.parameters(), loss, steps=150)
     assert losses[-1] < 0.02 * losses[0]
@@ -83,9 +83,8 @@ def test_unifrac_of_eight_samples_is_learned_by_heart(community):
 def test_gradients_reach_every_parameter(community):
     batch = make_batch(community)
     encoder, step = make_encoder(batch), Step.alone(batch)
-    distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))
     options = PretrainObjectives(penalty=1, nuc_penalty=1, count_penalty=1)
-    losses = self_supervised_losses(self_supervised(encoder, distance, step, options), step)
+    losses = self_supervised_losses(self_supervised(encoder, step, options), step)
     total_loss(losses, dict.fromkeys(losses, 1.0)).backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
@@ -103,13 +102,12 @@ def test_golden_losses(community):
     """UniFrac, nucleotide and count losses of the first steps, fp32; an optimisation must not move them."""
     batch = make_batch(community)
     encoder, step = make_encoder(batch), Step.alone(batch)
-    distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))
     options = PretrainObjectives(penalty=1, nuc_penalty=0.1, count_penalty=0.1)
     seen = []
 
     def loss():
         generator = torch.Generator().manual_seed(len(seen))
-        losses = self_supervised_losses(self_supervised(encoder, distance, step, options, generator), step)
+        losses = self_supervised_losses(self_supervised(encoder, step, options, generator), step)
         seen.append([losses[name].item() for name in ("unifrac", "nucleotide", "count")])
         return total_loss(losses, {"unifrac": 1.0, "nucleotide": 0.1, "count": 0.1})
 

@@ -11,6 +11,7 @@ from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
 from aam.errors import InputError
 from aam.models import SequenceEncoder
+from aam.models.precision import lowered
 from aam.options import ComputeOptions, FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainComputeOptions
 from aam.training.memory import (
     Limit,
@@ -52,8 +53,9 @@ def test_the_measured_cost_foretells_what_a_real_batch_keeps(table, attention, p
     assert torch.get_num_threads() == threads
     batch = Collate(table.asv_tokens)([table.dataset[0, row] for row in range(24)])
     torch.set_num_threads(1)
-    with count_kept_bytes(encoder.parameters()) as kept, torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        step_loss(encoder, replace(OBJECTIVES, nuc_penalty=0.0), batch)
+    running = lowered(encoder, precision)
+    with count_kept_bytes(running.parameters()) as kept:
+        step_loss(running, replace(OBJECTIVES, nuc_penalty=0.0), batch)
         actual = kept()
     torch.set_num_threads(threads)
     # Layers have hooks of their own, and are most of it: at the very least their inputs, q, k, v and the hidden layer.

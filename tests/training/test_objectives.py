@@ -19,14 +19,14 @@ class ConstantDistance(nn.Module):
 
 def batch_of(rows):
     dataset = SampleDataset(table_of(), ReadOptions(), seed=0)
-    return Collate(tokens_of())([dataset[0, row] for row in rows])
+    return Collate(tokens_of(), distance=ConstantDistance())([dataset[0, row] for row in rows])
 
 
 def run(rows=(0, 1, 2), **weights):
     options = PretrainObjectives(**{"penalty": 0, "nuc_penalty": 0, "count_penalty": 0, **weights})
     encoder = make_encoder().float()
     step = Step.alone(batch_of(rows))
-    outcome = self_supervised(encoder, ConstantDistance(), step, options, torch.Generator().manual_seed(0))
+    outcome = self_supervised(encoder, step, options, torch.Generator().manual_seed(0))
     return encoder, outcome, self_supervised_losses(outcome, step)
 
 

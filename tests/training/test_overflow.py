@@ -4,7 +4,6 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.plugins import MixedPrecision
 
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.data.phylogeny import Phylogeny
@@ -13,10 +12,10 @@ from aam.data.simulate import simulate
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
 from aam.models import SequenceEncoder
-from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOptions
+from aam.options import ComputeOptions, FitOptions, ModelOptions, PretrainObjectives, ReadOptions
 from aam.training.checkpoint_files import CheckpointFiles
 from aam.training.checkpoints import Checkpoints
-from aam.training.fit import quiet_lightning
+from aam.training.fit import ScaledLosses, quiet_lightning
 from aam.training.learning_rate import find_learning_rate
 from aam.training.module import PretrainModule
 
@@ -29,15 +28,15 @@ def run(tmp_path):
     """A module, and what fits it with a first loss scale."""
     community = simulate(0, n_samples=40, n_asvs=30, length=30)
     table = community.table
-    collate = Collate(tokenize(community.sequences, table.feature_ids, 150))
+    distance = UniFrac(Phylogeny.from_tree(community.tree, table.feature_ids))
+    collate = Collate(tokenize(community.sequences, table.feature_ids, 150), distance=distance)
     dataset = SampleDataset(table, ReadOptions(), seed=0)
     probe = collate([dataset[0, row] for row in range(8)])
     torch.manual_seed(0)
-    encoder = SequenceEncoder(OPTIONS, 150)
+    encoder = SequenceEncoder(OPTIONS, 150, ComputeOptions(mixed_precision="fp16"))
     encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
-    distance = UniFrac(Phylogeny.from_tree(community.tree, table.feature_ids))
     majority = torch.zeros(probe.asv_tokens.shape[1], dtype=torch.int64)
-    module = PretrainModule(encoder, distance, PretrainObjectives(), FIT, majority, probe)
+    module = PretrainModule(encoder, None, PretrainObjectives(), FIT, majority, probe)
     train, val = (
         make_loader(dataset, collate, rows, FIT.batch_size, shuffle=shuffle)
         for rows, shuffle in ((np.arange(32), True), (np.arange(32, 40), False))
@@ -49,7 +48,7 @@ def run(tmp_path):
         checkpoints = Checkpoints(tmp_path / "checkpoints", "val/loss", higher_is_better=False, minutes=1e-6)
         trainer = L.Trainer(
             accelerator="cpu",
-            plugins=[MixedPrecision("16-mixed", "cpu", scaler), CheckpointFiles()],
+            plugins=[ScaledLosses("16-mixed", "cpu", scaler), CheckpointFiles()],
             callbacks=[checkpoints],
             max_epochs=FIT.epochs,
             gradient_clip_val=FIT.gradient_clip,
@@ -81,7 +80,7 @@ def test_steps_whose_gradients_overflow_are_left_out(run, tmp_path):
     assert finite(tmp_path / "checkpoints" / "last.ckpt")
     # The scale is part of what a run goes on from.
     saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert saved["MixedPrecision"]["scale"] == scaler.get_scale()
+    assert saved["ScaledLosses"]["scale"] == scaler.get_scale()
 
 
 def test_activations_that_overflow_stop_the_run_with_their_samples(run, tmp_path):

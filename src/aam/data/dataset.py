@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from aam.data.sampler import EpochSampler, Fits, Loader, PackedBatchSampler, Packing, RankBatchSampler, ResumableBatches
@@ -25,7 +25,11 @@ class Batch:
 
     asv_tokens: uint8 [U, 1 + L]; asv_columns: int64 [U], their columns in the table; asv_index: int64 [B, S] into both;
     counts: float32 [B, S], 0 = padding; sample_index: int64 [B], rows of the table; target: [B], float32 (transformed number) or
-    int64 (class), or None; categoricals: int64 [B, C] or None.
+    int64 (class), or None; categoricals: int64 [B, C] or None; distances: float32 [B, B] between the samples, where they are
+    learned from.
+
+    Known without asking a device, None where nobody said so: `sizes`, the ASVs of each sample, and whether all sequences are of
+    one length.
     """
 
     asv_tokens: Tensor
@@ -35,6 +39,9 @@ class Batch:
     sample_index: Tensor
     target: Tensor | None = None
     categoricals: Tensor | None = None
+    distances: Tensor | None = None
+    sizes: tuple[int, ...] | None = None
+    equal_lengths: bool | None = None
 
     @property
     def columns(self) -> Tensor:
@@ -43,9 +50,15 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved = {name: None if value is None else value.to(device, non_blocking=non_blocking) for name, value in values.items()}
-        return Batch(**moved)  # type: ignore[arg-type]
+        return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory that a GPU copies from while it computes; loaders ask for it by this name."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        tensors = {field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), Tensor)}
+        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -115,12 +128,14 @@ def _limit(counts: np.ndarray, limit: int, at_random: bool, rng: np.random.Gener
 class Collate:
     """Draws -> Batch.
 
-    asv_tokens: uint8 [M, 1 + L] of the table; target [N] and categoricals int64 [N, C] by row of the table, or None.
+    asv_tokens: uint8 [M, 1 + L] of the table; target [N] and categoricals int64 [N, C] by row of the table, or None; distance: a
+    batch distance that the samples are learned from, or None.
     """
 
     asv_tokens: np.ndarray
     target: np.ndarray | None = None
     categoricals: np.ndarray | None = None
+    distance: nn.Module | None = None
 
     def __call__(self, draws: Sequence[Draw]) -> Batch:
         lengths = np.array([len(draw.columns) for draw in draws])
@@ -132,16 +147,21 @@ class Collate:
         counts[real] = np.concatenate([draw.counts for draw in draws])
         rows = np.array([draw.row for draw in draws])
         tokens = self.asv_tokens[distinct]
-        longest = int(np.count_nonzero(tokens, axis=1).max())
-        return Batch(
-            asv_tokens=torch.from_numpy(tokens[:, :longest]),
+        places = np.count_nonzero(tokens, axis=1)
+        batch = Batch(
+            asv_tokens=torch.from_numpy(tokens[:, : places.max()]),
             asv_columns=torch.from_numpy(distinct.astype(np.int64)),
             asv_index=torch.from_numpy(asv_index),
             counts=torch.from_numpy(counts),
             sample_index=torch.from_numpy(rows),
             target=None if self.target is None else torch.from_numpy(self.target[rows]),
             categoricals=None if self.categoricals is None else torch.from_numpy(self.categoricals[rows]),
+            sizes=tuple(lengths.tolist()),
+            equal_lengths=bool(places.min() == places.max()),
         )
+        if self.distance is None:
+            return batch
+        return replace(batch, distances=self.distance(batch.columns, batch.counts, batch.sample_index).float())
 
 
 def make_loader(
@@ -163,4 +183,7 @@ def make_loader(
     batches: RankBatchSampler | PackedBatchSampler = RankBatchSampler(sampler, batch_size)
     if fits is not None:
         batches = PackedBatchSampler(sampler, batch_size, Packing(fits, dataset.most_columns(), dataset.counts.shape[1], epochs))
-    return Loader(dataset, ResumableBatches(batches), dataset.sample_ids, collate_fn=collate, num_workers=workers)
+    pinned = torch.cuda.is_available()
+    return Loader(
+        dataset, ResumableBatches(batches), dataset.sample_ids, collate_fn=collate, num_workers=workers, pin_memory=pinned
+    )

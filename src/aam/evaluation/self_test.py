@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,13 +78,13 @@ def encoder_learns() -> str:
     device = default_device()
     torch.manual_seed(0)
     encoder = SequenceEncoder(_OPTIONS, batch.asv_tokens.shape[1] - 1).to(device)
-    batch = batch.to(device)
+    batch = replace(batch, distances=UniFrac(phylogeny)(batch.columns, batch.counts).float()).to(device)
     encoder.calibrate(batch.asv_tokens, batch.asv_index, batch.counts)
-    distance, step = UniFrac(phylogeny).to(device), Step.alone(batch)
+    step = Step.alone(batch)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=3e-3)
     losses = []
     for _ in range(_STEPS):
-        outcome = self_supervised(encoder, distance, step, PretrainObjectives(nuc_penalty=0))
+        outcome = self_supervised(encoder, step, PretrainObjectives(nuc_penalty=0))
         loss = total_loss(self_supervised_losses(outcome, step), {"unifrac": 1.0})
         optimizer.zero_grad()
         loss.backward()

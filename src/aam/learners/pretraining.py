@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam.compute import describe
+from aam.compute import describe, workers_of
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.sequences import Nucleotide
 from aam.data.stream import shuffled, used_columns
@@ -89,21 +89,22 @@ class PretrainingLearner:
             L.seed_everything(self.options.seed, verbose=False)
             encoder = SequenceEncoder(self.model, study.reads.max_bp, compute)
             dataset = SampleDataset(study.table, study.reads, self.options.seed)
-            probe = first_draws(dataset, study, split.train)
+            probe = first_draws(dataset, study, split.train, distance)
             encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
             training = TrainingTable(dataset, split.train, study.asv_tokens)
             plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
             options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
             warn_of_few(split, options, pairs=objectives.learns_distances)
             log.info("%s\n%s", summarise(encoder), describe(compute, encoder.asv_encoder.gradient_checkpointing))
-            made: dict[str, Any] = {"fits": plan.limit, "workers": compute.num_workers}
-            collate = Collate(study.asv_tokens)
+            made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
+            in_batches, of_ranks = (distance, None) if world() == 1 else (None, distance)
+            collate = Collate(study.asv_tokens, distance=in_batches)
             train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made)
             # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
             val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))
             val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, **made)
             commonest = commonest_letters(study, split.train)
-            module = PretrainModule(encoder, distance, objectives, options, commonest, probe)
+            module = PretrainModule(encoder, of_ranks, objectives, options, commonest, probe)
             result = fit(module, (train, val), compute, place.folder, monitor, place.resume, self.show)
             plan.log_peak()
         seen = np.concatenate([split.train, split.val])
@@ -165,9 +166,11 @@ def split_off(
     return Split(rows[split.train], rows[split.val], rows[:0])
 
 
-def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray) -> Batch:
+def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray, distance: torch.nn.Module | None = None) -> Batch:
     """Some of the samples `rows` as one batch: what a fresh model is scaled to, and what its train-eval gap is measured on."""
-    return Collate(study.asv_tokens)([dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]])
+    return Collate(study.asv_tokens, distance=distance)(
+        [dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]]
+    )
 
 
 def commonest_letters(study: Study, rows: np.ndarray) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from aam.compute import default_device, describe
+from aam.compute import default_device, describe, workers_of
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.disk.cache import Cache
 from aam.ensemble.novelty import novelty_of
@@ -24,6 +24,7 @@ from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
 from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives, check_frozen
+from aam.parallel.collectives import world
 from aam.saved.info import ModelInfo, TargetInfo, median_of
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
 from aam.scoring.intervals import scores_of, thresholds
@@ -32,7 +33,7 @@ from aam.study.splits import Split
 from aam.study.study import Study
 from aam.training.fit import FitResult, check_fit, fit, monitor_of
 from aam.training.frozen import HeadModule, make_embedded_loader
-from aam.training.memory import Plan, TrainingTable, plan_memory
+from aam.training.memory import MemoryPlan, TrainingTable, plan_memory
 from aam.training.module import TrainModule
 
 log = logging.getLogger(__name__)
@@ -142,14 +143,16 @@ class TransformerLearner:
         training = TrainingTable(dataset, split.train, study.asv_tokens)
         plan = plan_memory(model.base_model, self.objectives, self.options, compute, training, place.folder / "memory.json")
         options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
-        collate = Collate(study.asv_tokens, posed.learned, posed.codes)
-        made: dict[str, Any] = {"fits": plan.limit, "workers": compute.num_workers}
+        distance = distance_for(study, self.objectives)
+        in_batches, of_ranks = (distance, None) if world() == 1 else (None, distance)
+        collate = Collate(study.asv_tokens, posed.learned, posed.codes, in_batches)
+        made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
         loaders = (
             make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
             make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, **made),
         )
         about = (posed.target, commonest_letters(study, split.train))
-        module = TrainModule(model, distance_for(study, self.objectives), self.objectives, options, *about)
+        module = TrainModule(model, of_ranks, self.objectives, options, *about)
         return _Parts(module, loaders, plan, None)
 
     def _frozen(self, posed: Problem, model: SequencePredictor, dataset: SampleDataset, split: Split) -> _Parts:
@@ -163,7 +166,7 @@ class TransformerLearner:
             make_embedded_loader(inputs, study.table.sample_ids, split.train, options, shuffle=True),
             make_embedded_loader(inputs, study.table.sample_ids, split.val, options, shuffle=False),
         )
-        plan = Plan(options.batch_size, options.accumulate, gradient_checkpointing=False)
+        plan = MemoryPlan(options.batch_size, options.accumulate, gradient_checkpointing=False)
         about = (posed.target, commonest_letters(study, split.train))
         return _Parts(HeadModule(model, None, self.objectives, options, *about), loaders, plan, frozen)
 
@@ -177,7 +180,7 @@ class _Parts:
 
     module: TrainModule
     loaders: tuple[DataLoader, DataLoader]
-    plan: Plan
+    plan: MemoryPlan
     frozen: np.ndarray | None
 
 

@@ -1,12 +1,15 @@
 """Nucleotides -> one vector per distinct ASV."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aam.compute import asv_chunk_size
+from aam.compute import plan_of
 from aam.data.sequences import Nucleotide
 from aam.models.chunks import Chunked, ChunkedLoss, run_chunks, run_losses
+from aam.models.masking import NO_LETTER, HiddenNucleotides
 from aam.models.pooling import AttentionPooling
 from aam.models.transformer import RotaryPositions, TransformerLayer, hide_padding
 from aam.options import ComputeOptions, ModelOptions
@@ -57,9 +60,10 @@ class ASVEncoder(nn.Module):
         self.pooling = AttentionPooling(width, heads)
         self.nucleotide_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KNOWN_NUCLEOTIDES))
 
-    def forward(self, asv_tokens: Tensor) -> Tensor:
-        """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]."""
-        work = Chunked(self._vectors, self._chunks(asv_tokens), self.gradient_checkpointing)
+    def forward(self, asv_tokens: Tensor, equal_lengths: bool | None = None) -> Tensor:
+        """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]; equal_lengths: whether none is padded, where that is known."""
+        encode = partial(self._vectors, equal_lengths=equal_lengths)
+        work = Chunked(encode, self._chunks(asv_tokens), self.gradient_checkpointing)
         return run_chunks(work, (), self._all_but(self.nucleotide_head))
 
     @torch.no_grad()
@@ -75,40 +79,69 @@ class ASVEncoder(nn.Module):
         self.pooling.out.bias.sub_(vectors.mean(dim=0)).mul_(scale)
         self.pooling.out.weight.mul_(scale.unsqueeze(1))
 
-    def masked_nucleotides(self, asv_tokens: Tensor, masked_positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict the nucleotides at the P masked positions (bool [U, 1 + L]), which the model does not see.
+    def masked_nucleotides(self, hidden: HiddenNucleotides, equal_lengths: bool | None = None) -> tuple[Tensor, Tensor]:
+        """Predict the hidden nucleotides, which the model does not see.
 
-        Their cross-entropy, summed, in nats; and, without gradients, logits over A, C, G, T [P, 4], row by row.
+        Their cross-entropy, summed, in nats; and, without gradients, logits over A, C, G, T [U K, 4], row by row.
         """
-        work = ChunkedLoss(self._masked_loss, self._chunks(asv_tokens, masked_positions))
+        loss = partial(self._masked_loss, equal_lengths=equal_lengths)
+        work = ChunkedLoss(loss, self._chunks(hidden.tokens, hidden.places, hidden.letters))
         return run_losses(work, self._all_but(self.pooling))
+
+    def with_masked(
+        self, asv_tokens: Tensor, hidden: HiddenNucleotides, equal_lengths: bool | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`forward` and `masked_nucleotides`, in one pass where all of it is one chunk."""
+        if self.gradient_checkpointing or len(asv_tokens) + len(hidden.tokens) > self._at_once(asv_tokens):
+            # First, before anything is kept for the backward pass: of this nothing is.
+            loss, logits = self.masked_nucleotides(hidden, equal_lengths)
+            return self(asv_tokens, equal_lengths), loss, logits
+        # The hidden ones may be another rank's, and longer.
+        if across := hidden.tokens.shape[1] - asv_tokens.shape[1]:
+            asv_tokens = F.pad(asv_tokens, (0, across), value=Nucleotide.PAD)
+        x, real = self._encode(torch.cat([asv_tokens, hidden.tokens]), equal_lengths)
+        whole, masked = x.split((len(asv_tokens), len(hidden.tokens)))
+        loss, logits = self._loss(masked, hidden.places, hidden.letters)
+        return self.pooling(whole, None if real is None else real[: len(asv_tokens)]), loss, logits.detach()
 
     def _all_but(self, unused: nn.Module) -> list[nn.Parameter]:
         """Only parameters that have a part in an output: an engine of several ranks waits for the gradient of each."""
         left_out = {id(parameter) for parameter in unused.parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in left_out]
 
+    def _at_once(self, tokens: Tensor) -> int:
+        plan = plan_of(self.compute, tokens.device)
+        return plan.asvs_at_once(tokens.shape[1], self.options.embedding_dim, self.gradient_checkpointing)
+
     def _chunks(self, *inputs: Tensor) -> list[tuple[Tensor, ...]]:
-        size = asv_chunk_size(self.compute, inputs[0].device)
+        size = self._at_once(inputs[0])
+        if len(inputs[0]) <= size:
+            return [inputs]
         return list(zip(*(part.split(size) for part in inputs), strict=True))
 
-    def _vectors(self, tokens: Tensor) -> Tensor:
-        return self.pooling(self._hidden(tokens), tokens != Nucleotide.PAD)
+    def _vectors(self, tokens: Tensor, equal_lengths: bool | None) -> Tensor:
+        return self.pooling(*self._encode(tokens, equal_lengths))
 
-    def _masked_loss(self, tokens: Tensor, masked_positions: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self._hidden(tokens.masked_fill(masked_positions, Nucleotide.MASK))
-        logits = self.nucleotide_head(hidden[masked_positions])
+    def _masked_loss(self, tokens: Tensor, places: Tensor, letters: Tensor, equal_lengths: bool | None) -> tuple[Tensor, Tensor]:
+        return self._loss(self._encode(tokens, equal_lengths)[0], places, letters)
+
+    def _loss(self, x: Tensor, places: Tensor, letters: Tensor) -> tuple[Tensor, Tensor]:
+        rows = torch.arange(len(x), device=x.device).unsqueeze(1) * x.shape[1]
+        logits = self.nucleotide_head(x.flatten(0, 1).index_select(0, (rows + places).flatten()))
         # In full precision; in double where the model is.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return F.cross_entropy(logits, tokens[masked_positions].long() - Nucleotide.A, reduction="sum"), logits
+        return F.cross_entropy(logits, letters.flatten(), ignore_index=NO_LETTER, reduction="sum"), logits
 
-    def _hidden(self, tokens: Tensor) -> Tensor:
-        real = tokens != Nucleotide.PAD
-        # Sequences of one length need no mask, and the fused attention is faster without.
-        key_bias = None if bool(real.all()) else hide_padding(real)
+    def _encode(self, tokens: Tensor, equal_lengths: bool | None) -> tuple[Tensor, Tensor | None]:
+        """Tokens [U, T] -> [U, T, D], and which positions are real, bool [U, T], None for all."""
+        real = None if equal_lengths else tokens != Nucleotide.PAD
+        # Sequences of one length need no mask, and the fused attention is faster without. A GPU would be waited for to know.
+        if real is not None and (equal_lengths is None or not tokens.is_cuda) and bool(real.all()):
+            real = None
+        key_bias = None if real is None else hide_padding(real)
         x = self.token_embedding(tokens.int()) + self.context(tokens)
         if self.position_embedding is not None:
             x = x + self.position_embedding[: tokens.shape[1]]
         for layer in self.layers:
             x = layer(x, key_bias, self.rotary)
-        return x
+        return x, real

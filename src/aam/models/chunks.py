@@ -49,7 +49,9 @@ def run_chunks(work: Chunked, shared: Sequence[Tensor], parameters: Sequence[Ten
     """
     if _sharded(parameters):
         return _run_chunks_of_shards(work, shared)
-    threads, here = _threads(work.chunks), _as_here(work.chunks[0][0].device.type)
+    threads, here = _threads(work.chunks), _as_here()
+    if len(work.chunks) == 1 and not work.recompute:
+        return work.encode(*shared, *work.chunks[0])
     if not torch.is_grad_enabled() or (threads == 1 and not work.recompute):
         return torch.cat(list(in_threads(here(lambda chunk: work.encode(*shared, *chunk)), work.chunks, threads)))
     output: Tensor = _RunChunks.apply(work, here, len(shared), *shared, *parameters)
@@ -63,7 +65,7 @@ def run_losses(work: ChunkedLoss, parameters: Sequence[Tensor]) -> tuple[Tensor,
     """
     if _sharded(parameters):
         return _run_losses_of_shards(work)
-    here = _as_here(work.chunks[0][0].device.type)
+    here = _as_here()
     if torch.is_grad_enabled():
         loss, outputs = _RunLosses.apply(work, here, *parameters)
         return loss, outputs
@@ -108,13 +110,13 @@ def _threads(chunks: Sequence[Chunk]) -> int:
     return min(torch.get_num_threads(), _MOST_THREADS, len(chunks)) if chunks[0][0].device.type == "cpu" else 1
 
 
-def _as_here(device: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Make a function compute in another thread as it would here: whether gradients are wanted and autocast are a thread's own."""
-    grad, autocast, dtype = torch.is_grad_enabled(), torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+def _as_here() -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Make a function compute in another thread as it would here: whether gradients are wanted is a thread's own."""
+    grad = torch.is_grad_enabled()
 
     def wrap(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def run(item: Any) -> Any:
-            with torch.set_grad_enabled(grad), torch.autocast(device, dtype, enabled=autocast):
+            with torch.set_grad_enabled(grad):
                 return function(item)
 
         return run
@@ -197,5 +199,8 @@ def _totals(run: Callable[[int], list[Tensor | None]], threads: int) -> list[Ten
 
 
 def _sum(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """In 32 bits where parts are in 16: there may be many."""
     there = [part for part in parts if part is not None]
-    return sum(there[1:], start=there[0]) if there else None
+    if not there:
+        return None
+    return sum(there[1:], start=there[0].to(torch.promote_types(there[0].dtype, torch.float32)))

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aam.compute import asv_chunk_size, autocast
+from aam.compute import plan_of
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.stream import asvs_per_sample, stretches, used_columns
 from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
+from aam.models.precision import lowered
 from aam.parallel.collectives import share, total
 from aam.progress import track
 
-# Chunks of ASVs between two steps of the progress bar.
-_CHUNKS = 16
+# Chunks of ASVs between two steps of the progress bar, where threads share them out; a GPU is one worker.
+_CHUNKS = {"cpu": 16, "cuda": 1}
 
 
 @torch.inference_mode()
@@ -28,14 +29,14 @@ def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
     # By length, so that few positions are padding.
     order = share(np.argsort(lengths, kind="stable"))
     vectors = torch.zeros(len(asv_tokens), encoder.options.embedding_dim, device=device)
-    # As many as the threads share out among them.
-    size = _CHUNKS * asv_chunk_size(encoder.compute, device)
+    encoder = lowered(encoder, encoder.compute.mixed_precision)
+    at_once = plan_of(encoder.compute, device).asvs_at_once(asv_tokens.shape[1], encoder.options.embedding_dim)
+    size = _CHUNKS[device.type] * at_once
     steps = range(0, len(order), size)
     for start in track(steps, "Encoding ASVs", len(steps)):
         rows = order[start : start + size]
         tokens = torch.from_numpy(asv_tokens[rows, : lengths[rows[-1]]]).to(device)
-        with autocast(device, encoder.compute.mixed_precision):
-            vectors[torch.from_numpy(rows).to(device)] = encoder(tokens).float()
+        vectors[torch.from_numpy(rows).to(device)] = encoder(tokens).float()
     return total(vectors)
 
 
@@ -72,6 +73,7 @@ def vectors_of(encoder: SequenceEncoder, samples: TableSamples) -> Tensor:
 def embed_with(encoder: SequenceEncoder, vectors: Tensor, samples: TableSamples, batch_size: int) -> np.ndarray:
     """Sample embeddings float32 [rows, D] with the vectors of the table's ASVs [M, D]: only the sample level is run."""
     device = encoder.richness.weight.device
+    encoder = lowered(encoder, encoder.compute.mixed_precision)
     place = np.zeros(samples.dataset.counts.shape[0], dtype=np.int64)
     place[samples.rows] = np.arange(len(samples.rows))
     embedded = torch.zeros(len(samples.rows), vectors.shape[1], device=device)
@@ -80,8 +82,7 @@ def embed_with(encoder: SequenceEncoder, vectors: Tensor, samples: TableSamples,
     order = np.lexsort((asvs_per_sample(counts)[samples.rows], stretches(counts)[samples.rows]))
     for batch in replace(samples, rows=samples.rows[order]).batches(batch_size):
         moved = batch.to(device)
-        with autocast(device, encoder.compute.mixed_precision):
-            embedding = encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts)
+        embedding = encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts, batch.sizes)
         embedded[torch.from_numpy(place[batch.sample_index.numpy()]).to(device)] = embedding.float()
     return total(embedded).cpu().numpy()
 

@@ -1,5 +1,9 @@
 """Which nucleotides and which abundances are hidden for prediction. Vectorised, on any device."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -7,6 +11,39 @@ from aam.data.sequences import Nucleotide
 from aam.options import MaskStrategy
 
 _SHORTEST_SPAN, _LONGEST_SPAN = 3, 5
+# The letter at a place that hides none.
+NO_LETTER = -100
+
+
+@dataclass(frozen=True)
+class HiddenNucleotides:
+    """Sequences with masks, and what is behind them.
+
+    tokens: uint8 [U, 1 + L]; places: int64 [U, K], masked positions of each sequence, and any others where it has fewer; letters:
+    int64 [U, K], 0-3 for A, C, G, T, `NO_LETTER` at those others. K follows from shapes alone, so that a GPU is not waited for.
+    """
+
+    tokens: Tensor
+    places: Tensor
+    letters: Tensor
+
+
+def hide(tokens: Tensor, masked: Tensor, most: int) -> HiddenNucleotides:
+    """Hide the `masked` positions, bool [U, 1 + L], of which no sequence has more than `most`."""
+    places = masked.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+    letters = tokens.gather(1, places).long() - Nucleotide.A
+    return HiddenNucleotides(
+        tokens.masked_fill(masked, Nucleotide.MASK), places, letters.masked_fill(~masked.gather(1, places), NO_LETTER)
+    )
+
+
+def most_masked(length: int, ratio: float) -> int:
+    """Nucleotides that are masked at the most in a sequence of `length`."""
+    return int(_share(torch.tensor(length), ratio))
+
+
+def _share(known: Tensor, ratio: float) -> Tensor:
+    return (known * ratio).round().long().clamp(min=1).minimum(known)
 
 
 def _choose(scores: Tensor, allowed: Tensor, number: Tensor) -> Tensor:
@@ -35,7 +72,7 @@ def mask_nucleotides(tokens: Tensor, ratio: float, strategy: MaskStrategy, gener
     """
     allowed = (tokens >= Nucleotide.A) & (tokens <= Nucleotide.T)
     known = allowed.sum(dim=1)
-    number = (known * ratio).round().long().clamp(min=1).minimum(known)
+    number = _share(known, ratio)
     singles = torch.rand(tokens.shape, device=tokens.device, generator=generator)
     if strategy == "random":
         return _choose(singles, allowed, number)

@@ -17,7 +17,7 @@ Apply = Callable[[Function, Tensor], Tensor]
 
 
 class _Recipe:
-    """How a result is made, in the autocast of now: a function of a tensor that is kept, or of another recipe's result.
+    """How a result is made: a function of a tensor that is kept, or of another recipe's result.
 
     Once made, the result is held until it was asked for as often as autograd will.
     """
@@ -25,8 +25,6 @@ class _Recipe:
     def __init__(self, function: Function, source: Tensor | _View) -> None:
         self.function, self.source, self.uses = function, source, 0
         self._made: Tensor | None = None
-        device = self.kept.device.type
-        self._autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
 
     @property
     def kept(self) -> Tensor:
@@ -35,7 +33,7 @@ class _Recipe:
     def result(self) -> Tensor:
         if self._made is None:
             source = self.source if isinstance(self.source, Tensor) else self.source.of(self.source.recipe.result())
-            with torch.no_grad(), torch.autocast(*self._autocast):
+            with torch.no_grad():
                 self._made = self.function(source)
         return self._made
 

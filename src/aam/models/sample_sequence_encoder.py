@@ -33,8 +33,11 @@ class SampleSequenceEncoder(nn.Module):
     def forward(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
         """asv_vectors [U, D], asv_index int64 [B, S] into them, counts [B, S] (0 = padding) -> [B, S, D]."""
         abundance = log_relative_abundance(counts)
-        embedded = self.abundance_embedding(abundance.unsqueeze(-1))
-        return self._attend(asv_vectors, asv_index, counts > 0, abundance, embedded)
+        return self._attend(asv_vectors, asv_index, counts > 0, abundance, self._embed(abundance))
+
+    def _embed(self, abundance: Tensor) -> Tensor:
+        """[B, S] -> [B, S, D]."""
+        return self.abundance_embedding(abundance.unsqueeze(-1).to(self.hidden_abundance.dtype))
 
     def attending_parameters(self) -> list[nn.Parameter]:
         """Those of `forward`: all but what predicts abundances."""
@@ -42,19 +45,19 @@ class SampleSequenceEncoder(nn.Module):
         return [self.abundance_multiple, *(parameter for part in parts for parameter in part.parameters())]
 
     def abundances(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor, masked_abundances: Tensor) -> Tensor:
-        """Predict the masked abundances (bool [B, S]) -> [P], row by row: natural log of count over the sample's visible reads.
+        """Predict the masked abundances (bool [B, S]) -> [B, S], of which those are meant: natural log of count over the sample's
+        visible reads.
 
         The hidden counts play no part: the ASVs are seen, their abundances are not, not even in the total.
         """
         visible = counts.masked_fill(masked_abundances, 0.0)
         abundance = log_relative_abundance(visible)
-        embedded = self.abundance_embedding(abundance.unsqueeze(-1))
-        embedded = self.hidden_abundance.to(embedded.dtype).where(masked_abundances.unsqueeze(-1), embedded)
+        embedded = self.hidden_abundance.where(masked_abundances.unsqueeze(-1), self._embed(abundance))
         present = (visible > 0) | masked_abundances
         # A hidden abundance is attended to as the sample's average visible one.
         average = abundance.sum(dim=1, keepdim=True) / (visible > 0).sum(dim=1, keepdim=True).clamp(min=1)
         x = self._attend(asv_vectors, asv_index, present, average.where(masked_abundances, abundance), embedded)
-        return self.abundance_head(x[masked_abundances]).squeeze(-1)
+        return self.abundance_head(x).squeeze(-1)
 
     def _attend(self, asv_vectors: Tensor, asv_index: Tensor, present: Tensor, abundance: Tensor, embedded: Tensor) -> Tensor:
         gathered = asv_vectors.index_select(0, asv_index.flatten()).view(*asv_index.shape, -1)
@@ -65,6 +68,6 @@ class SampleSequenceEncoder(nn.Module):
 
 
 def abundance_targets(counts: Tensor, masked_abundances: Tensor) -> Tensor:
-    """What `SampleSequenceEncoder.abundances` should say, [P]: natural log of each masked count over the visible reads."""
+    """What `SampleSequenceEncoder.abundances` should say [B, S]: log of each masked count over the visible reads; else 0."""
     visible = counts.masked_fill(masked_abundances, 0.0).sum(dim=1, keepdim=True).clamp(min=1e-12)
-    return (counts / visible)[masked_abundances].log()
+    return (counts / visible).where(masked_abundances, 1.0).log()

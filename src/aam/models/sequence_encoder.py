@@ -1,8 +1,11 @@
 """Samples -> one embedding each, whose Euclidean distances are UniFrac."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from aam.compute import Plan, plan_of
 from aam.models.asv_encoder import ASVEncoder
 from aam.models.chunks import Chunked, run_chunks
 from aam.models.pooling import AttentionPooling, MaxPooling
@@ -11,14 +14,29 @@ from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 
 # UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
 _TYPICAL_DISTANCE = 0.6
-# Samples encoded together at the sample level.
-_GROUP = 8
 
 
-def _lengths(counts: Tensor) -> Tensor:
-    """Places up to the last ASV of each sample, int64 [B], from counts [B, S]; 0 for an empty one."""
+def sizes_of(counts: Tensor) -> list[int]:
+    """Places up to the last ASV of each sample, [B], from counts [B, S]; 0 for an empty one. A GPU is waited for."""
     places = torch.arange(1, counts.shape[1] + 1, device=counts.device)
-    return ((counts > 0) * places).amax(dim=1)
+    sizes: list[int] = ((counts > 0) * places).amax(dim=1).tolist()
+    return sizes
+
+
+def groups_of(sizes: Sequence[int], plan: Plan) -> list[slice]:
+    """Which samples are encoded together, of rising sizes: little of what is computed should be padding, in few groups."""
+    number = len(sizes)
+    if plan.group is not None:
+        return [slice(start, min(start + plan.group, number)) for start in range(0, number, plan.group)]
+    groups, end = [], number
+    while end:
+        # Padding that is spared by a group of the `start` smallest.
+        spared = [start * (sizes[end - 1] - sizes[start - 1]) for start in range(1, end)]
+        best = max(range(len(spared)), key=spared.__getitem__, default=0)
+        start = best + 1 if spared and spared[best] > plan.spared_slots else 0
+        groups.append(slice(start, end))
+        end = start
+    return groups[::-1]
 
 
 class SampleLevel(nn.Module):
@@ -35,29 +53,39 @@ class SampleLevel(nn.Module):
         self.abundance_multiple = nn.Parameter(torch.linspace(0, 1, heads))
         self.pooling = AttentionPooling(width, heads)
         self.max_pooling = MaxPooling(width)
+        self.compute = compute
         self.richness = nn.Linear(1, width)
 
-    def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
-        """The same from ASV vectors [U, D], which inference computes once for a whole table -> [B, D]."""
-        longest = _lengths(counts)
-        order = longest.argsort()
-        # Samples of like size together: little of what is computed is padding.
-        by_size = order.split(_GROUP)
-        # A sample without ASVs still has a place.
-        most = longest[torch.stack([rows[-1] for rows in by_size])].clamp(min=1).tolist()
-        groups = [(asv_index[rows, :length], counts[rows, :length]) for rows, length in zip(by_size, most, strict=True)]
+    def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        """The same from ASV vectors [U, D], which inference computes once for a whole table -> [B, D].
+
+        sizes: ASVs of each sample, where they are known.
+        """
+        sizes = sizes_of(counts) if sizes is None else sizes
+        order = sorted(range(len(sizes)), key=sizes.__getitem__)
+        rising = [sizes[sample] for sample in order]
+        slices = groups_of(rising, plan_of(self.compute, counts.device))
+        rows = None if len(slices) == 1 else torch.tensor(order).to(counts.device, non_blocking=True)
+        if rows is not None:
+            asv_index, counts = asv_index[rows], counts[rows]
+        groups = []
+        for group in slices:
+            # A sample without ASVs still has a place.
+            places = slice(max(1, rising[group.stop - 1]))
+            groups.append((asv_index[group, places], counts[group, places]))
         modules = (self.pooling, self.max_pooling, self.richness)
         parts = [self.abundance_multiple, *(parameter for module in modules for parameter in module.parameters())]
         parts += self.sample_encoder.attending_parameters()
-        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (asv_vectors.to(counts.dtype),), parts)
-        return encoded[order.argsort()]
+        vectors = asv_vectors.to(self.richness.weight.dtype)
+        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (vectors,), parts)
+        return encoded if rows is None else encoded[rows.argsort()]
 
     def _encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
         x = self.sample_encoder(asv_vectors, asv_index, counts)
         present = counts > 0
         key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)
         richness = present.sum(dim=1, keepdim=True).clamp(min=1).to(counts.dtype).log()
-        views = (self.pooling(x, present, key_bias), self.max_pooling(x, present), self.richness(richness))
+        views = (self.pooling(x, present, key_bias), self.max_pooling(x, present), self.richness(richness.to(x.dtype)))
         # In full precision: small distances are differences of these.
         return torch.stack([view.to(counts.dtype) for view in views]).sum(dim=0)
 
@@ -72,7 +100,6 @@ class SequenceEncoder(SampleLevel):
         asv_encoder = ASVEncoder(options, max_bp, compute)
         super().__init__(options, compute)
         self.asv_encoder = asv_encoder
-        self.compute = compute
         if compute.compile_model:
             for layer in (*self.asv_encoder.layers, *self.sample_encoder.layers):
                 layer.compile(dynamic=True)

@@ -31,7 +31,7 @@ class TargetHead(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Dropout(options.dropout), nn.Linear(width, outputs))
 
     def forward(self, embedding: Tensor, categoricals: Tensor | None) -> Tensor:
-        parts = [self.norm(embedding)]
+        parts = [self.norm(embedding.to(self.norm.weight.dtype))]
         if categoricals is not None:
             parts += [embed(column) for embed, column in zip(self.categoricals, categoricals.unbind(dim=1), strict=True)]
         return self.mlp(torch.cat(parts, dim=1))

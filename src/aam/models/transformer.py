@@ -1,8 +1,8 @@
 """A pre-norm transformer whose attention takes an additive bias per key.
 
 The bias does both of what we ask of attention: a large negative value hides padding, and ``multiple * log(count)`` makes an ASV
-weigh as if it stood there `count` times. It enters as one more channel of queries (1) and keys (bias), so that the fused
-attention kernels run without a mask and the bias still receives gradients.
+weigh as if it stood there `count` times. It enters as more channels of queries (1) and keys (bias), so that the fused attention
+kernels run without a mask and the bias still receives gradients.
 """
 
 import torch
@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from aam.compute import plan_of
 from aam.models.recompute import Apply, Recomputed
 from aam.options import AttnImplementation, ComputeOptions, ModelOptions
 
 # What stands in where a kernel is not to be had: the efficient one has no CPU version, flash none of fp32 on a GPU.
 _KERNELS = {
+    "auto": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
     "flash": [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH],
     "mem_efficient": [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.MATH],
 }
@@ -60,18 +62,16 @@ def attend(q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None, implementat
 
     `implementation` changes memory and speed only. A kernel that the device or the dtype lacks is replaced by the next best one.
     """
-    if implementation == "auto":
-        # The backward pass of the fused kernel is five times slower than matrix products where a CPU computes in 16 bits.
-        implementation = "math" if q.device.type == "cpu" and q.dtype == torch.bfloat16 else "mem_efficient"
     if key_bias is not None and key_bias.dim() == 2:
         key_bias = key_bias.unsqueeze(1).expand(q.shape[:-1])
     if implementation == "math":
         return _attend_by_products(q, k, v, key_bias)
     scale, width = q.shape[-1] ** -0.5, q.shape[-1]
     if key_bias is not None:
-        bias = (key_bias / scale).to(k.dtype).unsqueeze(-1)
-        q = F.pad(torch.cat((q, torch.ones_like(q[..., :1])), dim=-1), (0, _BIAS_CHANNELS - 1))
-        k = F.pad(torch.cat((k, bias), dim=-1), (0, _BIAS_CHANNELS - 1))
+        # An eighth of it in each of eight channels.
+        bias = (key_bias / (scale * _BIAS_CHANNELS)).to(k.dtype).unsqueeze(-1)
+        q = F.pad(q, (0, _BIAS_CHANNELS), value=1.0)
+        k = torch.cat((k, bias.expand(*bias.shape[:-1], _BIAS_CHANNELS)), dim=-1)
         v = F.pad(v, (0, _BIAS_CHANNELS))
     if implementation == "sdpa":
         return F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
@@ -90,24 +90,29 @@ def _attend_by_products(q: Tensor, k: Tensor, v: Tensor, key_bias: Tensor | None
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over [N, T, D]."""
+    """Multi-head self-attention."""
 
     def __init__(self, options: ModelOptions, compute: ComputeOptions) -> None:
         super().__init__()
         width = options.embedding_dim
-        self.heads, self.implementation = options.attention_heads, compute.attn_implementation
+        self.heads, self.compute = options.attention_heads, compute
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None) -> Tensor:
-        n, t, width = x.shape
-        qk, v = self.qkv(x).split((2 * width, width), dim=-1)
+    def forward(self, x: Tensor, rows: int, key_bias: Tensor | None, rotary: RotaryPositions | None) -> Tensor:
+        """Positions of N `rows`, [N T, D] -> values that they attend to [N T, D], before the output layer."""
+        width = x.shape[-1]
+        qk, v = self.qkv(x).unflatten(0, (rows, -1)).split((2 * width, width), dim=-1)
         if rotary is not None:
             qk = rotary(qk)
         q, k = qk.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         # A copy, so that not all of qkv is kept for it.
         v = v.unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
-        return attend(q, k, v, key_bias, self.implementation).transpose(1, 2).reshape(n, t, width)
+        implementation = self.compute.attn_implementation
+        if implementation == "auto" and q.dtype == torch.bfloat16 and plan_of(self.compute, q.device).products:
+            # The backward pass of the fused kernel is five times slower where a CPU computes in 16 bits.
+            implementation = "math"
+        return attend(q, k, v, key_bias, implementation).transpose(1, 2).reshape(-1, width)
 
 
 class TransformerLayer(nn.Module):
@@ -124,15 +129,19 @@ class TransformerLayer(nn.Module):
         self.attention = Attention(options, compute)
         self.ffn_norm = nn.LayerNorm(width)
         self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.compute = compute
 
     def forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None) -> Tensor:
-        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self._forward(x, key_bias, rotary, lambda function, x: function(x))
+        """x [N, T, D], key_bias float [N, T] or [N, H, T] -> [N, T, D]."""
+        # As one row of positions: what works on each by itself has fewer dimensions to put away.
+        flat, rows = x.flatten(0, 1), len(x)
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plan_of(self.compute, x.device).recompute:
+            return self._forward(flat, rows, key_bias, rotary, lambda function, x: function(x)).view_as(x)
         again = Recomputed()
         with again.keeping():
-            return self._forward(x, key_bias, rotary, again.of)
+            return self._forward(flat, rows, key_bias, rotary, again.of).view_as(x)
 
-    def _forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None, of: Apply) -> Tensor:
-        attended = self.attention(of(self.attention_norm, x), key_bias, rotary)
+    def _forward(self, x: Tensor, rows: int, key_bias: Tensor | None, rotary: RotaryPositions | None, of: Apply) -> Tensor:
+        attended = self.attention(of(self.attention_norm, x), rows, key_bias, rotary)
         with_attended = of(lambda attended: x + self.attention.out(attended), attended)
         return with_attended + self.narrow(of(F.gelu, of(self.widen, of(self.ffn_norm, with_attended))))

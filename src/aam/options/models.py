@@ -72,7 +72,7 @@ class ComputeOptions(Options):
     """How a model is run. Not part of the model: none of it is kept in the model folder."""
 
     asv_chunk_size: int | None = None
-    """Distinct ASVs to encode at a time; changes memory and speed only. Default: 256 on a GPU, 16 on a CPU (its caches)."""
+    """Distinct ASVs to encode at a time; changes memory and speed only. Default: all of a batch on a GPU, 16 on a CPU (caches)."""
     attn_implementation: AttnImplementation = "auto"
     """Attention kernel. mem_efficient and flash never hold the weights of all pairs, math does, sdpa leaves the choice to PyTorch;
     a kernel that the device lacks is replaced by the next of these. Default (auto): mem_efficient, but math in bf16 on a CPU."""
@@ -98,11 +98,11 @@ DEFAULT_COMPUTE = ComputeOptions()
 class TrainComputeOptions(ComputeOptions):
     gradient_checkpointing: bool | None = None
     """Recompute the activations of the nucleotide level in the backward pass instead of keeping them: less memory, more time.
-    Default: on a GPU, and where `max_memory_gb` needs it."""
+    Default: only where memory needs it, that of the GPU or `max_memory_gb`."""
     max_memory_gb: float | None = None
     """Maximum memory of the run on each device. Batches are made smaller than `batch_size` where they would not fit."""
-    num_workers: int = 0
-    """Worker processes that prepare batches; changes speed only. Default: none but the main process."""
+    num_workers: int | None = None
+    """Worker processes that prepare batches; changes speed only. Default: none but the main process on a CPU, up to 4 on a GPU."""
     strategy: Strategy = "auto"
     """What several devices share: ddp (auto) the samples; fsdp also parameters, gradients and optimiser state, for large models."""
     auto_batch_size: bool = False
@@ -111,5 +111,5 @@ class TrainComputeOptions(ComputeOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.num_workers >= 0, "num_workers", self.num_workers, "0 or more")
+        check(self.num_workers is None or self.num_workers >= 0, "num_workers", self.num_workers, "0 or more")
         check(self.max_memory_gb is None or self.max_memory_gb > 0, "max_memory_gb", self.max_memory_gb, "above 0")

@@ -95,11 +95,14 @@ class PairedMetrics(Metric):
         super().__init__(**kwargs)
         self.add_state("sums", torch.zeros(5, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, predicted: Tensor, true: Tensor) -> None:
-        predicted, true = predicted.double(), true.double()
+    def update(self, predicted: Tensor, true: Tensor, counted: Tensor | None = None) -> None:
+        """counted: bool [P], which of them count; None for all."""
+        predicted, true = predicted.flatten().double(), true.flatten().double()
         error = predicted - true
-        ones = torch.ones_like(true)
-        self.sums = self.sums + torch.stack([ones, true, true.square(), error.abs(), error.square()]).sum(dim=1)
+        values = torch.stack([torch.ones_like(true), true, true.square(), error.abs(), error.square()])
+        if counted is not None:
+            values = values.where(counted.flatten(), 0.0)
+        self.sums = self.sums + values.sum(dim=1)
 
     def compute(self) -> dict[str, Tensor]:
         """mse, mae, rmse, r2, stress (Kruskal's stress-1) and mean_mse: the mse of always predicting the mean of the truth."""
@@ -143,9 +146,10 @@ class NucleotideMetrics(Metric):
         self.add_state("sums", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, letters: Tensor, positions: Tensor) -> None:
+        """logits [P, 4], letters 0-3 [P], below 0 where there is none to name, and positions [P]."""
         right = logits.argmax(dim=1) == letters
         common = self.majority[positions] == letters
-        values = torch.stack([torch.ones_like(right), right, common]).double()
+        values = torch.stack([letters >= 0, right, common]).double()
         self.sums = self.sums + values.sum(dim=1)
 
     def compute(self) -> dict[str, Tensor]:

@@ -216,7 +216,8 @@ class ClassTarget:
 
     def loss(self, predicted: Tensor, true: Tensor) -> Tensor:
         """Summed loss of logits [B, K] against class ids [B], classes weighted alike."""
-        weights = torch.tensor(self.weights, dtype=torch.float32, device=predicted.device)
+        # A GPU need not be waited for.
+        weights = torch.tensor(self.weights, dtype=torch.float32).to(predicted.device, non_blocking=True)
         # Weighted, to be divided by the number of samples and not by the sum of weights, so that batches add up.
         return (F.cross_entropy(predicted.float(), true, reduction="none") * weights[true]).sum()
 

@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
+from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
@@ -32,7 +34,15 @@ from aam.training.sharded import Sharded, load_whole, release
 
 log = logging.getLogger(__name__)
 
-_PRECISION = {"no": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+class ScaledLosses(MixedPrecision):
+    """Losses scaled up so that gradients in fp16 do not vanish, and those down again. The model knows its own precision."""
+
+    def forward_context(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """As without."""
+        return nullcontext()
+
+
 _HIGHER_IS_BETTER = ("spearman", "r2", "accuracy", "auc")
 
 
@@ -130,7 +140,6 @@ def _trainer(
 def _step_options(options: FitOptions, compute: TrainComputeOptions) -> dict[str, Any]:
     """What every trainer is told about a step."""
     return {
-        "precision": _PRECISION[compute.mixed_precision],
         "deterministic": options.deterministic,
         "accumulate_grad_batches": options.accumulate,
         "gradient_clip_val": options.gradient_clip,
@@ -140,7 +149,11 @@ def _step_options(options: FitOptions, compute: TrainComputeOptions) -> dict[str
         "num_nodes": nodes(),
         "strategy": _strategy(compute),
         # What is sharded is written by its strategy.
-        "plugins": [cluster(), *([] if compute.strategy == "fsdp" and world() > 1 else [CheckpointFiles()])],
+        "plugins": [
+            cluster(),
+            *([] if compute.strategy == "fsdp" and world() > 1 else [CheckpointFiles()]),
+            *([ScaledLosses("16-mixed", "cuda")] if compute.mixed_precision == "fp16" else []),
+        ],
         # Samples are shared out by `RankBatchSampler`.
         "use_distributed_sampler": False,
     }

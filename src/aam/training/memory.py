@@ -19,13 +19,14 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from aam.compute import asv_chunk_size, autocast, default_device
+from aam.compute import default_device, plan_of
 from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
 from aam.disk.schema import parse
 from aam.disk.writing import write_text
 from aam.errors import InputError, one_line
 from aam.models import SequenceEncoder, recompute
+from aam.models.precision import lowered
 from aam.options import FitOptions, PretrainObjectives, TrainComputeOptions
 from aam.parallel.collectives import wait, world
 from aam.parallel.ranks import nodes, rank
@@ -79,7 +80,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """How a run fits into memory: samples at a time, batches per optimiser step, whether the nucleotide level is computed again in
     the backward pass, what a batch may take (None: no limit), and the most bytes that were planned.
     """
@@ -95,7 +96,7 @@ class Plan:
         write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
-    def load(cls, path: Path) -> Plan:
+    def load(cls, path: Path) -> MemoryPlan:
         """Read what `save` wrote. InputError for anything else."""
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
@@ -145,7 +146,7 @@ def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[]
 def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: Batch) -> Tensor:
     """A loss that needs all that a step computes but the distances and the head, which take next to nothing."""
     step = Step.alone(batch)
-    outcome = self_supervised(encoder, None, step, objectives, embed=True)
+    outcome = self_supervised(encoder, step, objectives, embed=True)
     assert outcome.embedding is not None
     return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome, step).values()]).sum()
 
@@ -165,11 +166,14 @@ def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, lengt
 def _fit_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
     sizes, kept = [], []
     device = encoder.richness.weight.device
+    # Nothing is kept of masked nucleotides where they run by themselves.
+    alone = plan_of(encoder.compute, device).chunk is not None
+    learned = replace(objectives, nuc_penalty=0.0) if alone else objectives
+    running = lowered(encoder, encoder.compute.mixed_precision)
     for distinct, samples, asvs in _PROBES:
         batch = probe_batch(distinct, samples, asvs, length).to(device)
-        with count_kept_bytes(encoder.parameters()) as kept_bytes, autocast(device, encoder.compute.mixed_precision):
-            # Nothing is kept of masked nucleotides.
-            step_loss(encoder, replace(objectives, nuc_penalty=0.0), batch)
+        with count_kept_bytes(running.parameters()) as kept_bytes:
+            step_loss(running, learned, batch)
             kept.append(kept_bytes())
         sizes.append((distinct * length, samples * asvs, samples * asvs**2, 1))
     (nucleotide, slot, pair, always), _ = nnls(np.array(sizes, dtype=float), np.array(kept, dtype=float))
@@ -206,7 +210,7 @@ def plan_memory(
     compute: TrainComputeOptions,
     table: TrainingTable,
     kept: Path,
-) -> Plan:
+) -> MemoryPlan:
     """Decide on gradient checkpointing (set on the encoder) and, where a limit is asked for, on the batches.
 
     The plan is kept in the file `kept`; where that is there already, a run is resumed as it was planned. InputError that names the
@@ -216,25 +220,30 @@ def plan_memory(
         _plan(encoder, objectives, fit, compute, table).save(kept)
     # What is free may differ between ranks.
     wait()
-    plan = Plan.load(kept)
+    plan = MemoryPlan.load(kept)
     encoder.asv_encoder.gradient_checkpointing = plan.gradient_checkpointing
     return plan
 
 
 def _plan(
     encoder: SequenceEncoder, objectives: PretrainObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
-) -> Plan:
+) -> MemoryPlan:
     choice = compute.gradient_checkpointing
-    if compute.max_memory_gb is None and not compute.auto_batch_size:
-        return Plan(fit.batch_size, fit.accumulate, torch.cuda.is_available() if choice is None else choice)
+    bounded = compute.max_memory_gb is not None or compute.auto_batch_size
+    # What is computed again is time lost: on a GPU only where its memory asks for it.
+    if not bounded and (choice is not None or not torch.cuda.is_available()):
+        return MemoryPlan(fit.batch_size, fit.accumulate, bool(choice))
     encoder.to(default_device())
     encoder.asv_encoder.gradient_checkpointing = False
     cost = measure_cost(encoder, objectives, table.asv_tokens.shape[1])
     budget = budget_bytes(encoder, compute.max_memory_gb)
     # Each thread has a chunk in work.
-    chunk = asv_chunk_size(compute, default_device()) * (1 if torch.cuda.is_available() else torch.get_num_threads())
+    at_once = plan_of(compute, default_device()).asvs_at_once(cost.length, encoder.asv_encoder.options.embedding_dim, True)
+    chunk = at_once * (1 if torch.cuda.is_available() else torch.get_num_threads())
     require_budget(budget, compute.max_memory_gb)
     limit = choose_limit(Limit(cost, budget), chunk, choice, fit.batch_size, table)
+    if not bounded:
+        return MemoryPlan(fit.batch_size, fit.accumulate, limit.cost.chunk == chunk)
     require_each_fits(limit, table)
     batch_size = fit.batch_size
     if compute.auto_batch_size:
@@ -247,7 +256,7 @@ def _plan(
         log.info("`auto_batch_size`: `batch_size=%d` `accumulate=%d`", batch_size, accumulate)
     planned = bytes_in_use() + budget
     log.info("memory: %.2f GB planned, of which %.2f for a step", planned / GIGABYTE, budget / GIGABYTE)
-    return Plan(batch_size, accumulate, limit.cost.chunk == chunk, limit, planned)
+    return MemoryPlan(batch_size, accumulate, limit.cost.chunk == chunk, limit, planned)
 
 
 def choose_limit(limit: Limit, chunk: int, checkpointing: bool | None, batch_size: int, table: TrainingTable) -> Limit:
@@ -308,8 +317,8 @@ def _try_step(encoder: SequenceEncoder, objectives: PretrainObjectives, table: T
     distinct, samples, longest = max(table.sizes(batch_size))
     device = encoder.richness.weight.device
     batch = probe_batch(distinct, samples, longest, table.asv_tokens.shape[1]).to(device)
-    with torch.random.fork_rng(), autocast(device, encoder.compute.mixed_precision):
-        step_loss(encoder, objectives, batch).backward()
+    with torch.random.fork_rng():
+        step_loss(lowered(encoder, encoder.compute.mixed_precision), objectives, batch).backward()
     encoder.zero_grad(set_to_none=True)
 
 

@@ -13,11 +13,13 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from aam.compute import plan_of
 from aam.data.dataset import Batch
 from aam.models import SequenceEncoder, SequencePredictor
+from aam.models.precision import Lowered
 from aam.models.sequence_predictor import Prediction
 from aam.options import FitOptions, PretrainObjectives, TrainObjectives
-from aam.parallel.collectives import total
+from aam.parallel.collectives import total, world
 from aam.parallel.ranks import rank
 from aam.scoring.streamed import MeanLosses, restore_running, running_state, spearman
 from aam.study.targets import Target
@@ -41,6 +43,7 @@ class LearningModule(L.LightningModule):
     # Methods that run the model.
     runs_model: tuple[str, ...] = ("training_step", "validation_step")
     first_bad: Tensor
+    running: Lowered
 
     def __init__(self, fit: FitOptions, weights: Mapping[str, float]) -> None:
         super().__init__()
@@ -57,14 +60,24 @@ class LearningModule(L.LightningModule):
             assert self.device_mesh is not None
             shard(self, self.runs_model, self.device_mesh["data_parallel"])
 
-    def configure_optimizers(self) -> Any:
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Lightning calls this. What is in pinned memory comes while the device computes."""
+        return batch.to(device, non_blocking=True)
+
+    def make_optimizer(self) -> torch.optim.AdamW:
+        """AdamW; on a GPU as one operation, if no losses are scaled, which it would undo after gradients are clipped."""
         decayed = {id(part.weight) for part in self.modules() if isinstance(part, nn.Linear)}
         trained = [p for p in self.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in trained if id(p) in decayed], "weight_decay": self.fit_options.weight_decay},
             {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        compute = self.running.compute
+        fused = plan_of(compute, self.device).fused and compute.mixed_precision != "fp16"
+        return torch.optim.AdamW(groups, lr=self.lr, fused=fused)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = round(self.fit_options.warmup_fraction * steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, steps, warmup))
@@ -126,8 +139,8 @@ class LearningModule(L.LightningModule):
 class PretrainModule(LearningModule):
     """UniFrac, masked nucleotides and masked abundances, without labels.
 
-    distance: batch distance module; majority: int64 [1 + L], see `NucleotideMetrics`; probe: a batch of training samples on which
-    the gap between training mode and inference mode is measured.
+    distance: batch distance of samples of several ranks, None where batches bring their distances; majority: int64 [1 + L], see
+    `NucleotideMetrics`; probe: a batch of training samples on which the gap between training mode and inference mode is measured.
     """
 
     runs_model = ("training_step", "validation_step", "train_eval_gap")
@@ -148,6 +161,7 @@ class PretrainModule(LearningModule):
         learned = {name: weight > 0 for name, weight in self.weights.items()}
         encoder.learn_only(embeddings=learned["unifrac"], nucleotides=learned["nucleotide"], abundances=learned["count"])
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
+        self.running = Lowered(encoder, encoder.compute)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self._step(batch, batch_idx, "train", self.train_metrics)
@@ -156,8 +170,8 @@ class PretrainModule(LearningModule):
         self._step(batch, batch_idx, "val", self.val_metrics)
 
     def _step(self, batch: Batch, batch_idx: int, split: str, metrics: SelfSupervisedMetrics) -> Tensor:
-        step = Step.of(batch)
-        outcome = self_supervised(self.model, self.distance, step, self.objectives, self.mask_generator(batch_idx))
+        step = Step.of(batch, self.distance)
+        outcome = self_supervised(self.running(), step, self.objectives, self.mask_generator(batch_idx))
         with torch.no_grad():
             metrics.update(outcome)
         return self.weigh(split, self_supervised_losses(outcome, step), len(step), batch_idx)
@@ -166,22 +180,22 @@ class PretrainModule(LearningModule):
         self.log_losses()
         self.log_label_free("train", self.train_metrics)
         self.log_label_free("val", self.val_metrics)
-        if self.distance is not None:
-            self.log("val/train_eval_gap", self.train_eval_gap(self.distance))
+        if self.probe.distances is not None:
+            self.log("val/train_eval_gap", self.train_eval_gap())
 
     @torch.no_grad()
-    def train_eval_gap(self, distance: nn.Module) -> float:
+    def train_eval_gap(self) -> float:
         """UniFrac loss of the probe's samples in inference mode over that in training mode.
 
         1 as long as the sample path sees no masks and no noise: a guard against changes that open the gap.
         """
         probe = self.probe.to(self.device)
-        distances = distance(probe.columns, probe.counts, probe.sample_index)
+        assert probe.distances is not None
         loss = {}
         for training in (True, False):
             self.model.train(training)
-            embedding = self.model(probe.asv_tokens, probe.asv_index, probe.counts)
-            loss[training] = float(paired_loss(sample_pairs(embedding, distances)))
+            embedding = self.running()(probe.asv_tokens, probe.asv_index, probe.counts)
+            loss[training] = float(paired_loss(sample_pairs(embedding, probe.distances)))
         return loss[False] / max(loss[True], 1e-12)
 
 
@@ -208,6 +222,7 @@ class TrainModule(LearningModule):
         learned = {name: weight > 0 for name, weight in self.weights.items()}
         if not model.freeze_base:
             model.base_model.learn_only(embeddings=True, nucleotides=learned["nucleotide"], abundances=learned["count"])
+        self.running = Lowered(model, model.base_model.compute)
         self.learns_unlabelled = learned["unifrac"] or learned["nucleotide"] or learned["count"]
         self.train_scores, self.val_scores = target_metrics(target), target_metrics(target, points=True)
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
@@ -215,13 +230,13 @@ class TrainModule(LearningModule):
     def predict_batch(self, batch: Batch, metrics: SelfSupervisedMetrics, batch_idx: int) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the losses of the label-free objectives."""
         # Without one of them, a step needs nothing of other ranks' samples.
-        step = Step.of(batch) if self.learns_unlabelled else Step.alone(batch)
-        generator = self.mask_generator(batch_idx)
-        outcome = self_supervised(self.model.base_model, self.distance, step, self.objectives, generator, embed=True)
+        step = Step.of(batch, self.distance) if self.learns_unlabelled else Step.alone(batch)
+        generator, model = self.mask_generator(batch_idx), self.running()
+        outcome = self_supervised(model.base_model, step, self.objectives, generator, embed=True)
         assert outcome.embedding is not None
         with torch.no_grad():
             metrics.update(outcome)
-        head = self.model.head(outcome.embedding, batch.categoricals)
+        head = model.head(outcome.embedding, batch.categoricals)
         return Prediction(outcome.embedding, head), self_supervised_losses(outcome, step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -233,7 +248,7 @@ class TrainModule(LearningModule):
     def _step(self, batch: Batch, batch_idx: int, split: str, scores: TargetMetrics, metrics: SelfSupervisedMetrics) -> Tensor:
         prediction, losses = self.predict_batch(batch, metrics, batch_idx)
         assert batch.target is not None
-        samples = int(total(torch.tensor(len(batch.target), device=self.device)))
+        samples = len(batch.target) if world() == 1 else int(total(torch.tensor(len(batch.target), device=self.device)))
         losses = {"target": total(self.target.loss(prediction.target, batch.target)) / samples, **losses}
         with torch.no_grad():
             scores.update(prediction.target, batch.target)

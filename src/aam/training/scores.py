@@ -30,7 +30,7 @@ class SelfSupervisedMetrics(nn.Module):
             masked = outcome.nucleotides
             self.nucleotides.update(masked.logits, masked.letters, masked.positions)
         if outcome.abundances is not None:
-            self.abundances.update(outcome.abundances.predicted, outcome.abundances.true)
+            self.abundances.update(outcome.abundances.predicted, outcome.abundances.true, outcome.abundances.masked)
 
     @property
     def streamed(self) -> dict[str, Metric]:

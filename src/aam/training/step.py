@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from aam.data.dataset import Batch
 from aam.parallel.collectives import gather_rows, total, world
@@ -15,7 +15,8 @@ from aam.parallel.ranks import rank
 
 @dataclass(frozen=True)
 class Step:
-    """own: the samples of this rank, which it encodes; whole: those of all ranks, one after the other; sizes: how many each has.
+    """own: the samples of this rank, which it encodes; whole: those of all ranks, one after the other; sizes: how many each has;
+    distances: float32 [whole, whole] between the samples, None where they are not learned from.
 
     Alone, own and whole are the same.
     """
@@ -23,20 +24,25 @@ class Step:
     own: Batch
     whole: Batch
     sizes: tuple[int, ...]
+    distances: Tensor | None
 
     @classmethod
     def alone(cls, batch: Batch) -> Step:
         """Of one rank, whatever others there are."""
-        return cls(batch, batch, (len(batch.counts),))
+        return cls(batch, batch, (len(batch.counts),), batch.distances)
 
     @classmethod
-    def of(cls, batch: Batch) -> Step:
-        """Of all ranks: each calls this with its own batch. Only sparse counts and the tokens of distinct ASVs travel."""
+    def of(cls, batch: Batch, distance: nn.Module | None) -> Step:
+        """Of all ranks: each calls this with its own batch. Only sparse counts and the tokens of distinct ASVs travel.
+
+        distance: the batch distance that is learned, for several ranks, whose samples come together here; alone, the batch brings
+        its distances.
+        """
         if world() == 1:
             return cls.alone(batch)
         device = batch.counts.device
-        shape = torch.tensor([[*batch.counts.shape, *batch.asv_tokens.shape]], device=device)
-        samples, slots, distinct, length = gather_rows(shape, (1,) * world()).T.tolist()
+        shape = torch.tensor([[*batch.counts.shape, *batch.asv_tokens.shape, bool(batch.equal_lengths)]], device=device)
+        samples, slots, distinct, length, equal = gather_rows(shape, (1,) * world()).T.tolist()
         across, long = max(slots) - batch.counts.shape[1], max(length) - batch.asv_tokens.shape[1]
         counts = gather_rows(F.pad(batch.counts, (0, across)), samples)
         places = gather_rows(F.pad(batch.columns, (0, across)), samples)
@@ -46,8 +52,11 @@ class Step:
         there = torch.empty_like(columns).scatter_(0, found, torch.arange(len(found), device=device))
         # Padding, whose column is arbitrary, gets one that is there.
         index = torch.searchsorted(columns, torch.where(counts > 0, places, columns[0]))
-        whole = Batch(tokens[there], columns, index, counts, gather_rows(batch.sample_index, samples))
-        return cls(batch, whole, tuple(samples))
+        equal_lengths = all(equal) and len(set(length)) == 1
+        sample_index = gather_rows(batch.sample_index, samples)
+        whole = Batch(tokens[there], columns, index, counts, sample_index, equal_lengths=equal_lengths)
+        distances = None if distance is None else distance(whole.columns, whole.counts, whole.sample_index).float()
+        return cls(batch, whole, tuple(samples), distances)
 
     def __len__(self) -> int:
         """Samples of all ranks."""
@@ -76,6 +85,6 @@ class Step:
         """Every so many, such that ranks have all between them."""
         return rows[rank() :: len(self.sizes)] if self.shared else rows
 
-    def mean(self, part: Tensor, number: int) -> Tensor:
+    def mean(self, part: Tensor, number: Tensor) -> Tensor:
         """The mean over all ranks, from a sum over `number` values of this one; 0 for none."""
-        return self.total(part) / self.total(torch.tensor(number, device=part.device)).clamp(min=1)
+        return self.total(part) / self.total(number).clamp(min=1)

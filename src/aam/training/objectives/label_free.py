@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aam.models import SequenceEncoder
 from aam.options import PretrainObjectives
-from aam.training.objectives.abundances import abundance_loss, predict_masked_abundances
-from aam.training.objectives.nucleotides import MaskedNucleotides, nucleotide_loss, predict_masked_nucleotides
+from aam.training.objectives.abundances import MaskedAbundances, abundance_loss, predict_masked_abundances
+from aam.training.objectives.nucleotides import MaskedNucleotides, hide_nucleotides, nucleotide_loss
 from aam.training.objectives.unifrac import Paired, paired_loss, sample_pairs
 from aam.training.step import Step
 
@@ -26,12 +26,11 @@ class SelfSupervised:
     embedding: Tensor | None
     pairs: Paired | None
     nucleotides: MaskedNucleotides | None
-    abundances: Paired | None
+    abundances: MaskedAbundances | None
 
 
 def self_supervised(
     encoder: SequenceEncoder,
-    distance: nn.Module | None,
     step: Step,
     options: PretrainObjectives,
     generator: torch.Generator | None = None,
@@ -42,17 +41,22 @@ def self_supervised(
     Whole sequences are encoded and samples embedded only for an objective, or where a head wants it (`embed`).
     """
     embedding = pairs = nucleotides = abundances = None
-    learns_distances = distance is not None and options.penalty > 0
-    batch, whole = step.own, step.whole
-    # First, before anything is kept for the backward pass: of this nothing is.
-    if options.nuc_penalty > 0:
-        nucleotides = predict_masked_nucleotides(encoder, step, options, generator)
-    if embed or learns_distances or options.count_penalty > 0:
-        vectors = encoder.asv_encoder(batch.asv_tokens)
-    if embed or learns_distances:
-        embedding = encoder.encode_samples(vectors, batch.asv_index, batch.counts)
-    if distance is not None and embedding is not None and learns_distances:
-        pairs = sample_pairs(step.gather(embedding), distance(whole.columns, whole.counts, whole.sample_index))
+    distances = step.distances if options.penalty > 0 else None
+    batch, asvs = step.own, encoder.asv_encoder
+    embed = embed or distances is not None
+    hidden = hide_nucleotides(step, options, generator) if options.nuc_penalty > 0 else None
+    if hidden is not None and (embed or options.count_penalty > 0):
+        vectors, *said = asvs.with_masked(batch.asv_tokens, hidden, step.whole.equal_lengths)
+    elif hidden is not None:
+        said = list(asvs.masked_nucleotides(hidden, step.whole.equal_lengths))
+    else:
+        vectors = asvs(batch.asv_tokens, batch.equal_lengths)
+    if hidden is not None:
+        nucleotides = MaskedNucleotides.of(hidden, *said)
+    if embed:
+        embedding = encoder.encode_samples(vectors, batch.asv_index, batch.counts, batch.sizes)
+    if distances is not None and embedding is not None:
+        pairs = sample_pairs(step.gather(embedding), distances)
     if options.count_penalty > 0:
         abundances = predict_masked_abundances(encoder, vectors, step, options, generator)
     return SelfSupervised(embedding, pairs, nucleotides, abundances)

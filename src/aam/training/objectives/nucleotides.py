@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aam.data.sequences import Nucleotide
-from aam.models import SequenceEncoder
-from aam.models.masking import mask_nucleotides
+from aam.models.masking import NO_LETTER, HiddenNucleotides, hide, mask_nucleotides, most_masked
 from aam.options import PretrainObjectives
 from aam.training.step import Step
 
@@ -20,7 +18,7 @@ MASKED_ASVS = 0.25
 @dataclass(frozen=True)
 class MaskedNucleotides:
     """Of this rank's share: cross-entropy summed over the masked positions; their logits over A, C, G, T [P, 4] without gradients,
-    true letters 0-3 [P] and positions in the sequence [P].
+    true letters 0-3 [P] (`NO_LETTER` for a place that hides none) and positions in the sequence [P].
     """
 
     loss: Tensor
@@ -28,11 +26,14 @@ class MaskedNucleotides:
     letters: Tensor
     positions: Tensor
 
+    @classmethod
+    def of(cls, hidden: HiddenNucleotides, loss: Tensor, logits: Tensor) -> MaskedNucleotides:
+        """What an encoder says of hidden nucleotides."""
+        return cls(loss, logits, hidden.letters.flatten(), hidden.places.flatten())
 
-def predict_masked_nucleotides(
-    encoder: SequenceEncoder, step: Step, options: PretrainObjectives, generator: torch.Generator | None
-) -> MaskedNucleotides:
-    """Hide nucleotides in a random share of the distinct ASVs of all ranks, and predict those of this rank's part."""
+
+def hide_nucleotides(step: Step, options: PretrainObjectives, generator: torch.Generator | None) -> HiddenNucleotides:
+    """Hide nucleotides in a random share of the distinct ASVs of all ranks: those of this rank's part."""
     asv_tokens = step.whole.asv_tokens
     number = max(1, round(MASKED_ASVS * len(asv_tokens)))
     chosen = torch.rand(len(asv_tokens), device=asv_tokens.device, generator=generator).topk(number).indices
@@ -42,10 +43,9 @@ def predict_masked_nucleotides(
     if not len(own_tokens):
         # Fewer ASVs than ranks: the model runs nonetheless, as on the other ranks, and hides nothing.
         own_tokens, own_masked = tokens[:1], torch.zeros_like(masked[:1])
-    loss, logits = encoder.asv_encoder.masked_nucleotides(own_tokens, own_masked)
-    return MaskedNucleotides(loss, logits, own_tokens[own_masked].long() - Nucleotide.A, own_masked.nonzero()[:, 1])
+    return hide(own_tokens, own_masked, most_masked(tokens.shape[1] - 1, options.nuc_mask_ratio))
 
 
 def nucleotide_loss(masked: MaskedNucleotides, step: Step) -> Tensor:
     """Cross-entropy in nats at the masked positions of all ranks; 0 where nothing was masked."""
-    return step.mean(masked.loss, len(masked.letters))
+    return step.mean(masked.loss, (masked.letters != NO_LETTER).sum())

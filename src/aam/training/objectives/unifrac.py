@@ -10,18 +10,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Paired:
-    """Predictions [P] beside their truth [P]: distances of pairs of samples, log abundances of masked ASVs."""
+    """Predictions [P] beside their truth [P]: distances of pairs of samples."""
 
     predicted: Tensor
     true: Tensor
 
 
 def sample_pairs(embedding: Tensor, distances: Tensor) -> Paired:
-    """Euclidean distances between embeddings [B, D] beside the true ones [B, B], of the B (B - 1) / 2 pairs."""
+    """Euclidean distances between embeddings [B, D] beside the true ones float32 [B, B], of the B (B - 1) / 2 pairs."""
     first, second = torch.triu_indices(len(embedding), len(embedding), offset=1, device=embedding.device)
     embedding = embedding.float()
     predicted = torch.linalg.vector_norm(embedding[first] - embedding[second], dim=1)
-    return Paired(predicted, distances[first, second].float())
+    return Paired(predicted, distances[first, second])
 
 
 def paired_loss(paired: Paired) -> Tensor:
