@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from aam.compute import plan_of
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.newick import nodes_of, read_nodes
 from aam.data.phylogeny import Phylogeny
@@ -140,7 +141,10 @@ class Workload:
     def batches(self, distances: bool = True) -> Iterator[Batch]:
         """Whole batches drawn at random by the project's own loader, epoch after epoch; `distances`: with UniFrac."""
         collate = Collate(self.subject.study.asv_tokens, self.target, distance=self.distance() if distances else None)
-        return _whole(make_loader(self.dataset, collate, self.rows, self.batch_size, shuffle=True), self.batch_size)
+        workers = plan_of(self.compute, self.device).workers
+        return _whole(
+            make_loader(self.dataset, collate, self.rows, self.batch_size, shuffle=True, workers=workers), self.batch_size
+        )
 
     def work_of(self, batch: Batch, passes: int, masked: bool) -> Work:
         """What a step on a batch did: `passes` times the arithmetic of a forward pass, with the masked nucleotides or without."""
@@ -197,7 +201,7 @@ def _learning(module: LearningModule, work: Workload, masked: bool) -> Step:
 
     def step() -> Work:
         batch = next(batches)
-        learn(module, batch.to(work.device), optimizer)
+        learn(module, batch.to(work.device, non_blocking=True), optimizer)
         return work.work_of(batch, FORWARD_AND_BACKWARD, masked)
 
     return step

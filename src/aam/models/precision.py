@@ -63,17 +63,17 @@ class Lowered(Generic[Model]):
     """
 
     def __init__(self, model: Model, compute: ComputeOptions) -> None:
-        self._model, self.compute = model, compute
+        self.model, self.compute = model, compute
         self._copy: Model | None = None
 
     def __call__(self) -> Model:
         dtype = LOW_PRECISION[self.compute.mixed_precision]
         if dtype is None:
-            return self._model
-        names, weights = zip(*self._model.named_parameters(), strict=True)
+            return self.model
+        names, weights = zip(*self.model.named_parameters(), strict=True)
         if self._copy is None or next(self._copy.parameters()).device != weights[0].device:
-            self._copy = lowered(self._model, self.compute.mixed_precision)
-        self._copy.train(self._model.training)
+            self._copy = lowered(self.model, self.compute.mixed_precision)
+        self._copy.train(self.model.training)
         for name, cast in zip(names, _Cast.apply(dtype, *weights), strict=True):
             path, _, own = name.rpartition(".")
             self._copy.get_submodule(path)._parameters[own] = cast

@@ -32,7 +32,8 @@ class Reservoir(Metric):
     def update(self, predicted: Tensor, true: Tensor) -> None:
         # By the number of the update: the same keys in every epoch, and so in a resumed run.
         generator = torch.Generator().manual_seed(self.update_count)
-        keys = torch.rand(len(true), generator=generator).to(self.keys.device)
+        # A GPU need not be waited for.
+        keys = torch.rand(len(true), generator=generator).to(self.keys.device, non_blocking=True)
         keys = torch.cat([self.keys, keys])
         points = torch.cat([self.points, torch.stack([predicted.float(), true.float()], dim=1)])
         kept = keys.topk(min(self.size, len(keys))).indices
@@ -166,12 +167,13 @@ class ClassMetrics(Metric):
         super().__init__()
         from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 
+        # Arguments are not looked through, which a GPU would be waited for; it is once, for the counts.
         self.parts = nn.ModuleDict(
             {
-                "accuracy": MulticlassAccuracy(classes, average="micro"),
-                "balanced_accuracy": MulticlassAccuracy(classes, average="macro"),
+                "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
+                "balanced_accuracy": MulticlassAccuracy(classes, average="macro", validate_args=False),
                 # Binned, so that memory does not grow with the samples.
-                "auc": MulticlassAUROC(classes, thresholds=200),
+                "auc": MulticlassAUROC(classes, thresholds=200, validate_args=False),
             }
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -13,7 +14,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from aam.compute import plan_of
+from aam.compute import LOW_PRECISION, plan_of
 from aam.data.dataset import Batch
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.precision import Lowered
@@ -58,7 +59,10 @@ class LearningModule(L.LightningModule):
         """Lightning calls this where the strategy is known."""
         if isinstance(self.trainer.strategy, ModelParallelStrategy):
             assert self.device_mesh is not None
-            shard(self, self.runs_model, self.device_mesh["data_parallel"])
+            dtype = LOW_PRECISION[self.running.compute.mixed_precision]
+            shard(self, self.runs_model, self.device_mesh["data_parallel"], dtype)
+            # Its weights are cast as they are put together.
+            self.running = Lowered(self.running.model, replace(self.running.compute, mixed_precision="no"))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Lightning calls this. What is in pinned memory comes while the device computes."""

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
@@ -26,12 +26,17 @@ from aam.parallel.heap import return_large_blocks
 from aam.parallel.ranks import rank
 
 
-def shard(module: nn.Module, steps: tuple[str, ...], mesh: DeviceMesh) -> None:
-    """Shard a module in place. `steps`: its methods that run the model."""
+def shard(module: nn.Module, steps: tuple[str, ...], mesh: DeviceMesh, dtype: torch.dtype | None) -> None:
+    """Shard a module in place. `steps`: its methods that run the model; dtype: of the weights as they are put together, None as they
+    are.
+    """
+    policy = MixedPrecisionPolicy(
+        param_dtype=dtype, reduce_dtype=None if dtype is None else torch.float32, cast_forward_inputs=False
+    )
     for layer in module.modules():
         if isinstance(layer, TransformerLayer):
-            fully_shard(layer, mesh=mesh)
-    fully_shard(module, mesh=mesh)
+            fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(module, mesh=mesh, mp_policy=policy)
     for step in steps:
         register_fsdp_forward_method(module, step)
 
