@@ -19,7 +19,9 @@ done
 PYTHONPATH=$new/src:$new "$python" "$new/benchmarks/gpu.py" --table "$out/old.json" "$out/new.json"
 PYTHONPATH=$new/src:$new "$python" -m benchmarks.operators --output "$out"
 
-# One process to a file of tests, as many at a time as there are cores to spare.
+echo "tests that compare this GPU with the CPU:"
+AAM_TEST_GPU=1 PYTHONPATH=$new/src:$new timeout "$(left)" "$python" -m pytest -q --timeout 200 "$new/tests/test_gpu.py" 2>&1 | tail -n 25
+# The others see no GPU. One process to a file of tests, as many at a time as there are cores to spare.
 cd "$new" || exit
 find tests -name 'test_*.py' | PYTHONPATH=$new/src:$new timeout "$(left)" xargs -P "$(($(nproc) / 2))" -I{} \
     "$python" -m pytest -q -m "not slow" -p no:cacheprovider --timeout 240 {} >"$out/tests.log" 2>&1

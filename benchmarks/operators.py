@@ -15,11 +15,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aam.compute import planned_as
-from aam.options import ComputeOptions
+from aam.options import ComputeOptions, Precision
 from benchmarks.measure import Run, parser_of
 from benchmarks.workload import SIMULATED, SIZES, Workload, learn, pretrain_module, read_subject
 
-_PRECISIONS = ("no", "bf16")
+_PRECISIONS: tuple[Precision, ...] = ("no", "bf16")
 COLUMNS = {"plan": "", "precision": "", "batch": "d", "ASVs": "d", "operators": "d", "views": "d"}
 COMMONEST = {"operator": "", "times": "d"}
 # They make another tensor of the same memory, and launch nothing on a GPU.

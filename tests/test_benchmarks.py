@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aam.data.simulate import simulate, write_simulation
 from aam.models import SequenceEncoder
 from aam.options import ComputeOptions, ModelOptions
-from benchmarks import accuracy, explanations, memory, planted, scaling, throughput, unifrac
+from benchmarks import accuracy, explanations, gpu, memory, operators, planted, scaling, throughput, unifrac
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, forward_flops, masked_flops, positions_of
 from benchmarks.measure import interleave, text_table
 from benchmarks.peak import highest, restart_peak
@@ -134,6 +134,28 @@ def result_of(benchmark, name, folder, *arguments):
     assert result["benchmark"] == name
     assert {"torch", "threads", "cpu", "fp32_gflops", "bf16_gflops"} <= set(result["environment"])
     return result
+
+
+def test_operators_of_a_step_by_the_plan_of_a_gpu_and_of_a_cpu(tmp_path):
+    rows = result_of(operators, "operators", tmp_path)["parts"]["operators"]
+    counts = {(row["plan"], row["precision"]): row["operators"] for row in rows}
+    assert counts.keys() == {("cuda", "no"), ("cuda", "bf16"), ("cpu", "no"), ("cpu", "bf16")}
+    # A GPU is asked for less: its batch is one chunk. A layer more or fewer is some 150.
+    assert counts["cuda", "bf16"] < 900
+    assert counts["cuda", "no"] < counts["cuda", "bf16"]
+    assert counts["cuda", "no"] < counts["cpu", "no"]
+
+
+def test_a_build_is_measured_for_the_gpu_and_put_beside_another(tmp_path, capsys):
+    figures = tmp_path / "figures.json"
+    gpu.main(["--quick", "--device", "cpu", "--output", str(figures)])
+    old = json.loads(figures.read_text())
+    assert old["pretrain 64 bf16, samples/s"] > 0
+    (tmp_path / "new.json").write_text(json.dumps(old | {"pretrain 64 bf16, samples/s": 12 * old["pretrain 64 bf16, samples/s"]}))
+    gpu.main(["--table", str(figures), str(tmp_path / "new.json")])
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if line.startswith("pretrain 64 bf16, samples/s"))
+    assert row.split()[-4:] == ["12", "10", "20", "yes"]
 
 
 @pytest.mark.slow

@@ -5,34 +5,13 @@ way - an `item`, a `tolist`, a size that follows from values - fails there, and 
 the device that are waited for are found by their arguments.
 """
 
-import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aam.compute import plan_of, planned_as
-from aam.data.dataset import Collate, SampleDataset
-from aam.data.phylogeny import Phylogeny
-from aam.data.sequences import tokenize
-from aam.data.simulate import simulate
-from aam.distances.unifrac import UniFrac
-from aam.models import SequenceEncoder, SequencePredictor
-from aam.options import (
-    ComputeOptions,
-    ModelOptions,
-    PretrainObjectives,
-    ReadOptions,
-    TrainFitOptions,
-    TrainObjectives,
-)
-from aam.study.targets import ClassTarget, RegressionTarget
-from aam.training.module import PretrainModule, TrainModule
-
-OPTIONS = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
-TARGETS = {
-    "number": RegressionTarget("zscore").fit(np.arange(24.0)),
-    "class": ClassTarget(("a", "b")).fit(np.arange(24) % 2),
-}
+from aam.options import ComputeOptions
+from tests.support.steps import module_and_batch
 
 
 class NoWaitedCopies(TorchDispatchMode):
@@ -48,31 +27,10 @@ class NoWaitedCopies(TorchDispatchMode):
         return done
 
 
-@pytest.fixture(scope="module")
-def community():
-    return simulate(0, n_samples=24, n_asvs=40, length=40)
-
-
-def module_and_batch(community, kind, precision):
-    compute = ComputeOptions(mixed_precision=precision)
-    dataset = SampleDataset(community.table, ReadOptions(), seed=0)
-    tokens = tokenize(community.sequences, community.table.feature_ids, 40)
-    distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))
-    target = TARGETS.get(kind)
-    truth = None if target is None else target.learned(np.arange(24.0) if kind == "number" else np.arange(24) % 2)
-    batch = Collate(tokens, truth, distance=distance)([dataset[0, row] for row in range(12)])
-    encoder, majority = SequenceEncoder(OPTIONS, 40, compute), torch.zeros(41, dtype=torch.int64)
-    if target is None:
-        return PretrainModule(encoder, None, PretrainObjectives(count_penalty=0.1), TrainFitOptions(), majority, batch), batch
-    objectives = TrainObjectives(penalty=0.1, nuc_penalty=0.1)
-    model = SequencePredictor(encoder, OPTIONS, target.outputs)
-    return TrainModule(model, None, objectives, TrainFitOptions(), target, majority), batch
-
-
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 @pytest.mark.parametrize("kind", ["pretrain", "number", "class"])
-def test_a_step_waits_for_nothing(community, kind, precision, monkeypatch):
-    module, batch = module_and_batch(community, kind, precision)
+def test_a_step_waits_for_nothing(kind, precision, monkeypatch):
+    module, batch = module_and_batch(kind, precision)
     # There is no generator of random numbers for tensors without values.
     monkeypatch.setattr(module, "mask_generator", lambda batch_idx: None)
     if kind == "class":
@@ -91,9 +49,9 @@ def test_a_step_waits_for_nothing(community, kind, precision, monkeypatch):
     assert all(parameter.grad is not None for parameter in module.parameters() if parameter.requires_grad)
 
 
-def test_the_optimiser_is_one_operation_on_a_gpu_unless_losses_are_scaled(community):
+def test_the_optimiser_is_one_operation_on_a_gpu_unless_losses_are_scaled():
     for precision, fused in (("no", True), ("bf16", True), ("fp16", False)):
-        module, _ = module_and_batch(community, "pretrain", precision)
+        module, _ = module_and_batch("pretrain", precision)
         with planned_as("cuda"):
             assert module.make_optimizer().defaults["fused"] is fused
         assert module.make_optimizer().defaults["fused"] is plan_of(ComputeOptions(), "cpu").fused

@@ -27,9 +27,7 @@ from aam.parallel.ranks import rank
 
 
 def shard(module: nn.Module, steps: tuple[str, ...], mesh: DeviceMesh, dtype: torch.dtype | None) -> None:
-    """Shard a module in place. `steps`: its methods that run the model; dtype: of the weights as they are put together, None as they
-    are.
-    """
+    """Shard a module in place. `steps`: its methods that run the model; dtype: of the weights as they are put together."""
     policy = MixedPrecisionPolicy(
         param_dtype=dtype, reduce_dtype=None if dtype is None else torch.float32, cast_forward_inputs=False
     )
