@@ -137,11 +137,11 @@ def result_of(benchmark, name, folder, *arguments):
 
 
 def test_operators_of_a_step_by_the_plan_of_a_gpu_and_of_a_cpu(tmp_path):
-    rows = result_of(operators, "operators", tmp_path)["parts"]["operators"]
+    rows = result_of(operators, "operators", tmp_path)["operators"]
     counts = {(row["plan"], row["precision"]): row["operators"] for row in rows}
     assert counts.keys() == {("cuda", "no"), ("cuda", "bf16"), ("cpu", "no"), ("cpu", "bf16")}
-    # A GPU is asked for less: its batch is one chunk. A layer more or fewer is some 150.
-    assert counts["cuda", "bf16"] < 900
+    # A GPU is asked for less: its batch is one chunk. Losing one pass for all makes it some 300 more.
+    assert counts["cuda", "bf16"] < 960
     assert counts["cuda", "no"] < counts["cuda", "bf16"]
     assert counts["cuda", "no"] < counts["cpu", "no"]
 
