@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import aam as library
-from aam.distances.precomputed import read_distances
+from aam.distances.files import read_distances
 from aam.learners import baselines
 from tests.odd_files import Odd, community
 from tests.odd_files.metadata import METADATA

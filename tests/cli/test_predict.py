@@ -12,7 +12,7 @@ from skbio import DistanceMatrix
 from aam.data.sequences import reverse_complement
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
-from aam.distances.precomputed import read_distances
+from aam.distances.files import read_distances
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.transformer import TransformerLearner

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from aam.data.table import read_table
+from aam.parallel.accelerators import may_have_gpu
 from tests.support.commands import aam
 from tests.support.released import RELEASED
 
@@ -21,6 +23,8 @@ HEAVY = {"torch", "lightning", "pandas", "skbio", "scipy", "sklearn", "numpy", "
 # For applying a model.
 NEEDLESS = {"lightning", "torchmetrics", "sklearn", "matplotlib", "tensorboard", "scipy.stats", "skbio"}
 COMPILER = {"torch._dynamo", "sympy"}
+# For comparing samples.
+UNUSED = {"torch", "lightning", "pandas", "skbio", "biom", "sklearn", "matplotlib", "rich.progress", "scipy.stats"}
 
 
 @pytest.fixture
@@ -139,3 +143,24 @@ def test_a_model_is_applied_without_what_trains_one(tmp_path, command, model):
     words = [command, *map(str, data)]
     run = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, timeout=120, check=True)
     assert not (NEEDLESS | COMPILER if model == "ensemble" else NEEDLESS) & set(run.stdout.split())
+
+
+@pytest.mark.skipif(may_have_gpu(), reason="a GPU is worth loading PyTorch")
+@pytest.mark.parametrize(
+    ("metric", "needless"),
+    [
+        ("unweighted", UNUSED | {"numba"}),
+        ("weighted_normalized", UNUSED),
+        ("weighted_unnormalized", UNUSED),
+        ("generalized", UNUSED),
+    ],
+)
+def test_all_pairs_are_compared_without_pytorch(tmp_path, metric, needless):
+    """Its import took most of the seconds of a table of two thousand samples."""
+    data = ["--table", RELEASED / "0.1.0" / "table.biom", "--tree", tmp_path / "tree.nwk", "--output", tmp_path / "d.h5"]
+    table = read_table(data[1])
+    (tmp_path / "tree.nwk").write_text("(" + ",".join(f"{name}:1" for name in table.feature_ids) + ");")
+    words = ["unifrac", *map(str, data), "--metric", metric]
+    run = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, timeout=120, check=True)
+    assert (tmp_path / "d.h5").exists()
+    assert not needless & set(run.stdout.split())

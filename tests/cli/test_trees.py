@@ -8,7 +8,7 @@ import pytest
 from aam.cli.configs import EvaluateConfig
 from aam.cli.options import OutputOptions
 from aam.cli.run.evaluating import read_problem
-from aam.distances.precomputed import read_distances
+from aam.distances.files import read_distances
 from aam.options import CacheOptions, FoldOptions, GroupOptions, TableOptions, TargetOptions, TreeOptions
 from tests.odd_files import ASVS, SAMPLES, community, put, table_text, tree_text
 from tests.odd_files.trees import SOUND, lengths, lsmat, unifrac

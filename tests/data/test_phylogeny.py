@@ -34,17 +34,28 @@ def test_nodes_are_intervals_of_tips():
 @pytest.mark.parametrize(
     ("tree", "features", "expected"),
     [
-        pytest.param("((a:1,x:2):3,(y:4,b:5):6):7;", "ab", {"a": 4, "b": 11, "ab": 7}, id="sheared to the table"),
-        pytest.param("((((a:1,b:1):2):3,x:9):4):5;", "ab", {"a": 1, "b": 1, "ab": 14}, id="path to the root is kept"),
+        pytest.param("((a:1,x:2):3,(y:4,b:5):6):7;", "ab", {"a": 4, "b": 11, "ab": 0}, id="sheared to the table"),
+        pytest.param("((((a:1,b:1):2):3,x:9):4):5;", "ab", {"a": 1, "b": 1, "ab": 9}, id="path to the root is kept"),
         pytest.param("(((a:1):2):3);", "a", {"a": 6}, id="single children"),
         pytest.param("((a,b:0):2,c:1);", "abc", {"a": 0, "b": 0, "ab": 2, "c": 1, "abc": 0}, id="zero and missing lengths"),
         pytest.param("(a:1,b:2,c:3,(d:1,e:1,f:1):4);", "abcd", {"a": 1, "b": 2, "c": 3, "d": 5, "abcd": 0}, id="polytomies"),
-        pytest.param("a:3;", "a", {"a": 3}, id="the root is a tip"),
         pytest.param("((x:nan,x:-1):-2,(a:1,b:1):1);", "ab", {"a": 1, "b": 1, "ab": 1}, id="faults elsewhere do not matter"),
     ],
 )
 def test_shapes(tree, features, expected):
     assert spans(Phylogeny.from_tree(newick(tree), list(features)), list(features)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "features", "expected"),
+    [
+        ("((a:1,x:2):3,(y:4,b:5):6):7;", "ab", {"a": 4, "b": 11, "ab": 7}),
+        ("((((a:1,b:1):2):3,x:9):4):5;", "ab", {"a": 1, "b": 1, "ab": 14}),
+        ("a:3;", "a", {"a": 3}),
+    ],
+)
+def test_the_branch_above_the_root_counts_where_it_is_asked_for(tree, features, expected):
+    assert spans(Phylogeny.from_tree(newick(tree), list(features), count_root=True), list(features)) == expected
 
 
 def test_names_of_inner_nodes_are_no_tips():

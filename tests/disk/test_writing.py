@@ -57,7 +57,7 @@ def test_a_full_disk_does_not_crash_what_writes_hdf5(tmp_path, kilobytes):
     """libhdf5 does, when what it could not write is freed or the process ends."""
     script = (
         "import resource, sys; from pathlib import Path; import numpy as np\n"
-        "from aam.distances.precomputed import write_distances\n"
+        "from aam.distances.files import write_distances\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * int(sys.argv[2]), resource.RLIM_INFINITY))\n"
         "try: write_distances(Path(sys.argv[1]), np.zeros((60, 60)), [f's{number}' for number in range(60)])\n"
         "except OSError as error: sys.exit(7 if error.errno == 27 else 8)"

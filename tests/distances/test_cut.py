@@ -60,7 +60,7 @@ def test_a_cut_tree_is_a_sheared_one(made, chosen):
 
 def test_depths_of_a_small_tree():
     tree = TreeNode.read(["((a:1,b:2):3,c:4,(d:5,e:6):7):0.5;"])
-    of_tip, of_parting = depths(Phylogeny.from_tree(tree, list("abcde")))
+    of_tip, of_parting = depths(Phylogeny.from_tree(tree, list("abcde"), count_root=True))
     assert of_tip.tolist() == [4.5, 5.5, 4.5, 12.5, 13.5]
     assert of_parting.tolist() == [3.5, 0.5, 0.5, 7.5]
 

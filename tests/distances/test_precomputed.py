@@ -7,7 +7,8 @@ import pytest
 import torch
 from skbio import DistanceMatrix
 
-from aam.distances.precomputed import PrecomputedDistances, read_distances, write_distances
+from aam.distances.files import read_distances, write_distances
+from aam.distances.precomputed import PrecomputedDistances
 from aam.errors import InputError
 
 IDS = ["2538.10", "s b", "s'c", "sé"]

@@ -7,7 +7,7 @@ from scipy import sparse
 from aam.data.newick import parse_newick
 from aam.data.phylogeny import Phylogeny
 from aam.distances.precomputed import PrecomputedDistances
-from aam.distances.sameness import only_distance
+from aam.distances.sameness import by_module, only_distance
 from aam.distances.unifrac import UniFrac
 
 TREE = "((a:1,b:2):3,(c:4,d:5):6);"
@@ -15,11 +15,13 @@ TREE = "((a:1,b:2):3,(c:4,d:5):6);"
 
 def unifrac(counts, features="abcd", metric="unweighted"):
     counts = sparse.csr_array(np.array(counts))
-    return only_distance(UniFrac(Phylogeny.from_nodes(parse_newick(TREE), tuple(features)), metric), counts)
+    distance = UniFrac(Phylogeny.from_nodes(parse_newick(TREE), tuple(features)), metric)
+    return only_distance(by_module(distance, counts), counts.shape[0])
 
 
 def matrix(values):
-    return only_distance(PrecomputedDistances(np.array(values, dtype=float)), sparse.csr_array(np.ones((len(values), 2))))
+    distance = PrecomputedDistances(np.array(values, dtype=float))
+    return only_distance(by_module(distance, sparse.csr_array(np.ones((len(values), 2)))), len(values))
 
 
 @pytest.mark.parametrize("metric", ["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"])

@@ -9,8 +9,7 @@ from skbio.diversity import alpha_diversity, beta_diversity
 
 from aam.data.phylogeny import Phylogeny
 from aam.data.table import read_table
-from aam.distances import matrix
-from aam.distances.matrix import unifrac_matrix
+from aam.distances.matrix import faith_pd, unifrac_matrix
 from aam.distances.on_tree import require_reads_on_tree
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
@@ -78,7 +77,7 @@ def as_batch(counts, rng, padding=3):
 def both_ways(metric, counts, phylogeny, alpha=0.5):
     """The batch module's answer, after checking that the whole-table function gives the same."""
     batch = UniFrac(phylogeny, metric, alpha)(*as_batch(counts, np.random.default_rng(0)), torch.arange(len(counts))).numpy()
-    whole = unifrac_matrix(sparse.csr_array(counts), phylogeny, metric, alpha, block_samples=3)
+    whole = unifrac_matrix(sparse.csr_array(counts), phylogeny, metric, alpha)
     np.testing.assert_allclose(whole, batch, rtol=0, atol=1e-12)
     for distances in (batch, whole):
         assert (distances == distances.T).all()
@@ -88,7 +87,9 @@ def both_ways(metric, counts, phylogeny, alpha=0.5):
 
 @st.composite
 def communities(draw):
-    """A tree of any shape, table features (some tips of it, in any order) and counts with reads in every sample."""
+    """A tree of any shape, with a branch above its root or without; table features (some tips of it, in any order); and counts with
+    reads in every sample.
+    """
     length = st.one_of(st.none(), st.just(0.0), st.floats(1e-3, 10))
     nodes = [TreeNode(name=f"t_{tip}", length=draw(length)) for tip in range(draw(st.integers(1, 12)))]
     while len(nodes) > 1:
@@ -106,7 +107,7 @@ def communities(draw):
 
 def sheared(tree, features):
     try:
-        return Phylogeny.from_tree(tree, features)
+        return Phylogeny.from_tree(tree, features, count_root=True)
     except InputError as error:
         # A tree without lengths is refused.
         assume("no branch lengths" not in str(error))
@@ -121,8 +122,10 @@ def test_any_tree_equals_scikit_bio(community):
     for metric in SKBIO:
         ours, theirs = both_ways(metric, counts, phylogeny), skbio_distances(metric, counts, features, tree)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+    expected = skbio_faith_pd(counts, features, tree)
     faith = UniFrac(phylogeny).faith_pd(*as_batch(counts, np.random.default_rng(1)))
-    np.testing.assert_allclose(faith, skbio_faith_pd(counts, features, tree), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(faith, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(faith_pd(sparse.csr_array(counts), phylogeny), expected, rtol=1e-12, atol=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -155,6 +158,7 @@ def test_faith_pd_of_real_tables_equals_scikit_bio(real_subset):
     phylogeny, counts, theirs = real_subset
     ours = UniFrac(phylogeny).faith_pd(*as_batch(counts.toarray(), np.random.default_rng(0)))
     np.testing.assert_allclose(ours, skbio_faith_pd(*theirs), rtol=1e-9)
+    np.testing.assert_allclose(faith_pd(counts, phylogeny), skbio_faith_pd(*theirs), rtol=1e-9)
 
 
 def test_generalized_of_real_tables(real_subset):
@@ -196,37 +200,6 @@ def test_batch_is_a_function_of_the_samples_alone(community, metric):
     strangers = counts.copy()
     strangers[:, 38:] += 1000
     torch.testing.assert_close(unifrac(*as_batch(strangers, np.random.default_rng(4))), expected, rtol=0, atol=1e-13)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_block_size_and_precision_change_no_result(community, metric):
-    phylogeny, counts = community
-    table = sparse.csr_array(counts)
-    expected = unifrac_matrix(table, phylogeny, metric)
-    for block_samples in (1, 2, 4, 9, 100):
-        blocked = unifrac_matrix(table, phylogeny, metric, block_samples=block_samples)
-        np.testing.assert_allclose(blocked, expected, rtol=0, atol=1e-13)
-    single = unifrac_matrix(table, phylogeny, metric, dtype=torch.float32)
-    assert (expected.dtype, single.dtype) == (np.float64, np.float32)
-    np.testing.assert_allclose(single, expected, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("most_terms", [1, 3, 50])
-def test_rare_nodes_of_samples_that_are_alike_are_compared_in_pieces(community, metric, most_terms, monkeypatch):
-    phylogeny, _ = community
-    # Three groups of four samples, each with ASVs of its own: a node is rare in the table and in all samples of a block.
-    counts = np.zeros((12, 40), dtype=np.int64)
-    draws = np.random.default_rng(0)
-    for group in range(3):
-        counts[4 * group : 4 * group + 4, 12 * group : 12 * group + 12] = draws.integers(0, 9, (4, 12))
-    counts[:, 37] = 1
-    monkeypatch.setitem(matrix.RARE, metric, 0.5)
-    monkeypatch.setattr(matrix, "MOST_TERMS", most_terms)
-    batch = as_batch(counts, np.random.default_rng(0))
-    expected = UniFrac(phylogeny, metric)(*batch)
-    found = unifrac_matrix(sparse.csr_array(counts), phylogeny, metric, block_samples=4)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
 def test_known_values():

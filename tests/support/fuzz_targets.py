@@ -33,7 +33,7 @@ from aam.data.sequences import read_sequences
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, read_table
 from aam.data.where import select_where
-from aam.distances.precomputed import read_distances, write_distances
+from aam.distances.files import read_distances, write_distances
 from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
 from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.novelty import KnownAsvs, Novelty

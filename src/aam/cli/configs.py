@@ -222,6 +222,8 @@ class UniFracConfig(ConfigFile):
     """UniFrac variant."""
     alpha: Annotated[float, Parameter(group=cli.DISTANCES)] = 0.5
     """Exponent of generalized UniFrac: 0 weighs branches alike, 1 by abundance."""
+    count_root: Annotated[bool, Parameter(group=cli.DISTANCES)] = False
+    """Count the branch above the root, as scikit-bio does; ssu, and so QIIME 2, GUniFrac and phyloseq do not."""
     sampling_depth: Annotated[int | None, Parameter(group=cli.DISTANCES)] = None
     """Rarefy every sample to this many reads. Default: all reads."""
     seed: Annotated[int, Parameter(group=cli.DISTANCES)] = 0

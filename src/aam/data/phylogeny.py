@@ -35,8 +35,8 @@ class Phylogeny:
     missing: feature ids that the tree lacks, in table order; near: a clause on how they look like other tips, or ""; labels: names
     of the nodes, without support values, the lowest one's where several became one; "" for those without and for tips.
 
-    The node of all tips carries everything between it and the root of the whole tree, a stem of the root included, because
-    scikit-bio counts that path too.
+    The node of all tips carries everything between it and the root of the whole tree. A branch above the root itself counts only
+    where it is asked for: scikit-bio counts it; ssu (unifrac-binaries), and so QIIME 2, GUniFrac and phyloseq do not.
     """
 
     tip_columns: np.ndarray
@@ -48,13 +48,15 @@ class Phylogeny:
     labels: tuple[str, ...] = ()
 
     @classmethod
-    def from_tree(cls, tree: TreeNode, feature_ids: Sequence[str]) -> Phylogeny:
+    def from_tree(cls, tree: TreeNode, feature_ids: Sequence[str], *, count_root: bool = False) -> Phylogeny:
         """`from_nodes` of a tree of scikit-bio."""
-        return cls.from_nodes(nodes_of(tree), feature_ids)
+        return cls.from_nodes(nodes_of(tree), feature_ids, count_root=count_root)
 
     @classmethod
-    def from_nodes(cls, nodes: Iterable[Node], feature_ids: Sequence[str]) -> Phylogeny:
+    def from_nodes(cls, nodes: Iterable[Node], feature_ids: Sequence[str], *, count_root: bool = False) -> Phylogeny:
         """Shear a tree, its nodes children first, to `feature_ids` (unique, in table order).
+
+        count_root: whether the branch above the root counts, which is in denominators and in Faith PD alone.
 
         Any shape is fine; blanks at the ends of labels do not count, as in tables. A branch without a length counts as 0, with one
         logged warning.
@@ -89,6 +91,9 @@ class Phylogeny:
                 labels.append(_SUPPORT.sub("", name or "").strip() if children else "")
         missing, near = _check_tips(np.array(tip_columns), feature_ids, others)
         branch_length = _check_lengths(np.array(lengths), np.array(given, dtype=bool))
+        if not count_root:
+            # The root comes last.
+            branch_length[-1] = 0.0
         distinct, node = np.unique(np.stack([starts, ends], axis=1), axis=0, return_inverse=True)
         branch_length = np.bincount(node.ravel(), weights=branch_length)
         _require_lengths(branch_length, distinct, len(tip_columns))

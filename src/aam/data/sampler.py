@@ -26,11 +26,6 @@ Shuffle = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 Key = tuple[int, int]
 
 
-def permuted(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The rows of a table in memory in a random order."""
-    return rng.permutation(rows)
-
-
 class EpochSampler(Sampler[Key]):
     """(epoch, row) keys of every given row once: in an order that `shuffle` makes by (seed, epoch) alone, or as given, of epoch 0.
 

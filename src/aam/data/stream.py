@@ -19,7 +19,6 @@ from scipy import sparse
 from aam.data.biom import BiomIndex, open_hdf5, read_samples
 from aam.data.files import GZIP_SIGNATURE, HDF5_SIGNATURE
 from aam.data.ids import check_ids, read_ids
-from aam.data.sampler import permuted
 from aam.data.table import FeatureTable, check_counts, check_once_each, keep_samples
 from aam.errors import InputError, one_line
 from aam.progress import track
@@ -143,6 +142,11 @@ def stretches(counts: Counts, order: np.ndarray | None = None) -> np.ndarray:
         return np.zeros(counts.shape[0], dtype=np.int64)
     blocks = counts.rows // BLOCK
     return (blocks if order is None else order[blocks]) // MIXED_BLOCKS
+
+
+def permuted(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The rows of a table in memory in a random order."""
+    return rng.permutation(rows)
 
 
 def shuffled(counts: Counts, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,91 +1,57 @@
-"""UniFrac between all samples of a table.
+"""UniFrac between all samples of a table, and Faith PD, on a CPU without PyTorch.
 
-Most nodes of a tree are rare: they have reads of few samples. The others, 8 % of the oral table's nodes, are compared as a dense
-matrix; what pairs share below the rare ones is added pair by pair, so that the cost follows the pairs that share something.
+UniFrac is what samples own alone and what pairs share. Most nodes of a tree are rare: they have reads of few samples, and cost as
+much as the pairs that share them. The others, a tenth of the oral table's nodes, are compared as a dense matrix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import torch
 from scipy import sparse
-from torch import Tensor
+from threadpoolctl import threadpool_limits
 
 from aam.data.phylogeny import Phylogeny
-from aam.distances.cut import Nodes
+from aam.distances.metric import metric_of
+from aam.distances.nodes import Part, reads_below
 from aam.distances.on_tree import require_reads_on_tree
-from aam.distances.unifrac import Comparison, Shared, comparison_of, mirror, reads_below, tip_of_columns
 from aam.options import UniFracMetric
-from aam.parallel.threads import in_threads
+from aam.parallel.accelerators import may_have_gpu
+from aam.parallel.threads import allotted_threads, in_threads
 from aam.progress import track
 
-# Memory of the samples x nodes tables that are made in each thread while a block is prepared.
-BLOCK_BYTES = 2**29
-MOST_SAMPLES = 256
-# With blocks of fewer samples than this, fewer threads are faster.
-FEWEST_SAMPLES = 32
-# Nodes of pairs that are compared at a time below rare nodes: bounds memory where all samples of a block share what is rare in the
-# table.
-MOST_TERMS = 2**22
-# A pair of samples costs 15 ns at a rare node, and at a common one 0.03 ns as part of a matrix product, 0.3 ns otherwise: below
-# this share of the samples a node is cheaper as rare.
-RARE = {"unweighted": 0.04, "weighted_normalized": 0.12, "weighted_unnormalized": 0.12, "generalized": 0.12}
+# Of the samples: a node of fewer is cheaper as rare.
+RARE = 0.12
+# Samples of a block of a matrix product, and arrays of a block with all samples that a thread holds at a time.
+ROWS, ARRAYS = 128, 6
+# Memory of all blocks that are compared at a time: more threads take more.
+BLOCK_BYTES = 2**30
 
 
-@dataclass(frozen=True)
-class Entries:
-    """Values above 0 of a block of samples: node, sample in the block and value [E] each, sorted by node."""
+class Sharing(Protocol):
+    """What samples own alone, float64 [N], and what those of a block share with each from the first of them on.
 
-    nodes: Tensor
-    samples: Tensor
-    values: Tensor
+    overlap: sum over nodes of b min(p_i, p_j), presence counting as p = 1; for generalized, of b min(p_i, p_j) (p_i + p_j)^(alpha -
+    1). joint: of b ((p_i + p_j)^alpha - p_i^alpha - p_j^alpha), for generalized; else 0. [R, N - first] both.
+    """
 
-    def where(self, chosen: Tensor) -> Entries:
-        return Entries(self.nodes[chosen], self.samples[chosen], self.values[chosen])
+    own: np.ndarray
+    rows: int
 
-
-@dataclass(frozen=True)
-class Block:
-    """Samples ready to be compared: what each owns [B], values of the common nodes [K, B], and those of the rare ones."""
-
-    own: Tensor
-    common: Tensor
-    rare: Entries
+    def of(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray | float]: ...
 
 
-def prepare(entries: Entries, n_samples: int, common_nodes: Tensor, comparison: Comparison, branch_length: Tensor) -> Block:
-    """common_nodes: int64 [K of the tree], place of each node among the common ones, -1 for a rare one."""
-    own = torch.zeros(n_samples, dtype=entries.values.dtype, device=entries.values.device)
-    own.index_add_(0, entries.samples, comparison.mass(entries.values) * branch_length[entries.nodes])
-    places = common_nodes[entries.nodes]
-    common = own.new_zeros(int(common_nodes.max()) + 1, n_samples)
-    is_common = places >= 0
-    common[places[is_common], entries.samples[is_common]] = entries.values[is_common]
-    return Block(own, common, entries.where(~is_common))
+def faith_pd(counts: sparse.csr_array, phylogeny: Phylogeny) -> np.ndarray:
+    """Faith PD of each sample of a table, float64 [N], in the tree's unit.
 
-
-def rare_terms(first: Entries, second: Entries, comparison: Comparison, branch_length: Tensor, shared: Shared) -> Shared:
-    """`shared` [A, C] with what the pairs share below rare nodes added to it."""
-    # For each entry of the first block, those of the second block at the same node: a stretch, because they are sorted by node.
-    start = torch.searchsorted(second.nodes, first.nodes)
-    number = torch.searchsorted(second.nodes, first.nodes, right=True) - start
-    before = number.cumsum(0) - number
-    if (total := int(number.sum())) == 0:
-        return shared
-    borders = torch.searchsorted(before, torch.arange(0, total, MOST_TERMS, device=before.device)).tolist()
-    for begin, end in zip(borders, [*borders[1:], len(number)], strict=True):
-        mine = begin + torch.repeat_interleave(number[begin:end])
-        other = torch.arange(len(mine), device=mine.device) + (start - before)[mine] + before[begin : begin + 1]
-        terms = comparison.terms(first.values[mine], second.values[other])
-        lengths = branch_length[first.nodes[mine]]
-        pair = first.samples[mine] * shared.overlap.shape[1] + second.samples[other]
-        shared.overlap.view(-1).scatter_add_(0, pair, terms.overlap * lengths)
-        if isinstance(shared.joint, Tensor):
-            shared.joint.view(-1).scatter_add_(0, pair, terms.joint * lengths)
-    return shared
+    It is the length of the paths from a sample's ASVs to the root (Faith 1992). counts: CSR int64 [N, M], columns as the phylogeny
+    was made for.
+    """
+    below = reads_below(counts, phylogeny)
+    below.data[:] = 1
+    return np.asarray(below @ phylogeny.branch_length)
 
 
 def unifrac_matrix(
@@ -95,73 +61,123 @@ def unifrac_matrix(
     alpha: float = 0.5,
     *,
     sample_ids: Sequence[str] | None = None,
-    dtype: torch.dtype = torch.float64,
+    dtype: type[np.floating] = np.float64,
     device: str = "cpu",
-    block_samples: int | None = None,
 ) -> np.ndarray:
     """Distances [N, N] between all samples of a table, float64 or float32 as `dtype` says, with a progress bar.
 
-    counts: CSR int64 [N, M], columns as the phylogeny was made for. Blocks of samples are compared in as many threads as torch has.
-    Memory beside the result: 24 bytes for each node that a sample touches, 8 for each sample at each common node, and BLOCK_BYTES
-    (or what `block_samples` at a time take). ASVs that the tree lacks are one warning. InputError for samples without reads on it.
+    counts: CSR int64 [N, M], columns as the phylogeny was made for. A CPU computes in float64, in as many threads as the run may
+    have; another `device` computes in `dtype`, by PyTorch. Memory beside the result: 12 bytes for each node that a sample touches,
+    twice, 8 (generalized: 16) for each sample at each common node, and up to BLOCK_BYTES. ASVs that the tree lacks are one warning.
+    InputError for samples without reads on it.
     """
     require_reads_on_tree(counts, phylogeny, sample_ids)
-    compared = comparison_of(metric, alpha)
-    return compare_all(counts, phylogeny, compared, dtype=dtype, device=device, block_samples=block_samples)
+    return compare_all(counts, phylogeny, metric, alpha, dtype=dtype, device=device)
 
 
-@torch.no_grad()
 def compare_all(
     counts: sparse.csr_array,
     phylogeny: Phylogeny,
-    comparison: Comparison,
+    metric: UniFracMetric,
+    alpha: float,
     *,
-    dtype: torch.dtype = torch.float64,
+    dtype: type[np.floating] = np.float64,
     device: str = "cpu",
-    block_samples: int | None = None,
 ) -> np.ndarray:
     """`unifrac_matrix` of samples that all have reads on the tree."""
-    arrays = (phylogeny.node_start, phylogeny.node_end, phylogeny.branch_length)
-    nodes = Nodes(*(torch.from_numpy(part).to(device) for part in arrays))
-    branch_length = nodes.length.to(dtype)
-    tips = tip_of_columns(phylogeny)
-    n_samples, n_nodes = counts.shape[0], len(phylogeny.branch_length)
-    affordable = BLOCK_BYTES // (8 * 4 * n_nodes)
-    threads = min(torch.get_num_threads(), max(1, affordable // FEWEST_SAMPLES)) if device == "cpu" else 1
-    size = block_samples or int(np.clip(affordable // threads, 1, MOST_SAMPLES))
+    metric = metric_of(metric, alpha)
+    if device != "cpu":
+        from aam.distances.on_gpu import compare_on_gpu
 
-    @torch.no_grad()
-    def entries_of(start: int) -> Entries:
-        block = counts[start : start + size]
-        rows, places = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), tips[block.indices]
-        on_tree = places >= 0
-        entries = [torch.from_numpy(part[on_tree].astype(np.int64)).to(device) for part in (rows, places, block.data)]
-        below = reads_below(nodes, (entries[0], entries[1], entries[2]), (block.shape[0], len(phylogeny.tip_columns)))
-        values = comparison.values(below, dtype)
-        touched, samples = values.nonzero().unbind(1)
-        return Entries(touched, samples, values[touched, samples])
+        return compare_on_gpu(counts, phylogeny, metric, alpha, dtype, device)
+    sharing = _sharing(counts, phylogeny, metric, alpha)
+    n_samples, rows = counts.shape[0], sharing.rows
+    result = np.empty((n_samples, n_samples), dtype=dtype)
 
-    starts = range(0, n_samples, size)
-    entries = list(in_threads(entries_of, starts, threads))
-    occupancy = torch.stack([torch.bincount(block.nodes, minlength=n_nodes) for block in entries]).sum(dim=0)
-    is_common = occupancy > RARE[comparison.metric] * n_samples
-    common_nodes = torch.where(is_common, is_common.cumsum(0) - 1, -1)
-    common_lengths = branch_length[is_common]
-    blocks = [prepare(entries.pop(0), min(size, n_samples - start), common_nodes, comparison, branch_length) for start in starts]
+    def fill(first: int) -> None:
+        end = min(first + rows, n_samples)
+        overlap, joint = sharing.of(first, end)
+        block = distances(metric, sharing.own[first:end], sharing.own[first:], overlap, joint)
+        upper = np.triu(block[:, : end - first], 1)
+        result[first:end, first:end] = upper + upper.T
+        result[first:end, end:] = block[:, end - first :]
+        result[end:, first:end] = block[:, end - first :].T
 
-    @torch.no_grad()
-    def distances_of(pair: tuple[int, int]) -> Tensor:
-        first, second = blocks[pair[0]], blocks[pair[1]]
-        shared = comparison.shared(first.common, second.common, common_lengths)
-        shared = rare_terms(first.rare, second.rare, comparison, branch_length, shared)
-        distances = comparison.distances(first.own, second.own, shared).cpu()
-        return mirror(distances) if pair[0] == pair[1] else distances
-
-    result = np.zeros((n_samples, n_samples), dtype=np.float32 if dtype == torch.float32 else np.float64)
-    pairs = [(first, second) for second in range(len(blocks)) for first in range(second + 1)]
-    done = track(in_threads(distances_of, pairs, threads), "UniFrac", len(pairs))
-    for (first, second), block in zip(pairs, done, strict=True):
-        here, there = slice(first * size, (first + 1) * size), slice(second * size, (second + 1) * size)
-        result[here, there] = block
-        result[there, here] = block.T
+    starts = range(0, n_samples, rows)
+    threads = min(allotted_threads(), max(1, BLOCK_BYTES // (8 * ARRAYS * rows * n_samples)))
+    # A product is computed by the thread that asks for it.
+    with threadpool_limits(1, "blas"):
+        for _ in track(in_threads(fill, starts, threads), "UniFrac", len(starts)):
+            pass
     return result
+
+
+def fastest_device() -> str:
+    """The GPU where there is one, else the CPU; PyTorch is loaded only where there may be one."""
+    if not may_have_gpu():
+        return "cpu"
+    from aam.compute import default_device
+
+    return str(default_device())
+
+
+def distances(
+    metric: UniFracMetric, first_own: np.ndarray, second_own: np.ndarray, overlap: np.ndarray, joint: np.ndarray | float
+) -> np.ndarray:
+    """Distances [A, C] from what samples own, [A] and [C], and share: see `Sharing`. 0 where there is nothing at all."""
+    total = first_own[:, None] + second_own
+    if isinstance(joint, np.ndarray):
+        total += joint
+    apart = np.multiply(overlap, -2)
+    apart += total
+    np.maximum(apart, 0, out=apart)
+    if metric == "weighted_unnormalized":
+        return apart
+    if metric == "unweighted":
+        total -= overlap
+    # Nothing of nothing is 0.
+    np.maximum(total, np.finfo(total.dtype).tiny, out=total)
+    return np.divide(apart, total, out=apart)
+
+
+def _sharing(counts: sparse.csr_array, phylogeny: Phylogeny, metric: UniFracMetric, alpha: float) -> Sharing:
+    """What is compared below each node, presence or the share of a sample's reads, apart for common nodes and rare ones."""
+    below, lengths = reads_below(counts, phylogeny), phylogeny.branch_length
+    # A node of all tips has the most reads.
+    most = 1 if metric == "unweighted" else np.repeat(below.max(axis=1).toarray().clip(min=1), np.diff(below.indptr))
+    below.data = np.minimum(below.data, most) / most
+    common = np.bincount(below.indices, minlength=len(lengths)) > RARE * below.shape[0]
+    places = (np.flatnonzero(common), np.flatnonzero(~common))
+    first, second = (Part(below[:, chosen], lengths[chosen]) for chosen in places)
+    del below
+    if metric == "unweighted":
+        return _Presence(first, second)
+    from aam.distances.shares import MinimumShares, WeightedShares
+
+    return WeightedShares(first, second, alpha) if metric == "generalized" else MinimumShares(first, second)
+
+
+class _Presence:
+    """Unweighted: products of matrices."""
+
+    rows = ROWS
+
+    def __init__(self, common: Part, rare: Part) -> None:
+        self.own = common.values @ common.lengths + rare.values @ rare.lengths
+        self.common, self.lengths = _distinct(common)
+        self.rare = rare.values
+        self.below = sparse.csr_array(sparse.diags_array(rare.lengths) @ rare.values.T)
+
+    def of(self, first: int, end: int) -> tuple[np.ndarray, float]:
+        product = (self.common[:, first:end] * self.lengths[:, None]).T @ self.common[:, first:]
+        return self.rare[first:end] @ self.below[:, first:] + product, 0.0
+
+
+def _distinct(present: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Presence at nodes [nodes, N], and their lengths [nodes]; nodes that have reads in the same samples are one."""
+    by_node = present.values.tocsc()
+    ends = zip(by_node.indptr[:-1], by_node.indptr[1:], strict=True)
+    places = dict[bytes, int]()
+    node = np.array([places.setdefault(by_node.indices[start:end].tobytes(), len(places)) for start, end in ends], dtype=np.int64)
+    _, kept = np.unique(node, return_index=True)
+    return by_node[:, kept].T.toarray(order="C"), np.bincount(node, weights=present.lengths, minlength=len(kept))

@@ -1,4 +1,4 @@
-"""UniFrac and Faith PD, exact, of a batch or of a whole table, on any device.
+"""UniFrac and Faith PD, exact, of a batch, on any device.
 
 With the tips in depth-first order every node is an interval of tips, so the reads below all nodes are two look-ups in a cumulative
 sum. The tree is cut to the ASVs of the batch first. Definitions are scikit-bio's; p is a sample's share of reads below a node, b
@@ -15,7 +15,6 @@ Shares are of the reads that are on the tree: ASVs that the tree lacks are left 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 
 from aam.data.phylogeny import Phylogeny
 from aam.distances.cut import CutTree, Nodes
+from aam.distances.metric import metric_of
 from aam.options import UniFracMetric
 
 
@@ -185,9 +185,7 @@ class Comparison:
 
 def comparison_of(metric: UniFracMetric, alpha: float) -> Comparison:
     """ValueError for what is no UniFrac metric."""
-    if metric not in get_args(UniFracMetric) or not 0.0 <= alpha <= 1.0:
-        raise ValueError(f"{metric!r} with alpha {alpha} is no UniFrac metric")
-    return Comparison("weighted_normalized" if metric == "generalized" and alpha == 1.0 else metric, alpha)
+    return Comparison(metric_of(metric, alpha), alpha)
 
 
 def mirror(distances: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import torch
 from threadpoolctl import ThreadpoolController
 
 from aam.parallel.heap import share_one_arena
@@ -34,10 +34,15 @@ def allotted_threads(processes: int = 1, mount: Path = _CGROUPS, own: Path = _OW
     processes: of this machine, which share what is not said of one of them; mount, own: see `cgroup_cores`.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    machine = min(cores, cgroup_cores(mount, own), torch.get_num_threads())
+    machine = min(cores, cgroup_cores(mount, own), _torch().get_num_threads() if _torch() else cores)
     # OMP_NUM_THREADS may be a list, for loops within loops.
     told = [int(found[0]) for name in _OF_A_PROCESS if (found := re.match(r"[1-9]\d*", os.environ.get(name, "").strip()))]
     return max(1, min([machine, *told]) if told else machine // processes)
+
+
+def _torch() -> Any:
+    """PyTorch where it is loaded: that takes a second, and a run without it has no threads of it."""
+    return sys.modules.get("torch")
 
 
 def cgroup_cores(mount: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
@@ -75,7 +80,8 @@ def _cores_of(group: Path) -> int:
 def use_allotted_threads(processes: int = 1) -> None:
     """Have PyTorch, and the libraries of numpy, scipy and scikit-learn, use no more threads than this run is allotted."""
     threads = allotted_threads(processes)
-    torch.set_num_threads(threads)
+    if torch := _torch():
+        torch.set_num_threads(threads)
     for library in ThreadpoolController().lib_controllers:
         if (library.num_threads or 0) > threads:
             library.set_num_threads(threads)
@@ -87,12 +93,15 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
         yield from map(work, items)
         return
     share_one_arena()
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, before // threads))
+    torch = _torch()
+    before = torch.get_num_threads() if torch else 1
+    if torch:
+        torch.set_num_threads(max(1, before // threads))
     pool = ThreadPoolExecutor(threads)
     try:
         yield from pool.map(work, items)
     finally:
         # Not to wait for the rest after an interrupt.
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
+        if torch:
+            torch.set_num_threads(before)

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.spatial.distance import pdist, squareform
 
 from aam.disk.writing import whole, write_text, write_tsv
-from aam.distances.precomputed import write_distances
+from aam.distances.files import write_distances
 from aam.parallel.ranks import by_first
 
 

@@ -76,7 +76,7 @@ class Study:
         if isinstance(self.distance, PrecomputedDistances):
             return self.distance.matrix.numpy()
         unifrac = cast("UniFrac", self.distance)
-        return compare_all(self.counts, unifrac.phylogeny, unifrac.comparison)
+        return compare_all(self.counts, unifrac.phylogeny, unifrac.comparison.metric, unifrac.comparison.alpha)
 
     def ids(self, rows: np.ndarray) -> tuple[str, ...]:
         """Sample IDs of some rows."""

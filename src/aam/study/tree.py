@@ -16,9 +16,10 @@ from aam.data.table import keep_samples
 from aam.data.tree_building import build_tree, tree_recipe
 from aam.disk.cache import Cache
 from aam.disk.writing import whole
+from aam.distances.files import open_distances
 from aam.distances.on_tree import keep_on_tree
-from aam.distances.precomputed import PrecomputedDistances, open_distances
-from aam.distances.sameness import only_distance
+from aam.distances.precomputed import PrecomputedDistances
+from aam.distances.sameness import by_module, only_distance
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
 from aam.options import TreeOptions
@@ -71,7 +72,7 @@ def _on_tree(study: Study, phylogeny: Phylogeny, options: TreeOptions, ignore_mi
 
 def _learnable(study: Study, distance: nn.Module) -> Study:
     """The study with the distance. InputError where it tells no samples apart."""
-    if (value := only_distance(distance, study.table.counts)) is not None:
+    if (value := only_distance(by_module(distance, study.table.counts), len(study.table.sample_ids))) is not None:
         advice = "do all samples hold the same, or is the tree or matrix of other data?"
         raise InputError(f"all distances between the samples are {value:g}: nothing can be learned from them; {advice}")
     return replace(study, distance=distance)
@@ -107,7 +108,7 @@ def read_phylogeny(path: Path, feature_ids: tuple[str, ...], cache: Cache) -> Ph
         labels = np.frombuffer("\n".join(label.replace("\n", " ") for label in sheared.pop("labels")).encode(), dtype=np.uint8)
         return {"labels": labels, **{name: np.asarray(value) for name, value in sheared.items() if name != "missing"}}
 
-    arrays = dict(cache.arrays("labelled tree", (read_file(path), repr(feature_ids)), shear))
+    arrays = dict(cache.arrays("sheared tree", (read_file(path), repr(feature_ids)), shear))
     missing = tuple(feature_ids[column] for column in np.setdiff1d(np.arange(len(feature_ids)), arrays["tip_columns"]))
     near, labels = str(arrays.pop("near")), tuple(arrays.pop("labels").tobytes().decode().split("\n"))
     return Phylogeny(**arrays, missing=missing, near=near, labels=labels)

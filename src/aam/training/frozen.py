@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from aam.data.sampler import EpochSampler, Key, Loader, RankBatchSampler, ResumableBatches, permuted
+from aam.data.sampler import EpochSampler, Key, Loader, RankBatchSampler, ResumableBatches
+from aam.data.stream import permuted
 from aam.models.sequence_predictor import Prediction
 from aam.options import FitOptions
 from aam.training.module import TrainModule

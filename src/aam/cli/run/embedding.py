@@ -9,7 +9,7 @@ from aam.cli.config_file import inputs_of
 from aam.cli.configs import EmbedConfig
 from aam.compute import check_compute
 from aam.disk.places import check_output_file
-from aam.distances.precomputed import FORMATS
+from aam.distances.files import FORMATS
 from aam.options import GroupOptions
 from aam.parallel.collectives import meet
 from aam.saved.embeddings import write_embedding_distances, write_embeddings
