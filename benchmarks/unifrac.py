@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
@@ -9,13 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 from biom import Table
 from scipy import sparse
 from skbio import TreeNode
@@ -35,13 +35,24 @@ from benchmarks.workload import SIMULATED
 
 METRICS: tuple[UniFracMetric, ...] = ("unweighted", "weighted_normalized", "generalized")
 _ALPHA = 0.5
-# Above this, simulated samples, single precision, one repeat.
+# From here on, one repeat.
 _LARGE = 5_000
 # What scikit-bio calls them; it is given up to this many samples.
 _SKBIO = {"unweighted": "unweighted_unifrac", "weighted_normalized": "weighted_unifrac"}
 _SKBIO_SAMPLES = 100
-# Seconds of ssu (unifrac-tools 1.2) on the oral table with 2 threads, fp64, on the machine of benchmarks/targets.py.
-_QUOTED = {"unweighted": 1.7, "weighted_normalized": 6.0}
+# How many times as fast as ssu the command shall be, at least and as the aim.
+_TIMES = {"unweighted": (2, 4), "weighted_normalized": (4, 8), "generalized": (8, 15)}
+
+# Seconds of the clock and of the processor, and peak memory, of a command. By a small process, because what is started by another
+# counts the memory of that one as its own.
+_MEASURE = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6]))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 ALL_PAIRS = {
     "samples": "d",
@@ -55,7 +66,20 @@ ALL_PAIRS = {
     "x skbio": ".1f",
     "difference": ".1e",
 }
-COMMAND = {"samples": "d", "metric": "", "s": ".2f", "matrix alone s": ".2f", "ssu s": ".2f", "ssu quoted s": ".1f"}
+COMMAND = {
+    "samples": "d",
+    "metric": "",
+    "first s": ".1f",
+    "s": ".2f",
+    "cpu s": ".2f",
+    "MB": ".0f",
+    "ssu s": ".2f",
+    "ssu cpu s": ".2f",
+    "ssu MB": ".0f",
+    "x s": ".2f",
+    "x cpu": ".2f",
+    "x MB": ".2f",
+}
 PER_BATCH = {"samples": "d", "metric": "", "ms": ".2f", "skbio ms": ".0f", "x skbio": ".1f"}
 TARGETS = {"what": "", "against": "", "reached": ".3g", "at least": ".3g", "aim for": ".3g", "met": ""}
 
@@ -121,26 +145,47 @@ def by_skbio(community: Community, metric: str) -> np.ndarray:
     return beta_diversity(_SKBIO[metric], counts, table.sample_ids, tree=community.tree, taxa=table.feature_ids, **options).data
 
 
-def by_ssu(files: tuple[Path, Path], metric: str, threads: int) -> float | None:
-    """Seconds that the program takes with reading its files and writing the matrix; None where it is absent."""
-    if shutil.which("ssu") is None:
-        return None
+@dataclass(frozen=True)
+class Spent:
+    """What a process took: seconds of the clock and of the processor, and its peak memory in MB (10^6 bytes)."""
+
+    wall: float
+    processor: float
+    memory: float
+
+    @classmethod
+    def on(cls, command: Sequence[str], threads: int, **environment: str) -> Spent:
+        """Run a command; CalledProcessError where it fails."""
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), **environment}
+        # Compiled files are kept, as they are where a package is installed.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        run = subprocess.run([sys.executable, "-c", _MEASURE, *command], env=environment, stdout=subprocess.PIPE, check=True)
+        return cls(*json.loads(run.stdout))
+
+    @classmethod
+    def median(cls, several: Sequence[Spent]) -> Spent:
+        """Of each."""
+        return cls(*(statistics.median(values) for values in zip(*(astuple(spent) for spent in several), strict=True)))
+
+
+def by_ssu(files: tuple[Path, Path], metric: str, threads: int) -> Spent:
+    """The whole program, in double precision as ours, with an HDF5 file of the distances and no ordination."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["ssu", "-i", str(files[0]), "-t", str(files[1]), "-o", f"{folder}/distances", "-m", metric, "-n", str(threads)]
-        if metric == "generalized":
-            command += ["-a", str(_ALPHA)]
-        seconds, _ = timed(partial(subprocess.run, command, capture_output=True, check=True), "cpu")
-    return seconds
+        command = ["ssu", "-i", str(files[0]), "-t", str(files[1]), "-o", f"{folder}/distances", "-m", f"{metric}_fp64"]
+        return Spent.on([*command, "-r", "hdf5_fp64", "--pcoa", "0", "-a", str(_ALPHA)], threads)
 
 
-def by_command(files: tuple[Path, Path], metric: str, threads: int) -> float:
-    """Seconds of `aam unifrac`, start, reading and writing included."""
+def by_command(files: tuple[Path, Path], metric: str, threads: int, **environment: str) -> Spent:
+    """`aam unifrac`, start, reading and writing included."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "aam", "unifrac", "--table", str(files[0]), "--tree", str(files[1]), "--metric", metric]
-        command += ["--alpha", str(_ALPHA), "--output", f"{folder}/distances.h5"]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        seconds, _ = timed(partial(subprocess.run, command, capture_output=True, check=True, env=environment), "cpu")
-    return seconds
+        return Spent.on([*command, "--alpha", str(_ALPHA), "--output", f"{folder}/distances.h5"], threads, **environment)
+
+
+def first_time(files: tuple[Path, Path], metric: str, threads: int) -> Spent:
+    """`aam unifrac` where nothing has been compiled for this machine yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        return by_command(files, metric, threads, NUMBA_CACHE_DIR=folder)
 
 
 def measure_all_pairs(run: Run, community: Community, metrics: Sequence[UniFracMetric]) -> None:
@@ -148,7 +193,7 @@ def measure_all_pairs(run: Run, community: Community, metrics: Sequence[UniFracM
     samples, phylogeny = community.samples, community.phylogeny
     run.say(f"all pairs of {samples} samples")
     large = samples >= _LARGE
-    dtype = torch.float32 if large else torch.float64
+    dtype = np.float32 if run.device == "cuda" else np.float64
     few = samples <= _SKBIO_SAMPLES
     matrix = partial(unifrac_matrix, community.table.counts, phylogeny, alpha=_ALPHA, dtype=dtype, device=run.device)
 
@@ -161,7 +206,7 @@ def measure_all_pairs(run: Run, community: Community, metrics: Sequence[UniFracM
     times = interleave(variants, 1 if large else run.repeats(3), run.device, warm_up=0 if large else 1)
     for metric, measured in times.items():
         seconds = statistics.median(s for s, _ in measured)
-        row: Row = {"samples": samples, "drawn": community.drawn, "metric": metric, "dtype": str(dtype).removeprefix("torch.")}
+        row: Row = {"samples": samples, "drawn": community.drawn, "metric": metric, "dtype": dtype.__name__}
         row |= {"ASVs per sample": community.table.counts.nnz / samples, "s": seconds}
         row["pairs/s"] = samples * (samples - 1) / 2 / seconds
         own = measured[0][1]
@@ -171,20 +216,24 @@ def measure_all_pairs(run: Run, community: Community, metrics: Sequence[UniFracM
         run.add("all pairs", row)
 
 
-def measure_command(run: Run, community: Community) -> None:
+def measure_command(run: Run, community: Community, metrics: Sequence[UniFracMetric], *, first: bool = True) -> None:
     """`aam unifrac` on the whole table, and ssu where it is installed: in turn."""
-    alone = {row["metric"]: row["s"] for row in run.parts["all pairs"] if row["samples"] == community.samples}
     with tempfile.TemporaryDirectory() as folder:
         files = community.write(Path(folder))
-        for metric in METRICS:
-            run.say(f"aam unifrac --metric {metric}")
+        for metric in metrics:
+            run.say(f"aam unifrac --metric {metric}, {community.samples} samples")
             threads = run.arguments.threads
-            pairs = [(by_command(files, metric, threads), by_ssu(files, metric, threads)) for _ in range(run.repeats(3))]
-            row: Row = {"samples": community.samples, "metric": metric, "s": statistics.median(own for own, _ in pairs)}
-            others = [other for _, other in pairs if other is not None]
-            row |= {"matrix alone s": alone.get(metric), "ssu s": statistics.median(others) if others else "absent"}
-            if community.drawn == "oral":
-                row["ssu quoted s"] = _QUOTED.get(metric)
+            row: Row = {"samples": community.samples, "drawn": community.drawn, "metric": metric}
+            if first:
+                row["first s"] = first_time(files, metric, threads).wall
+                by_command(files, metric, threads)
+            programs = [by_command, by_ssu] if shutil.which("ssu") else [by_command]
+            rounds = [[program(files, metric, threads) for program in programs] for _ in range(run.repeats(5) if first else 1)]
+            own, *others = (Spent.median(several) for several in zip(*rounds, strict=True))
+            row |= {"s": own.wall, "cpu s": own.processor, "MB": own.memory}
+            for other in others:
+                row |= {"ssu s": other.wall, "ssu cpu s": other.processor, "ssu MB": other.memory}
+                row |= {"x s": other.wall / own.wall, "x cpu": other.processor / own.processor, "x MB": own.memory / other.memory}
             run.add("command", row)
 
 
@@ -209,14 +258,20 @@ def measure_batches(run: Run, community: Community, sizes: Sequence[int]) -> Non
 
 
 def add_targets(run: Run) -> None:
-    """The command against ssu, measured in this run or else quoted."""
+    """The command against ssu where that is installed, and the largest table."""
     for row in run.parts["command"]:
-        other = row.get("ssu quoted s") if row["ssu s"] == "absent" else row["ssu s"]
-        if other is not None:
-            against = "ssu, quoted" if row["ssu s"] == "absent" else "ssu"
-            run.add("targets", target(f"aam unifrac, {row['metric']}", against, other / row["s"], 1, 5))
-            if row["matrix alone s"]:
-                run.add("targets", target(f"the matrix alone, {row['metric']}", against, other / row["matrix alone s"], 1, 5))
+        if "ssu s" not in row:
+            continue
+        what = f"{row['metric']}, {row['samples']} samples"
+        large = row["samples"] >= _LARGE
+        if not large:
+            run.add("targets", target(what, "seconds of ssu", row["x s"], *_TIMES[row["metric"]]))
+            run.add("targets", target(what, "processor seconds of ssu", row["x cpu"], *_TIMES[row["metric"]]))
+        most = 1 if large else 2
+        run.add("targets", target(f"{what}, peak memory", "ssu", row["x MB"], most, most, smaller=True))
+    for row in run.parts["all pairs"]:
+        if (row["samples"], row["metric"]) == (20_000, "weighted_normalized"):
+            run.add("targets", target("all pairs of 20000 samples, weighted", "seconds", row["s"], 40, 15, smaller=True))
 
 
 def read_community(name: str, data: Path) -> Community:
@@ -235,6 +290,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = parser_of("unifrac", __doc__ or "")
     parser.add_argument("--table", help=f"folder below --data, or {SIMULATED} (default: oral)")
     parser.add_argument("--samples", nargs="+", type=int, help="sizes of tables (default: 100 to 20000)")
+    parser.add_argument("--command-samples", nargs="+", type=int, help="further sizes of tables for the commands, unweighted")
     parser.add_argument("--batch-sizes", nargs="+", type=int, help="sizes of batches (default: 8 64 256)")
     arguments = parser.parse_args(argv)
     quick = arguments.quick
@@ -245,16 +301,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     for samples in arguments.samples or usual:
         measure_all_pairs(run, community.of_size(samples), METRICS if samples <= _LARGE else METRICS[:2])
     measure_batches(run, community, arguments.batch_sizes or ([8] if quick else [8, 64, 256]))
-    measure_command(run, community)
+    measure_command(run, community, METRICS)
+    for samples in arguments.command_samples or ():
+        measure_command(run, community.of_size(samples), METRICS[:1], first=False)
     add_targets(run)
     run.finish({"all pairs": ALL_PAIRS, "per batch": PER_BATCH, "command": COMMAND, "targets": TARGETS}, NOTES)
 
 
 NOTES = [
-    "Medians; metrics in turn. Tables of 5,000 samples and more: one repeat, single precision.",
+    "Medians; metrics and programs in turn. All pairs of 5,000 samples and more: one repeat.",
     "mixed: each sample drawn from a Dirichlet(1/2, 1/2) mixture of two real ones with as many reads as one of them has.",
     "difference: largest one between a distance and scikit-bio's. generalized: alpha 0.5, which scikit-bio lacks.",
-    "ssu quoted: unifrac-tools 1.2, oral, fp64, 2 threads, measured on another day: compare where ssu itself is absent only.",
+    "command: whole programs in double precision, HDF5 out. first s: seconds where nothing is compiled yet, after installation.",
+    "x s, x cpu: seconds of ssu (unifrac-tools) over ours; x MB: our peak memory over that of ssu.",
 ]
 
 if __name__ == "__main__":

@@ -187,6 +187,8 @@ def test_unifrac(tmp_path):
     assert all(row["difference"] < 1e-12 for row in result["all pairs"] if "difference" in row)
     assert {row["metric"] for row in result["per batch"]} == set(unifrac.METRICS)
     assert [row["metric"] for row in result["command"]] == list(unifrac.METRICS)
+    assert all(min(row["first s"], row["s"], row["cpu s"], row["MB"]) > 0 for row in result["command"])
+    assert {row["met"] for row in result.get("targets", ())} <= {"no", "at least", "aim"}
 
 
 def test_scaling(tmp_path):
