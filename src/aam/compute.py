@@ -17,14 +17,14 @@ LOW_PRECISION = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Plan:
-    """How models run on a kind of device. It changes memory and speed, and nothing else.
+    """How models run on a kind of device.
 
     chunk: distinct ASVs encoded at a time, None: as many as `chunk_elements` allow (positions x width), of which gradient
-    checkpointing takes a sixteenth; group: samples encoded at a
-    time at the sample level, None: all, in few groups of like size; spared_slots: places of ASVs that another such group must
-    spare; recompute: the backward pass makes norms and activations again, rather than have them leave a cache; products: attention
-    in 16 bits by matrix products, not by a fused kernel; fused: the optimiser's step is one operation; workers: processes that
-    prepare batches, at the most.
+    checkpointing takes a sixteenth; group: samples encoded at a time at the sample level, None: all, in few groups of like size;
+    spared_slots: places of ASVs that another such group must spare; recompute: the backward pass makes norms and activations again,
+    rather than have them leave a cache; products: attention in 16 bits by matrix products, not by a fused kernel; gradients_of: the
+    share of a batch's ASVs whose gradients pretraining computes; fused: the optimiser's step is one operation; workers: processes
+    that prepare batches, at the most.
     """
 
     chunk: int | None
@@ -33,6 +33,7 @@ class Plan:
     spared_slots: int
     recompute: bool
     products: bool
+    gradients_of: float
     fused: bool
     workers: int
 
@@ -43,12 +44,29 @@ class Plan:
 
 # A CPU is fastest where the activations of a chunk stay in its caches; a GPU where it has few and large things to do: each
 # operation costs 5 to 10 us to ask for. 2**27 elements of the widest layer are 2 GB.
-_PLANS = {
-    "cpu": Plan(chunk=16, chunk_elements=0, group=8, spared_slots=0, recompute=True, products=True, fused=False, workers=0),
-    "cuda": Plan(
-        chunk=None, chunk_elements=2**27, group=None, spared_slots=2**14, recompute=False, products=False, fused=True, workers=4
-    ),
-}
+_CPU = Plan(
+    chunk=16,
+    chunk_elements=0,
+    group=8,
+    spared_slots=0,
+    recompute=True,
+    products=True,
+    gradients_of=0.125,
+    fused=False,
+    workers=0,
+)
+_GPU = Plan(
+    chunk=None,
+    chunk_elements=2**27,
+    group=None,
+    spared_slots=2**14,
+    recompute=False,
+    products=False,
+    gradients_of=1.0,
+    fused=True,
+    workers=4,
+)
+_PLANS = {"cpu": _CPU, "cuda": _GPU}
 _as_kind: str | None = None
 
 

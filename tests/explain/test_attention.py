@@ -30,7 +30,9 @@ def test_weights_reproduce_the_layer(rotated, biased):
         values = layer.attention.qkv(normed)[..., 32:].unflatten(-1, (2, -1)).transpose(1, 2)
         weights = attention.layer_weights(layer, x, bias, rotary)
         attended = (weights @ values).transpose(1, 2).flatten(2)
-        torch.testing.assert_close(attended, layer.attention(normed, bias, rotary), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            attended, layer.attention(normed.flatten(0, 1), 3, bias, rotary).view_as(x), rtol=1e-4, atol=1e-5
+        )
     torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 2, 9))
 
 
@@ -76,7 +78,7 @@ def test_attention_of_an_asv_leaves_padding_out(mixed_lengths):
         pooling = model.base_model.asv_encoder.pooling
         with torch.no_grad():
             encoder = model.base_model.asv_encoder
-            hidden = encoder._hidden(torch.from_numpy(row[None]))[:, : np.count_nonzero(row)]
+            hidden = encoder._encode(torch.from_numpy(row[None]), None)[0][:, : np.count_nonzero(row)]
             wanted = attention.pooling_weights(pooling, hidden, None)[0]
         np.testing.assert_allclose(found.pooling, wanted, atol=1e-5)
 

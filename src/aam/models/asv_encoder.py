@@ -8,14 +8,17 @@ from torch import Tensor, nn
 
 from aam.compute import plan_of
 from aam.data.sequences import Nucleotide
-from aam.models.chunks import Chunked, ChunkedLoss, run_chunks, run_losses
+from aam.models.chunks import Chunked, ChunkedLoss, run_chunks, run_losses, sharded
 from aam.models.masking import NO_LETTER, HiddenNucleotides
 from aam.models.pooling import AttentionPooling
+from aam.models.sampled import Sampled, run_sampled
 from aam.models.transformer import RotaryPositions, TransformerLayer, hide_padding
 from aam.options import ComputeOptions, ModelOptions
 
 # The nucleotide head tells four letters apart: A, C, G, T.
 KNOWN_NUCLEOTIDES = 4
+# Of fewer ASVs than this all gradients are computed.
+_FEWEST_WITH_GRADIENTS = 32
 
 
 class NucleotideContext(nn.Module):
@@ -50,6 +53,8 @@ class ASVEncoder(nn.Module):
         width, heads = options.embedding_dim, options.attention_heads
         self.options, self.compute = options, compute
         self.gradient_checkpointing = False
+        # Share of the ASVs whose gradients are computed in training, None: as the device's plan has it.
+        self.gradients_of: float | None = 1.0
         self.token_embedding = nn.Embedding(len(Nucleotide), width, padding_idx=Nucleotide.PAD)
         rotary = options.position_encoding == "rotary"
         self.rotary = RotaryPositions(width, heads, 1 + max_bp) if rotary else None
@@ -63,6 +68,10 @@ class ASVEncoder(nn.Module):
     def forward(self, asv_tokens: Tensor, equal_lengths: bool | None = None) -> Tensor:
         """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]; equal_lengths: whether none is padded, where that is known."""
         encode = partial(self._vectors, equal_lengths=equal_lengths)
+        number = self._with_gradients(asv_tokens)
+        if number < len(asv_tokens):
+            sampled = Sampled(encode, self._at_once(asv_tokens), number)
+            return run_sampled(sampled, asv_tokens, self._all_but(self.nucleotide_head))
         work = Chunked(encode, self._chunks(asv_tokens), self.gradient_checkpointing)
         return run_chunks(work, (), self._all_but(self.nucleotide_head))
 
@@ -92,7 +101,8 @@ class ASVEncoder(nn.Module):
         self, asv_tokens: Tensor, hidden: HiddenNucleotides, equal_lengths: bool | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`forward` and `masked_nucleotides`, in one pass where all of it is one chunk."""
-        if self.gradient_checkpointing or len(asv_tokens) + len(hidden.tokens) > self._at_once(asv_tokens):
+        at_once = len(asv_tokens) + len(hidden.tokens) <= self._at_once(asv_tokens)
+        if self.gradient_checkpointing or self._with_gradients(asv_tokens) < len(asv_tokens) or not at_once:
             # First, before anything is kept for the backward pass: of this nothing is.
             loss, logits = self.masked_nucleotides(hidden, equal_lengths)
             return self(asv_tokens, equal_lengths), loss, logits
@@ -108,6 +118,13 @@ class ASVEncoder(nn.Module):
         """Only parameters that have a part in an output: an engine of several ranks waits for the gradient of each."""
         left_out = {id(parameter) for parameter in unused.parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in left_out]
+
+    def _with_gradients(self, tokens: Tensor) -> int:
+        """Of so many ASVs, all or a part, gradients are computed."""
+        share = plan_of(self.compute, tokens.device).gradients_of if self.gradients_of is None else self.gradients_of
+        if share == 1 or not self.training or not torch.is_grad_enabled() or sharded(list(self.parameters())):
+            return len(tokens)
+        return min(len(tokens), max(_FEWEST_WITH_GRADIENTS, round(share * len(tokens))))
 
     def _at_once(self, tokens: Tensor) -> int:
         plan = plan_of(self.compute, tokens.device)

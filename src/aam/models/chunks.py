@@ -47,7 +47,7 @@ def run_chunks(work: Chunked, shared: Sequence[Tensor], parameters: Sequence[Ten
 
     `shared` are inputs of every chunk that gradients go back to, `parameters` those of the model that `encode` uses.
     """
-    if _sharded(parameters):
+    if sharded(parameters):
         return _run_chunks_of_shards(work, shared)
     threads, here = _threads(work.chunks), _as_here()
     if len(work.chunks) == 1 and not work.recompute:
@@ -63,7 +63,7 @@ def run_losses(work: ChunkedLoss, parameters: Sequence[Tensor]) -> tuple[Tensor,
 
     `parameters` are those of the model that gradients go back to. No activations are kept.
     """
-    if _sharded(parameters):
+    if sharded(parameters):
         return _run_losses_of_shards(work)
     here = _as_here()
     if torch.is_grad_enabled():
@@ -73,7 +73,7 @@ def run_losses(work: ChunkedLoss, parameters: Sequence[Tensor]) -> tuple[Tensor,
     return torch.stack([loss for loss, _ in parts]).sum(), torch.cat([output for _, output in parts])
 
 
-def _sharded(parameters: Sequence[Tensor]) -> bool:
+def sharded(parameters: Sequence[Tensor]) -> bool:
     """Whether other ranks have parts of the parameters, which hooks of modules put together in each call, and see in its graph."""
     if world() == 1:
         return False

@@ -26,6 +26,7 @@ from aam.scoring.streamed import MeanLosses, restore_running, running_state, spe
 from aam.study.targets import Target
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
 from aam.training.objectives.unifrac import paired_loss, sample_pairs
+from aam.training.optimizer import MuonAdamW, groups_of
 from aam.training.scores import SelfSupervisedMetrics, TargetMetrics, target_metrics
 from aam.training.sharded import shard
 from aam.training.step import Step
@@ -68,17 +69,15 @@ class LearningModule(L.LightningModule):
         """Lightning calls this. What is in pinned memory comes while the device computes."""
         return batch.to(device, non_blocking=True)
 
-    def make_optimizer(self) -> torch.optim.AdamW:
-        """AdamW; on a GPU as one operation, if no losses are scaled, which it would undo after gradients are clipped."""
-        decayed = {id(part.weight) for part in self.modules() if isinstance(part, nn.Linear)}
-        trained = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trained if id(p) in decayed], "weight_decay": self.fit_options.weight_decay},
-            {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0},
-        ]
-        compute = self.running.compute
+    def make_optimizer(self) -> MuonAdamW:
+        """The optimiser; AdamW's part on a GPU as one operation, if no losses are scaled, which it would undo after gradients are
+        clipped.
+        """
+        fit, compute = self.fit_options, self.running.compute
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups = groups_of(self, trained, fit.weight_decay, fit.optimizer == "muon")
         fused = plan_of(compute, self.device).fused and compute.mixed_precision != "fp16"
-        return torch.optim.AdamW(groups, lr=self.lr, fused=fused)
+        return MuonAdamW(groups, lr=self.lr, fused=fused)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer()
@@ -162,6 +161,7 @@ class PretrainModule(LearningModule):
             fit, {"unifrac": objectives.penalty, "nucleotide": objectives.nuc_penalty, "count": objectives.count_penalty}
         )
         self.model, self.distance, self.objectives, self.probe = encoder, distance, objectives, probe
+        encoder.asv_encoder.gradients_of = fit.asv_gradients
         learned = {name: weight > 0 for name, weight in self.weights.items()}
         encoder.learn_only(embeddings=learned["unifrac"], nucleotides=learned["nucleotide"], abundances=learned["count"])
         self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
@@ -223,6 +223,7 @@ class TrainModule(LearningModule):
         }
         super().__init__(fit, weights)
         self.model, self.distance, self.objectives, self.target = model, distance, objectives, target
+        model.base_model.asv_encoder.gradients_of = fit.asv_gradients
         learned = {name: weight > 0 for name, weight in self.weights.items()}
         if not model.freeze_base:
             model.base_model.learn_only(embeddings=True, nucleotides=learned["nucleotide"], abundances=learned["count"])

@@ -12,7 +12,7 @@ from aam.options import PretrainObjectives
 from aam.training.step import Step
 
 # The sample path encodes whole sequences, as inference does; this share of a batch's ASVs is encoded once more with masks.
-MASKED_ASVS = 0.25
+MASKED_ASVS = 0.125
 
 
 @dataclass(frozen=True)
