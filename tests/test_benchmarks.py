@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aam.data.simulate import simulate, write_simulation
 from aam.models import SequenceEncoder
 from aam.options import ComputeOptions, ModelOptions
-from benchmarks import accuracy, explanations, gpu, memory, operators, planted, scaling, throughput, unifrac
+from benchmarks import accuracy, beside, explanations, gpu, memory, operators, planted, scaling, throughput, unifrac
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, forward_flops, masked_flops, positions_of
 from benchmarks.measure import interleave, text_table
 from benchmarks.peak import highest, restart_peak
@@ -156,6 +156,75 @@ def test_a_build_is_measured_for_the_gpu_and_put_beside_another(tmp_path, capsys
     lines = capsys.readouterr().out.splitlines()
     row = next(line for line in lines if line.startswith("pretrain 64 bf16, samples/s"))
     assert row.split()[-4:] == ["12", "10", "20", "yes"]
+
+
+def test_multiples_of_the_public_side_are_those_of_the_same_turn():
+    public = [beside.Turn(8, 1, wall=8.0, processor=4.0), beside.Turn(8, 1, 16.0, 4.0), beside.Turn(8, 1, 80.0, 4.0)]
+    ours = [beside.Turn(64, 8, 2.0, 1.0), beside.Turn(64, 8, 8.0, 2.0), beside.Turn(64, 8, 10.0, 4.0)]
+    row = beside.row_of(ours, public)
+    assert (row["steps"], row["wall s/step"], row["processor s/step"]) == (24, 1.0, 0.25)
+    assert (row["samples/s"], row["samples/processor s"]) == (8.0, 32.0)
+    # By turns 32, 16 and 64 times; 16 times by the medians of both.
+    assert (row["x public, wall"], row["x public, processor"]) == (32.0, 16.0)
+
+
+# Stands for the public code: it, too, is a package `aam`, but without an `__init__.py`.
+PUBLIC_CODE = {
+    "training/trainer.py": """
+import time
+class Trainer:
+    def train_epoch(self, dataloader, epoch):
+        for seconds in dataloader:
+            print("a step")
+            start = time.process_time()
+            while time.process_time() < start + seconds:
+                pass
+""",
+    "cli/pretrain.py": """
+from aam.training.trainer import Trainer
+def pretrain(arguments):
+    assert arguments[arguments.index("--table") + 1].endswith("table.biom")
+    Trainer().train_epoch([0.3, 0.5, 9.0], epoch=0)
+""",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for path, text in PUBLIC_CODE.items():
+        (tmp_path / "aam" / path).parent.mkdir(parents=True)
+        (tmp_path / "aam" / path).write_text(text)
+    return tmp_path
+
+
+def test_the_public_trainer_does_a_step_when_it_is_asked(checkout):
+    command = ["public", str(checkout), "table.biom", "unifrac.h5", "folder"]
+    side = beside.Side("public", 8, 1, command, 1, checkout)
+    turns = [side.turn(), side.turn()]
+    side.end()
+    assert [(turn.samples, turn.steps) for turn in turns] == [(8, 1)] * 2
+    assert [turn.processor for turn in turns] == pytest.approx([0.3, 0.5], abs=0.1)
+    assert all(turn.wall > 0.9 * turn.processor for turn in turns)
+    (checkout / "aam" / "training" / "trainer.py").write_text("raise ImportError('no tensorboard')")
+    with pytest.raises(RuntimeError, match="no tensorboard"):
+        beside.Side("public", 8, 1, command, 1, checkout)
+
+
+@pytest.mark.slow
+def test_beside(tmp_path, checkout):
+    write_simulation(simulate(0, n_samples=20, n_asvs=30, length=40), tmp_path / "oral")
+    rows = result_of(beside, "beside", tmp_path, "--data", str(tmp_path), str(checkout))["pretraining"]
+    assert [(row["what"], row["batch"], row["steps"]) for row in rows] == [
+        ("public", 8, 1),
+        ("pretrain", 4, 2),
+        ("pretrain, bf16", 4, 2),
+        ("pretrain", 8, 1),
+        ("pretrain, bf16", 8, 1),
+    ]
+    # Its second step: the first warms up.
+    assert rows[0]["processor s/step"] == pytest.approx(0.5, abs=0.1)
+    assert rows[0]["x public, processor"] == 1
+    assert all(row["x public, processor"] > 0 and row["peak GB"] > 0.1 for row in rows[1:])
 
 
 @pytest.mark.slow
