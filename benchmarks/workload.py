@@ -26,6 +26,7 @@ from aam.models.precision import Lowered
 from aam.options import (
     DEFAULT_COMPUTE,
     ComputeOptions,
+    FitOptions,
     ModelOptions,
     PretrainObjectives,
     ReadOptions,
@@ -46,7 +47,7 @@ SIZES = {
     "tiny": ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1, ffn_ratio=2.0),
 }
 SIMULATED = "simulated"
-_FIT = TrainFitOptions()
+_PRETRAIN, _FIT = FitOptions(), TrainFitOptions()
 _SEED = 0
 
 
@@ -146,13 +147,18 @@ class Workload:
             make_loader(self.dataset, collate, self.rows, self.batch_size, shuffle=True, workers=workers), self.batch_size
         )
 
-    def work_of(self, batch: Batch, passes: int, masked: bool) -> Work:
-        """What a step on a batch did: `passes` times the arithmetic of a forward pass, with the masked nucleotides or without."""
+    def work_of(self, batch: Batch, passes: int, masked: bool, gradients_of: float = 1.0) -> Work:
+        """What a step on a batch did: `passes` times the arithmetic of a forward pass, with the masked nucleotides or without.
+
+        gradients_of: share of the ASVs that have gradients, where not all have: they are encoded once more.
+        """
         positions = positions_of(batch.asv_tokens.numpy())
-        flops = forward_flops(self.model, positions, (batch.counts > 0).sum(dim=1).numpy())
+        flops = passes * forward_flops(self.model, positions, (batch.counts > 0).sum(dim=1).numpy())
+        if gradients_of < 1:
+            flops -= (passes - 1 - passes * gradients_of) * encode_asvs_flops(self.model, positions)
         if masked and self.objectives.nuc_penalty > 0:
-            flops += masked_flops(self.model, positions, MASKED_ASVS, self.objectives.nuc_mask_ratio)
-        return Work(len(batch.counts), len(positions), int((positions - 1).sum()), passes * flops)
+            flops += passes * masked_flops(self.model, positions, MASKED_ASVS, self.objectives.nuc_mask_ratio)
+        return Work(len(batch.counts), len(positions), int((positions - 1).sum()), flops)
 
 
 def _whole(loader: DataLoader[Batch], batch_size: int) -> Iterator[Batch]:
@@ -168,7 +174,7 @@ def pretrain_module(work: Workload) -> PretrainModule:
     """What `aam pretrain` fits."""
     probe = next(work.batches())
     letters = commonest_letters(work.subject.study, work.rows)
-    module = PretrainModule(work.encoder(), None, work.objectives, _FIT, letters, probe)
+    module = PretrainModule(work.encoder(), None, work.objectives, _PRETRAIN, letters, probe)
     return module.to(work.device)
 
 
@@ -202,7 +208,8 @@ def _learning(module: LearningModule, work: Workload, masked: bool) -> Step:
     def step() -> Work:
         batch = next(batches)
         learn(module, batch.to(work.device, non_blocking=True), optimizer)
-        return work.work_of(batch, FORWARD_AND_BACKWARD, masked)
+        share = plan_of(work.compute, work.device).gradients_of if masked else 1.0
+        return work.work_of(batch, FORWARD_AND_BACKWARD, masked, share)
 
     return step
 

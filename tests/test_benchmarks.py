@@ -3,6 +3,7 @@
 import json
 import mmap
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from aam.data.simulate import simulate, write_simulation
 from aam.models import SequenceEncoder
 from aam.options import ComputeOptions, ModelOptions
 from benchmarks import accuracy, beside, explanations, gpu, memory, operators, planted, scaling, throughput, unifrac
-from benchmarks.arithmetic import FORWARD_AND_BACKWARD, forward_flops, masked_flops, positions_of
+from benchmarks.arithmetic import FORWARD_AND_BACKWARD, encode_asvs_flops, forward_flops, masked_flops, positions_of
 from benchmarks.measure import interleave, text_table
 from benchmarks.peak import highest, restart_peak
 from benchmarks.targets import target
@@ -67,6 +68,16 @@ def test_forward_arithmetic_is_that_of_the_model_without_padding():
     both = counted(lambda: model(tokens, index, counts).square().sum().backward())
     # What the backward pass makes again - the hidden layer, the layer after attention - is no useful arithmetic.
     assert 0.97 < both / (FORWARD_AND_BACKWARD * ours) < 1.15
+
+
+def test_arithmetic_of_a_step_whose_gradients_are_of_some_asvs():
+    work = Workload(read_subject(SIMULATED, Path()), SIZES["tiny"], 8)
+    batch = next(work.batches(distances=False))
+    whole, half, none = (work.work_of(batch, 3, masked=False, gradients_of=share).flops for share in (1.0, 0.5, 1e-12))
+    encoded = encode_asvs_flops(work.model, positions_of(batch.asv_tokens.numpy()))
+    # All forward, and half of them forward and backward: 2.5 passes instead of 3.
+    assert whole - half == pytest.approx(0.5 * encoded)
+    assert whole - none == pytest.approx(2 * encoded)
 
 
 def test_padding_and_repeats_are_no_useful_arithmetic():

@@ -25,6 +25,8 @@ from aam.data.table import read_table
 from tests.support.commands import TRANSFORMER, aam
 
 SHAPE = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--lr", 0.003, "--dropout", 0, "--no-cache"]
+# Ranks draw the ASVs that they learn from each by itself.
+SHAPE += ["--asv-gradients", 1]
 SCRIPT = Path(__file__).with_name("ranks_script.py")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "aam")
 

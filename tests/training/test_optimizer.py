@@ -84,3 +84,19 @@ def test_small_matrices_and_frozen_ones_are_left_to_adamw_or_alone(network):
     assert [tuple(part.shape) for part in by_muon] == [(32, 20), (32, 32)]
     steps(network, MuonAdamW(groups, lr=1e-2), 1)
     assert torch.equal(network[3].weight, before)
+
+
+def test_a_closure_makes_the_gradients_of_all_groups_afresh(network):
+    other = copy.deepcopy(network)
+    optimizers = [MuonAdamW(groups_of(part, list(part.parameters()), 0.1, muon=True), lr=1e-2) for part in (network, other)]
+    steps(network, optimizers[0], 4)
+
+    def closure():
+        optimizers[1].zero_grad()
+        loss = other(torch.randint(0, 9, (40,), generator=torch.Generator().manual_seed(step))).square().sum()
+        loss.backward()
+        return loss
+
+    for step in range(4):
+        assert optimizers[1].step(closure) > 0
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(network.parameters(), other.parameters(), strict=True))

@@ -29,12 +29,16 @@ class MuonAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """One step by the gradients that are there."""
+        """One step by the gradients that are there, or that the closure makes."""
+        loss = None
+        if closure is not None:
+            # First, and of all groups: it sets gradients to zero, too.
+            with torch.enable_grad():
+                loss = closure()
         groups = self.param_groups
         self.param_groups = [group for group in groups if not group["muon"]]
         try:
-            # The closure makes the gradients of all.
-            loss = super().step(closure)
+            super().step()
         finally:
             self.param_groups = groups
         for group in groups:

@@ -11,8 +11,9 @@ from aam.models.masking import NO_LETTER, HiddenNucleotides, hide, mask_nucleoti
 from aam.options import PretrainObjectives
 from aam.training.step import Step
 
-# The sample path encodes whole sequences, as inference does; this share of a batch's ASVs is encoded once more with masks.
-MASKED_ASVS = 0.125
+# The sample path encodes whole sequences, as inference does; this share of a batch's ASVs is encoded once more with masks, and so
+# many where there are few.
+MASKED_ASVS, _FEWEST_MASKED = 0.125, 32
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class MaskedNucleotides:
 def hide_nucleotides(step: Step, options: PretrainObjectives, generator: torch.Generator | None) -> HiddenNucleotides:
     """Hide nucleotides in a random share of the distinct ASVs of all ranks: those of this rank's part."""
     asv_tokens = step.whole.asv_tokens
-    number = max(1, round(MASKED_ASVS * len(asv_tokens)))
+    number = min(len(asv_tokens), max(_FEWEST_MASKED, round(MASKED_ASVS * len(asv_tokens))))
     chosen = torch.rand(len(asv_tokens), device=asv_tokens.device, generator=generator).topk(number).indices
     tokens = asv_tokens[chosen]
     masked = mask_nucleotides(tokens, options.nuc_mask_ratio, options.nuc_mask_strategy, generator)
