@@ -117,8 +117,9 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def measure(data: Path, device: str, quick: bool, compiled: bool) -> Figures:
-    """All figures of the build that is imported."""
+def measure(arguments: argparse.Namespace) -> None:
+    """All figures of the build that is imported, each written as it is there."""
+    data, device, quick = arguments.data, arguments.device, arguments.quick
     subject = read_subject(SIMULATED if quick else "oral", data)
     public, seconds = SIZES["tiny" if quick else "public"], 0.1 if quick else _SECONDS
     figures: Figures = {}
@@ -126,6 +127,9 @@ def measure(data: Path, device: str, quick: bool, compiled: bool) -> Figures:
     def add(name: str, batch: int, compute: Any, size: Any = public, share: bool = False) -> None:
         work = Workload(subject, size, min(batch, subject.samples), compute=compute, device=device)
         figures.update(pretraining(work, name, seconds, share))
+        if (both := [figures.get(f"pretrain 256 {kind}, samples/s") for kind in ("bf16", "fp32")]) and all(both):
+            figures["pretrain 256, bf16 over fp32"] = both[0] / both[1]  # type: ignore[operator]
+        arguments.output.write_text(json.dumps(figures, indent=1))
         say(f"{name}: {figures[f'{name}, samples/s']:.4g} samples/s")
 
     add("pretrain 64 bf16", 64, BF16, share=True)
@@ -134,12 +138,10 @@ def measure(data: Path, device: str, quick: bool, compiled: bool) -> Figures:
     add("pretrain 256 fp32", 256, FP32)
     if not quick:
         add("pretrain 64 bf16 D 768", 64, BF16, WIDE)
-    if compiled:
-        add("pretrain 256 bf16, compiled", 256, replace(BF16, compile_model=True))
-    figures["pretrain 256, bf16 over fp32"] = figures["pretrain 256 bf16, samples/s"] / figures["pretrain 256 fp32, samples/s"]
-    if not quick:
         figures.update(commands(data, quick))
-    return figures
+        arguments.output.write_text(json.dumps(figures, indent=1))
+    if arguments.compiled:
+        add("pretrain 256 bf16, compiled", 256, replace(BF16, compile_model=True))
 
 
 def say(what: str) -> None:
@@ -177,8 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         columns = {"what": "", "old": ".4g", "new": ".4g", "x old": ".3g", "at least": "g", "aim": "g", "met": ""}
         sys.stdout.write(text_table(table(old, new), columns) + "\n")
         return
-    figures = measure(arguments.data, arguments.device, arguments.quick, arguments.compiled)
-    arguments.output.write_text(json.dumps(figures, indent=1))
+    measure(arguments)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,10 @@ def test_there_is_one():
 def without_waiting():
     """An error from PyTorch where the processor waits for the GPU."""
     torch.cuda.set_sync_debug_mode("error")
-    yield
-    torch.cuda.set_sync_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def step_on(device, dtype, mixed_lengths):
@@ -115,7 +117,7 @@ def tables_of(path):
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16", "fp16"])
-def test_pretraining_learns_as_on_the_cpu(community, tmp_path, precision):
+def test_what_was_pretrained_embeds_as_on_the_cpu(community, tmp_path, precision):
     if precision == "fp16" and DEVICE.type == "cpu":
         pytest.skip("needs a GPU")
     tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]

@@ -78,4 +78,14 @@ def test_weights_in_16_bits_are_those_of_the_model_at_each_call_and_hand_their_g
         without = {name for name, p in encoder.named_parameters() if p.grad is None}
         assert without == {name for name, p in encoder.named_parameters() if not p.requires_grad}
         assert {p.grad.dtype for p in encoder.parameters() if p.grad is not None} == {torch.float32}
-    assert running.__class__(encoder, DEFAULT_COMPUTE)() is encoder
+    assert Lowered(encoder, DEFAULT_COMPUTE)() is encoder
+
+
+def test_a_copy_in_16_bits_that_a_validation_made_is_learned_from():
+    encoder = make_encoder(DEFAULT_COMPUTE).float().train()
+    running = Lowered(encoder, ComputeOptions(mixed_precision="bf16"))
+    tokens, index, counts = make_batch(3, 9, 20, 6, mixed_lengths=False)
+    with torch.inference_mode():
+        running()(tokens, index, counts.float())
+    running()(tokens, index, counts.float()).float().square().sum().backward()
+    assert encoder.richness.weight.grad.abs().sum() > 0

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aam.models import asv_encoder
+from aam.models import asv_encoder, sampled
+from aam.models.chunks import run_chunks
 from aam.models.sampled import draw
 from aam.options import ComputeOptions
 from tests.support.encoders import make_batch, make_encoder
@@ -85,3 +86,18 @@ def test_a_row_without_gradient_is_drawn_where_all_have_none(seed):
     chosen, weights = draw(torch.zeros(9), 3, uniform)
     assert len(chosen.unique()) == 3
     torch.testing.assert_close(weights, torch.full((3,), 3.0, dtype=torch.float64))
+
+
+def test_gradient_checkpointing_keeps_nothing_of_the_chosen_rows_but_a_chunk(monkeypatch):
+    ran = []
+    monkeypatch.setattr(
+        sampled, "run_chunks", lambda work, shared, parameters: ran.append(work.recompute) or run_chunks(work, shared, parameters)
+    )
+    encoder = make_encoder(ComputeOptions(asv_chunk_size=4), attention_layers=1).asv_encoder.train()
+    tokens = make_batch(1, 40, 2, 3, mixed_lengths=False)[0]
+    encoder.gradients_of = 0.5
+    for checkpointing in (False, True):
+        encoder.gradient_checkpointing = checkpointing
+        encoder(tokens).sum().backward()
+    # All of them forward, and those that were chosen with a graph.
+    assert ran == [False, False, False, True]

@@ -1,5 +1,6 @@
 """The plan of a run's memory: measured costs foretell what a step keeps, and batches are made by them."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from aam.data.dataset import Collate, SampleDataset
 from aam.data.sequences import tokenize
 from aam.data.simulate import simulate
+from aam.data.stream import StreamedCounts
 from aam.errors import InputError
 from aam.models import SequenceEncoder
 from aam.models.precision import lowered
@@ -93,6 +95,25 @@ def test_a_resumed_run_goes_on_as_planned_whatever_is_free_by_then(table, tmp_pa
     assert second == first
     assert first.limit is not None
     assert other.asv_encoder.gradient_checkpointing is first.gradient_checkpointing
+
+
+def test_on_a_gpu_what_is_streamed_is_planned_as_where_memory_is_short(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    streamed = copy.copy(table.dataset)
+    streamed.counts = object.__new__(StreamedCounts)
+    plan = plan_memory(
+        encoder_of(), OBJECTIVES, FitOptions(), TrainComputeOptions(), replace(table, dataset=streamed), tmp_path / "p"
+    )
+    assert (plan.gradient_checkpointing, plan.limit) == (True, None)
+
+
+def test_a_share_of_gradients_is_kept_of_so_many_asvs():
+    part = replace(COST, share=0.125)
+    assert part.bytes(800, 8, 50) - part.bytes(400, 8, 50) == pytest.approx(
+        0.125 * (COST.bytes(800, 8, 50) - COST.bytes(400, 8, 50))
+    )
+    # Of few, all.
+    assert part.bytes(30, 8, 50) == COST.bytes(30, 8, 50)
 
 
 COST = StepCost(nucleotide=10.0, slot=1.0, pair=0.0, always=0.0, length=1, chunk=float("inf"), overhead=1.0)

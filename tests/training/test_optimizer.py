@@ -1,6 +1,7 @@
 """Muon for matrices, AdamW for all else."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -91,12 +92,12 @@ def test_a_closure_makes_the_gradients_of_all_groups_afresh(network):
     optimizers = [MuonAdamW(groups_of(part, list(part.parameters()), 0.1, muon=True), lr=1e-2) for part in (network, other)]
     steps(network, optimizers[0], 4)
 
-    def closure():
+    def closure(step):
         optimizers[1].zero_grad()
         loss = other(torch.randint(0, 9, (40,), generator=torch.Generator().manual_seed(step))).square().sum()
         loss.backward()
         return loss
 
     for step in range(4):
-        assert optimizers[1].step(closure) > 0
+        assert optimizers[1].step(partial(closure, step)) > 0
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(network.parameters(), other.parameters(), strict=True))

@@ -266,6 +266,8 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
         raise InputError("`stream` with `max_memory_gb` or `auto_batch_size`: these look at all samples first; leave one out")
     if fit.find_lr and compute.strategy == "fsdp":
         raise InputError("`find_lr` with `strategy=fsdp`: find it with ddp or on one device, and give `lr`")
+    if compute.mixed_precision == "fp16" and compute.strategy == "fsdp":
+        raise InputError("`mixed_precision=fp16` with `strategy=fsdp`: take bf16")
 
 
 def _require_metadata(samples: GroupOptions, column: str) -> None:

@@ -21,6 +21,11 @@ KNOWN_NUCLEOTIDES = 4
 _FEWEST_WITH_GRADIENTS = 32
 
 
+def with_gradients(asvs: int, share: float) -> int:
+    """Of so many ASVs gradients are computed where a `share` of them is asked for."""
+    return asvs if share == 1 else min(asvs, max(_FEWEST_WITH_GRADIENTS, round(share * asvs)))
+
+
 class NucleotideContext(nn.Module):
     """What surrounds each position: the three letters before it, the letter and the three after it, tokens -> [U, T, D].
 
@@ -70,7 +75,7 @@ class ASVEncoder(nn.Module):
         encode = partial(self._vectors, equal_lengths=equal_lengths)
         number = self._with_gradients(asv_tokens)
         if number < len(asv_tokens):
-            sampled = Sampled(encode, self._at_once(asv_tokens), number)
+            sampled = Sampled(encode, self._at_once(asv_tokens), number, self.gradient_checkpointing)
             return run_sampled(sampled, asv_tokens, self._all_but(self.nucleotide_head))
         work = Chunked(encode, self._chunks(asv_tokens), self.gradient_checkpointing)
         return run_chunks(work, (), self._all_but(self.nucleotide_head))
@@ -102,7 +107,9 @@ class ASVEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """`forward` and `masked_nucleotides`, in one pass where all of it is one chunk."""
         at_once = len(asv_tokens) + len(hidden.tokens) <= self._at_once(asv_tokens)
-        if self.gradient_checkpointing or self._with_gradients(asv_tokens) < len(asv_tokens) or not at_once:
+        # Ranks that share the layers call them as often, whatever each has.
+        apart = self.gradient_checkpointing or self._with_gradients(asv_tokens) < len(asv_tokens)
+        if apart or not at_once or sharded(list(self.parameters())):
             # First, before anything is kept for the backward pass: of this nothing is.
             loss, logits = self.masked_nucleotides(hidden, equal_lengths)
             return self(asv_tokens, equal_lengths), loss, logits
@@ -124,7 +131,7 @@ class ASVEncoder(nn.Module):
         share = plan_of(self.compute, tokens.device).gradients_of if self.gradients_of is None else self.gradients_of
         if share == 1 or not self.training or not torch.is_grad_enabled() or sharded(list(self.parameters())):
             return len(tokens)
-        return min(len(tokens), max(_FEWEST_WITH_GRADIENTS, round(share * len(tokens))))
+        return with_gradients(len(tokens), share)
 
     def _at_once(self, tokens: Tensor) -> int:
         plan = plan_of(self.compute, tokens.device)

@@ -72,7 +72,9 @@ class Lowered(Generic[Model]):
             return self.model
         names, weights = zip(*self.model.named_parameters(), strict=True)
         if self._copy is None or next(self._copy.parameters()).device != weights[0].device:
-            self._copy = lowered(self.model, self.compute.mixed_precision)
+            # Also where a validation comes first: what is made in inference mode stays without gradients.
+            with torch.inference_mode(False):
+                self._copy = lowered(self.model, self.compute.mixed_precision)
         self._copy.train(self.model.training)
         for name, cast in zip(names, _Cast.apply(dtype, *weights), strict=True):
             path, _, own = name.rpartition(".")

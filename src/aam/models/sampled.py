@@ -19,17 +19,20 @@ from aam.models.chunks import Chunked, run_chunks
 
 # Of the mean size of a row's gradient, added to that of each: a row that matters little now is drawn now and then.
 _MIX = 0.1
+# A probability of 1 in integers.
+_PARTS = 2**40
 # Rounds in which what is above certainty is shared out among the others.
 _ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """What is run: `encode(rows)` -> [rows, D], in chunks of `size`; `number` rows have gradients."""
+    """What is run: `encode(rows)` -> [rows, D], in chunks of `size`; `number` rows have gradients; see `Chunked` for the last."""
 
     encode: Callable[[Tensor], Tensor]
     size: int
     number: int
+    recompute: bool = False
 
 
 def run_sampled(work: Sampled, rows: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -54,8 +57,9 @@ def draw(sizes: Tensor, number: int, uniform: Tensor) -> tuple[Tensor, Tensor]:
         chance = torch.where(certain, 1.0, others * left).clamp(max=1.0)
     order = uniform[1:].argsort()
     steps = torch.arange(number, device=sizes.device) + uniform[0]
-    reached = chance[order].cumsum(0)
-    places = torch.searchsorted(reached, steps * (reached[-1] / number), right=True).clamp(max=len(sizes) - 1)
+    # Sums of integers, whose order changes nothing on a GPU.
+    reached = (chance[order] * _PARTS).round().long().cumsum(0)
+    places = torch.searchsorted(reached, (steps * (reached[-1] / number)).long(), right=True).clamp(max=len(sizes) - 1)
     chosen = order[places]
     return chosen, 1 / chance[chosen]
 
@@ -73,7 +77,7 @@ class _RunSampled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         wanted = [parameter for parameter in ctx.parameters if parameter.requires_grad]
         gradient = gradients[0]
-        chosen, weights = draw(torch.linalg.vector_norm(gradient, dim=1), ctx.work.number, ctx.uniform)
+        chosen, weights = draw(torch.linalg.vector_norm(gradient.float(), dim=1), ctx.work.number, ctx.uniform)
         with torch.enable_grad():
             output = _run(ctx.work, ctx.rows[chosen], wanted)
         part = gradient[chosen] * weights.unsqueeze(1).to(gradient.dtype)
@@ -82,4 +86,5 @@ class _RunSampled(torch.autograd.Function):
 
 
 def _run(work: Sampled, rows: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-    return run_chunks(Chunked(work.encode, [(part,) for part in rows.split(work.size)]), (), parameters)
+    chunks = [(part,) for part in rows.split(work.size)]
+    return run_chunks(Chunked(work.encode, chunks, work.recompute and torch.is_grad_enabled()), (), parameters)

@@ -22,15 +22,18 @@ from torch import Tensor, nn
 from aam.compute import default_device, plan_of
 from aam.data.dataset import Batch, SampleDataset
 from aam.data.sequences import Nucleotide
+from aam.data.stream import StreamedCounts
 from aam.disk.schema import parse
 from aam.disk.writing import write_text
 from aam.errors import InputError, one_line
 from aam.models import SequenceEncoder, recompute
+from aam.models.asv_encoder import with_gradients
 from aam.models.precision import lowered
 from aam.options import FitOptions, PretrainObjectives, TrainComputeOptions
 from aam.parallel.collectives import wait, world
 from aam.parallel.ranks import nodes, rank
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses
+from aam.training.objectives.nucleotides import MASKED_ASVS
 from aam.training.step import Step
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,8 @@ _DRAWN_BATCHES = 20
 class StepCost:
     """Bytes that a step keeps: for each token of a distinct ASV, each ASV slot of a sample, each pair of slots, and always.
 
-    `chunk` is the most ASVs whose activations are kept at once: all of a batch, or a chunk with gradient checkpointing.
+    `chunk` is the most ASVs whose activations are kept at once: all of a batch, or a chunk with gradient checkpointing; `share` of
+    the ASVs have gradients.
     """
 
     nucleotide: float
@@ -59,10 +63,11 @@ class StepCost:
     length: int
     chunk: float
     overhead: float = _OVERHEAD
+    share: float = 1.0
 
     def bytes(self, distinct: int, samples: int, longest: int) -> float:
         """Estimate for a batch of `samples` of up to `longest` ASVs, `distinct` between them."""
-        nucleotides = min(distinct, self.chunk) * self.length * self.nucleotide
+        nucleotides = min(with_gradients(distinct, self.share), self.chunk) * self.length * self.nucleotide
         slots = samples * longest
         return self.overhead * (nucleotides + slots * self.slot + slots * longest * self.pair) + self.always
 
@@ -166,9 +171,9 @@ def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, lengt
 def _fit_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
     sizes, kept = [], []
     device = encoder.richness.weight.device
-    # Nothing is kept of masked nucleotides where they run by themselves.
-    alone = plan_of(encoder.compute, device).chunk is not None
-    learned = replace(objectives, nuc_penalty=0.0) if alone else objectives
+    # Of masked nucleotides nothing is kept where they run by themselves, and as of other ASVs where all is one pass.
+    learned = replace(objectives, nuc_penalty=0.0)
+    one_pass = plan_of(encoder.compute, device).chunk is None and objectives.nuc_penalty > 0
     running = lowered(encoder, encoder.compute.mixed_precision)
     for distinct, samples, asvs in _PROBES:
         batch = probe_batch(distinct, samples, asvs, length).to(device)
@@ -177,7 +182,7 @@ def _fit_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: 
             kept.append(kept_bytes())
         sizes.append((distinct * length, samples * asvs, samples * asvs**2, 1))
     (nucleotide, slot, pair, always), _ = nnls(np.array(sizes, dtype=float), np.array(kept, dtype=float))
-    return StepCost(nucleotide, slot, pair, always, length, math.inf)
+    return StepCost(nucleotide * (1 + MASKED_ASVS if one_pass else 1), slot, pair, always, length, math.inf)
 
 
 @dataclass(frozen=True)
@@ -233,9 +238,13 @@ def _plan(
     # What is computed again is time lost: on a GPU only where its memory asks for it.
     if not bounded and (choice is not None or not torch.cuda.is_available()):
         return MemoryPlan(fit.batch_size, fit.accumulate, bool(choice))
+    if isinstance(table.dataset.counts, StreamedCounts):
+        # How large its batches are is not known: as where memory is short.
+        return MemoryPlan(fit.batch_size, fit.accumulate, gradient_checkpointing=True)
     encoder.to(default_device())
     encoder.asv_encoder.gradient_checkpointing = False
-    cost = measure_cost(encoder, objectives, table.asv_tokens.shape[1])
+    share = plan_of(compute, default_device()).gradients_of if fit.asv_gradients is None else fit.asv_gradients
+    cost = replace(measure_cost(encoder, objectives, table.asv_tokens.shape[1]), share=share)
     budget = budget_bytes(encoder, compute.max_memory_gb)
     # Each thread has a chunk in work.
     at_once = plan_of(compute, default_device()).asvs_at_once(cost.length, encoder.asv_encoder.options.embedding_dim, True)
