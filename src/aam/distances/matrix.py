@@ -67,7 +67,7 @@ def unifrac_matrix(
     """Distances [N, N] between all samples of a table, float64 or float32 as `dtype` says, with a progress bar.
 
     counts: CSR int64 [N, M], columns as the phylogeny was made for. A CPU computes in float64, in as many threads as the run may
-    have; another `device` computes in `dtype`, by PyTorch. Memory beside the result: 12 bytes for each node that a sample touches,
+    have; another `device` computes in `dtype`, by PyTorch, where it has the memory for all nodes. Memory beside the result: 12 bytes for each node that a sample touches,
     twice, 8 (generalized: 16) for each sample at each common node, and up to BLOCK_BYTES. ASVs that the tree lacks are one warning.
     InputError for samples without reads on it.
     """
@@ -87,9 +87,10 @@ def compare_all(
     """`unifrac_matrix` of samples that all have reads on the tree."""
     metric = metric_of(metric, alpha)
     if device != "cpu":
-        from aam.distances.on_gpu import compare_on_gpu
+        from aam.distances.on_gpu import compare_on_gpu, has_room
 
-        return compare_on_gpu(counts, phylogeny, metric, alpha, dtype, device)
+        if has_room(counts.shape[0], len(phylogeny.branch_length), dtype, device):
+            return compare_on_gpu(counts, phylogeny, metric, alpha, dtype, device)
     sharing = _sharing(counts, phylogeny, metric, alpha)
     n_samples, rows = counts.shape[0], sharing.rows
     result = np.empty((n_samples, n_samples), dtype=dtype)

@@ -17,6 +17,12 @@ BLOCK_BYTES = 2**30
 MOST_SAMPLES = 4096
 
 
+def has_room(n_samples: int, n_nodes: int, dtype: type[np.floating], device: str) -> bool:
+    """Whether all samples at all nodes, and a block of them beside its product, go into the memory that is free on a GPU."""
+    free = torch.cuda.mem_get_info(device)[0]
+    return n_samples * n_nodes * np.dtype(dtype).itemsize + 6 * BLOCK_BYTES < free
+
+
 @torch.no_grad()
 def compare_on_gpu(
     counts: sparse.csr_array, phylogeny: Phylogeny, metric: UniFracMetric, alpha: float, dtype: type[np.floating], device: str

@@ -77,7 +77,7 @@ class FitOptions(Options):
     lr: float = 2e-3
     """Peak learning rate of AdamW; Muon's is twice that."""
     optimizer: Optimizer = "muon"
-    """Optimiser of the matrices of hidden layers; all else is learned by AdamW."""
+    """Optimiser of the matrices of linear layers; all else is learned by AdamW."""
     asv_gradients: float | None = None
     """Share of a batch's distinct ASVs whose gradients are computed in a step, 32 at least: drawn by how much the loss depends on
     them, weighted so that their mean is the gradient of all. With `strategy=fsdp` all. Default: 0.125 on a CPU, 1 on a GPU."""
@@ -122,7 +122,7 @@ class TrainFitOptions(FitOptions):
     lr: float = 5e-4
     """Peak learning rate of AdamW; Muon's is twice that."""
     optimizer: Optimizer = "adamw"
-    """Optimiser of the matrices of hidden layers; all else is learned by AdamW."""
+    """Optimiser of the matrices of linear layers; all else is learned by AdamW."""
     asv_gradients: float | None = 1.0
     """Share of a batch's distinct ASVs whose gradients are computed in a step, 32 at least: drawn by how much the loss depends on
     them, weighted so that their mean is the gradient of all. With `strategy=fsdp` all."""

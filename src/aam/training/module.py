@@ -66,7 +66,7 @@ class LearningModule(L.LightningModule):
             self.running = Lowered(self.running.model, replace(self.running.compute, mixed_precision="no"))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Lightning calls this. What is in pinned memory comes while the device computes."""
+        """Lightning calls this. What is in pinned memory is not waited for."""
         return batch.to(device, non_blocking=True)
 
     def make_optimizer(self) -> MuonAdamW:

@@ -1,4 +1,4 @@
-"""The optimiser: Muon for the matrices of hidden layers, AdamW for all else.
+"""The optimiser: Muon for the matrices of linear layers, AdamW for all else.
 
 Muon makes the update of a matrix nearly orthogonal, by a few steps of Newton and Schulz, so that no direction of it stays small
 (Jordan et al. 2024; its size as in Liu et al. 2025, arXiv 2502.16982). PyTorch has it (`torch.optim.Muon`), one matrix after the
