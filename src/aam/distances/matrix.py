@@ -67,9 +67,9 @@ def unifrac_matrix(
     """Distances [N, N] between all samples of a table, float64 or float32 as `dtype` says, with a progress bar.
 
     counts: CSR int64 [N, M], columns as the phylogeny was made for. A CPU computes in float64, in as many threads as the run may
-    have; another `device` computes in `dtype`, by PyTorch, where it has the memory for all nodes. Memory beside the result: 12 bytes for each node that a sample touches,
-    twice, 8 (generalized: 16) for each sample at each common node, and up to BLOCK_BYTES. ASVs that the tree lacks are one warning.
-    InputError for samples without reads on it.
+    have; another `device` computes in `dtype`, by PyTorch, if it has room for all nodes. Memory beside the result: 12 bytes
+    for each node that a sample touches, twice, 8 (generalized: 16) for each sample at each common node, and up to BLOCK_BYTES. ASVs
+    that the tree lacks are one warning. InputError for samples without reads on it.
     """
     require_reads_on_tree(counts, phylogeny, sample_ids)
     return compare_all(counts, phylogeny, metric, alpha, dtype=dtype, device=device)
