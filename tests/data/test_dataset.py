@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam.data.dataset import Batch, Collate, EpochSampler, SampleDataset, make_loader
-from aam.data.sampler import permuted
+from aam.data.stream import permuted
 from aam.options import ReadOptions
 from tests.support.tables import table_of, tokens_of
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam.data.dataset import Collate, SampleDataset, make_loader
-from aam.data.sampler import EpochSampler, PackedBatchSampler, Packing, permuted
+from aam.data.sampler import EpochSampler, PackedBatchSampler, Packing
+from aam.data.stream import permuted
 from aam.options import ReadOptions
 from tests.support.tables import table_of, tokens_of
 
