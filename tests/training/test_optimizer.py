@@ -101,3 +101,11 @@ def test_a_closure_makes_the_gradients_of_all_groups_afresh(network):
     for step in range(4):
         assert optimizers[1].step(partial(closure, step)) > 0
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(network.parameters(), other.parameters(), strict=True))
+
+
+def test_nothing_moves_where_the_gradient_is_zero():
+    torch.manual_seed(0)
+    left, right = torch.randn(3, 40, 2), torch.randn(3, 2, 60)
+    found = orthogonal(left @ right)
+    within = torch.linalg.qr(left).Q
+    torch.testing.assert_close(within @ (within.mT @ found), found, atol=1e-4, rtol=0)

@@ -1,8 +1,9 @@
 """The optimiser: Muon for the matrices of linear layers, AdamW for all else.
 
 Muon makes the update of a matrix nearly orthogonal, by a few steps of Newton and Schulz, so that no direction of it stays small
-(Jordan et al. 2024; its size as in Liu et al. 2025, arXiv 2502.16982). PyTorch has it (`torch.optim.Muon`), one matrix after the
-other: matrices of one shape go together here, because each operation of a small model costs a GPU more than its arithmetic.
+(Jordan et al. 2024; its size as in Liu et al. 2025, arXiv 2502.16982). PyTorch has it (`torch.optim.Muon`), in bfloat16 and one
+matrix after the other: matrices of one shape go together here, because each operation of a small model costs a GPU more than its
+arithmetic.
 """
 
 from __future__ import annotations
@@ -75,15 +76,18 @@ class MuonAdamW(torch.optim.AdamW):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Matrices [n, a, b] with singular values near 1 (0.7 to 1.2) and the same singular vectors. A GPU computes in bfloat16."""
+    """Matrices [n, a, b] with singular values near 1 (0.7 to 1.2) and the same singular vectors.
+
+    Not in bfloat16: its rounding, in directions that the loss does not depend on, would come out as large as the rest.
+    """
     tall = matrices.shape[1] > matrices.shape[2]
-    x = (matrices.mT if tall else matrices).to(torch.bfloat16 if matrices.is_cuda else matrices.dtype)
+    x = matrices.mT if tall else matrices
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=1e-7)
     first, second, third = _FACTORS
     for _ in range(_STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=second, alpha=third), x, beta=first)
-    return (x.mT if tall else x).to(matrices.dtype)
+    return x.mT if tall else x
 
 
 def _whole(part: Tensor) -> Tensor:
