@@ -152,7 +152,7 @@ def test_operators_of_a_step_by_the_plan_of_a_gpu_and_of_a_cpu(tmp_path):
     counts = {(row["plan"], row["precision"]): row["operators"] for row in rows}
     assert counts.keys() == {("cuda", "no"), ("cuda", "bf16"), ("cpu", "no"), ("cpu", "bf16")}
     # A GPU is asked for less: its batch is one chunk. Losing one pass for all makes it some 300 more.
-    assert counts["cuda", "bf16"] < 960
+    assert counts["cuda", "bf16"] < 1200
     assert counts["cuda", "no"] < counts["cuda", "bf16"]
     assert counts["cuda", "no"] < counts["cpu", "no"]
 

@@ -330,7 +330,7 @@ def test_pretrain_is_the_same_with_and_without(community, tmp_path):
     run = ["pretrain", "--table", community / "table.biom", *SMALL]
     said, metrics = runs_of(tmp_path, *run, "--epochs", 2)
     assert metrics["cold"] == metrics["warm"] == metrics["none"]
-    for what in ("tree", "labelled tree"):
+    for what in ("tree", "sheared tree"):
         assert f"\n{what}: from the cache" in f"\n{said['warm']}"
     assert "Building a tree" not in said["warm"]
     assert len({(tmp_path / name / "tree.nwk").read_text() for name in said}) == 1
