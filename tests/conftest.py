@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-if not os.environ.get("AAM_TEST_GPU"):
+if os.environ.get("AAM_TEST_GPU") != "1":
     # Before torch is loaded, and of the processes that tests start.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 pytest_plugins = ["tests.support.commands"]
