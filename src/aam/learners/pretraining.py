@@ -97,7 +97,7 @@ class PretrainingLearner:
             warn_of_few(split, options, pairs=objectives.learns_distances)
             log.info("%s\n%s", summarise(encoder), describe(compute, encoder.asv_encoder.gradient_checkpointing))
             made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
-            in_batches, of_ranks = (distance, None) if world() == 1 else (None, distance)
+            in_batches, of_ranks = where_compared(distance)
             collate = Collate(study.asv_tokens, distance=in_batches)
             train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made)
             # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
@@ -139,6 +139,13 @@ def distance_for(study: Study, objectives: PretrainObjectives) -> torch.nn.Modul
     if study.distance is None:
         raise InputError("the UniFrac objective needs a tree: give `tree`, or `penalty=0`")
     return study.distance
+
+
+def where_compared(distance: torch.nn.Module | None) -> tuple[torch.nn.Module | None, torch.nn.Module | None]:
+    """The distance for the loaders, whose batches bring distances, and for the steps of several ranks, whose samples come together
+    there: one of the two.
+    """
+    return (distance, None) if world() == 1 else (None, distance)
 
 
 def metric_name(study: Study, objectives: PretrainObjectives) -> str | None:

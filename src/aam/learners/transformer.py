@@ -18,13 +18,12 @@ from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.disk.cache import Cache
 from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
-from aam.learners.pretraining import commonest_letters, distance_for, first_draws, split_off, warn_of_few
+from aam.learners.pretraining import commonest_letters, distance_for, first_draws, split_off, warn_of_few, where_compared
 from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
 from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives, check_frozen
-from aam.parallel.collectives import world
 from aam.saved.info import ModelInfo, TargetInfo, median_of
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
 from aam.scoring.intervals import scores_of, thresholds
@@ -144,7 +143,7 @@ class TransformerLearner:
         plan = plan_memory(model.base_model, self.objectives, self.options, compute, training, place.folder / "memory.json")
         options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
         distance = distance_for(study, self.objectives)
-        in_batches, of_ranks = (distance, None) if world() == 1 else (None, distance)
+        in_batches, of_ranks = where_compared(distance)
         collate = Collate(study.asv_tokens, posed.learned, posed.codes, in_batches)
         made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
         loaders = (
