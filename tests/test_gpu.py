@@ -3,6 +3,7 @@
 With AAM_TEST_GPU=cpu the same runs on the CPU alone, to see that these tests are whole.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -128,6 +129,19 @@ def test_what_was_pretrained_embeds_as_on_the_cpu(community, tmp_path, precision
     on_the_cpu("embed", "--model", tmp_path / "here", *tables[:2], "--output", tmp_path / "there.tsv")
     here, there = tables_of(tmp_path / "here.tsv"), tables_of(tmp_path / "there.tsv")
     assert np.linalg.norm(here - there) < 1e-3 * np.linalg.norm(there)
+
+
+def test_options_that_change_how_a_run_goes_run_and_the_same_seed_gives_the_same_losses(community, tmp_path):
+    run = ["pretrain", "--table", community / "table.biom", "--tree", community / "tree.nwk", *SMALL, "--epochs", 2, "--no-cache"]
+    said = {}
+    for name, options in {
+        "one": ["--deterministic"],
+        "again": ["--deterministic", "--stream", "--num-workers", 2],
+        "found": ["--find-lr", "--gradient-checkpointing", "--asv-gradients", 0.25],
+    }.items():
+        aam(*run, *options, "--output-dir", tmp_path / name)
+        said[name] = json.loads((tmp_path / name / "metrics.json").read_text())["history"]
+    assert said["one"] == said["again"] != said["found"]
 
 
 def test_the_other_commands_run_and_say_what_the_cpu_says(community, regressor, tmp_path):

@@ -11,6 +11,8 @@ import torch
 
 from aam.errors import InputError
 from aam.options import ComputeOptions, TrainComputeOptions
+from aam.parallel.ranks import nodes, size
+from aam.parallel.threads import allotted_cores
 
 LOW_PRECISION = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -91,7 +93,9 @@ def workers_of(options: TrainComputeOptions) -> int:
     """Processes that prepare batches: as asked for, or as the device needs and the cores allow."""
     if options.num_workers is not None:
         return options.num_workers
-    return min(plan_of(options, default_device()).workers, torch.get_num_threads() - 1)
+    # torchrun tells each process to use one thread: that is said of the operations of a CPU.
+    cores = allotted_cores() // max(1, size() // max(1, nodes()))
+    return max(0, min(plan_of(options, default_device()).workers, cores - 1))
 
 
 def default_device() -> torch.device:

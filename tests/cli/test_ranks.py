@@ -24,9 +24,9 @@ from aam.data.simulate import simulate, write_simulation
 from aam.data.table import read_table
 from tests.support.commands import TRANSFORMER, aam
 
-SHAPE = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--lr", 0.003, "--dropout", 0, "--no-cache"]
+SIZE = ["--embedding-dim", 16, "--attention-heads", 2, "--attention-layers", 1, "--lr", 0.003, "--dropout", 0, "--no-cache"]
 # Ranks draw the ASVs that they learn from each by itself.
-SHAPE += ["--asv-gradients", 1]
+SHAPE = [*SIZE, "--asv-gradients", 1]
 SCRIPT = Path(__file__).with_name("ranks_script.py")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "aam")
 
@@ -184,6 +184,22 @@ def test_two_ranks_are_one_process_whatever_is_asked(community, tmp_path):
         one, two = (table(tmp_path, f"{name}-{ranks}.tsv") for ranks in (1, 2))
         assert list(one.index) == list(two.index)
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
+def test_ranks_that_learn_from_some_of_their_asvs_learn_and_go_on_to_the_same_result(community, tmp_path):
+    """Each draws its own, as pretraining does by default."""
+    tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]
+    run = ["pretrain", *tables, *SIZE, "--batch-size", 8, "--epochs", 12, "--patience", 12, "--devices", 2]
+    ran(start(*run, "--output-dir", tmp_path / "whole"))
+    whole = json.loads((tmp_path / "whole" / "metrics.json").read_text())["history"]
+    assert whole[-1]["train/unifrac_loss"] < 0.7 * whole[0]["train/unifrac_loss"]
+    parts = [*run, "--output-dir", tmp_path / "parts"]
+    process = start(*parts)
+    wait_for(process, "epoch 4/12", tmp_path / "parts" / "aam.log")
+    process.send_signal(signal.SIGTERM)
+    ran(process, code=128 + signal.SIGTERM)
+    ran(start(*parts, "--resume"))
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_bad_input_of_two_ranks_is_said_once(community, tmp_path):

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from multiprocessing import active_children, resource_sharer
+from multiprocessing.process import BaseProcess
 
 import pytest
 from torch.utils.data import DataLoader
@@ -23,7 +24,7 @@ def test_a_lost_process_is_missed_where_a_batch_is_waited_for_and_nowhere_else()
     for attempt in range(5):
         others = active_children()
         loader = numbers()
-        batches = from_workers(lambda loader=loader: iter(loader), 2)
+        batches = from_workers(lambda loader=loader: iter(loader), 2, [])
         assert next(batches).item() == 0
         (worker, _) = [process for process in active_children() if process not in others]
         worker.kill()
@@ -38,7 +39,22 @@ def test_a_lost_process_is_missed_where_a_batch_is_waited_for_and_nowhere_else()
 
 def test_processes_give_what_they_would_without_a_loss():
     loader = numbers()
-    assert [batch.item() for batch in from_workers(lambda: iter(loader), 2)] == list(range(100))
+    assert [batch.item() for batch in from_workers(lambda: iter(loader), 2, [])] == list(range(100))
+
+
+def test_processes_stay_from_one_epoch_to_the_next_and_one_that_is_lost_between_is_missed():
+    loader = DataLoader(range(100), batch_size=1, num_workers=2, worker_init_fn=begin_worker, persistent_workers=True)
+    processes: list[BaseProcess] = []
+    others = active_children()
+    for _ in range(2):
+        # An epoch that is broken off leaves nothing to the next.
+        next(from_workers(lambda: iter(loader), 2, processes))
+        assert [batch.item() for batch in from_workers(lambda: iter(loader), 2, processes)] == list(range(100))
+    assert sorted(process.pid for process in active_children() if process not in others) == sorted(p.pid for p in processes)
+    processes[1].kill()
+    processes[1].join()
+    with pytest.raises(LostWorker):
+        next(from_workers(lambda: iter(loader), 2, processes))
 
 
 class Broken:
@@ -52,7 +68,7 @@ class Broken:
 def test_what_a_process_raises_itself_is_not_its_loss():
     loader = DataLoader(Broken(), num_workers=1, worker_init_fn=begin_worker)
     with pytest.raises(KeyError, match="no 0"):
-        list(from_workers(lambda: iter(loader), 1))
+        list(from_workers(lambda: iter(loader), 1, []))
 
 
 def told_to_stop(worker: int) -> None:
@@ -62,7 +78,7 @@ def told_to_stop(worker: int) -> None:
 
 def test_a_process_that_is_told_to_stop_before_it_has_begun_goes_on(own_signals):
     loader = DataLoader(range(100), batch_size=1, num_workers=2, worker_init_fn=told_to_stop)
-    assert [batch.item() for batch in from_workers(lambda: iter(loader), 2)] == list(range(100))
+    assert [batch.item() for batch in from_workers(lambda: iter(loader), 2, [])] == list(range(100))
 
 
 def gone(worker: int) -> None:
@@ -81,7 +97,7 @@ def test_a_process_that_is_lost_before_the_first_batch_is_missed():
         return batches
 
     with pytest.raises(LostWorker):
-        list(from_workers(begin, 2))
+        list(from_workers(begin, 2, []))
 
 
 class HungUpOn:
@@ -102,5 +118,5 @@ class HungUpOn:
 
 def test_a_connection_that_is_broken_off_is_no_traceback(capfd):
     loader = DataLoader(HungUpOn(), num_workers=1, worker_init_fn=begin_worker)
-    assert len(list(from_workers(lambda: iter(loader), 1))) == 1
+    assert len(list(from_workers(lambda: iter(loader), 1, []))) == 1
     assert capfd.readouterr().err == ""

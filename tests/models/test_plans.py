@@ -5,11 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aam.compute import plan_of, planned_as
+import aam.compute
+from aam.compute import plan_of, planned_as, workers_of
 from aam.data.dataset import Batch
 from aam.models.precision import Lowered
 from aam.models.sequence_encoder import groups_of, sizes_of
-from aam.options import DEFAULT_COMPUTE, ComputeOptions, PretrainObjectives
+from aam.options import DEFAULT_COMPUTE, ComputeOptions, PretrainObjectives, TrainComputeOptions
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
 from aam.training.step import Step
 from tests.support.encoders import make_batch, make_encoder
@@ -21,6 +22,18 @@ def step_of(seed, mixed_lengths):
     tokens, index, counts = make_batch(seed, 40, 12, 9, mixed_lengths)
     distances = torch.rand(12, 12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return Step.alone(Batch(tokens, torch.arange(40), index, counts, torch.arange(12), distances=distances + distances.T))
+
+
+@pytest.mark.parametrize(("cores", "ranks", "workers"), [(16, 1, 4), (16, 4, 3), (16, 8, 1), (2, 1, 1), (1, 1, 0), (4, 8, 0)])
+def test_processes_beside_a_gpu_are_as_many_as_cores_allow_though_torchrun_says_one_thread(cores, ranks, workers, monkeypatch):
+    monkeypatch.setattr(aam.compute, "allotted_cores", lambda: cores)
+    monkeypatch.setattr(aam.compute, "size", lambda: 2 * ranks)
+    monkeypatch.setattr(aam.compute, "nodes", lambda: 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert workers_of(TrainComputeOptions()) == 0
+    with planned_as("cuda"):
+        assert workers_of(TrainComputeOptions()) == workers
+        assert workers_of(TrainComputeOptions(num_workers=7)) == 7
 
 
 @pytest.mark.parametrize("mixed_lengths", [False, True])

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -182,18 +183,21 @@ class ResumableBatches(Sampler[list[Key]]):
 class Loader(DataLoader[Any]):
     """Batches that are made when the first is asked for: Lightning tells the epoch after it has the iterator.
 
-    ids: of the rows of the table.
+    ids: of the rows of the table. Processes that make batches stay from one epoch to the next.
     """
 
     def __init__(self, dataset: Dataset[Any], batches: ResumableBatches, ids: Sequence[str], **kwargs: Any) -> None:
-        if kwargs.get("num_workers"):
+        workers = bool(kwargs.get("num_workers"))
+        if workers:
             end_workers_at_exit()
-        super().__init__(dataset, batch_sampler=batches, worker_init_fn=begin_worker, **kwargs)
+        super().__init__(dataset, batch_sampler=batches, worker_init_fn=begin_worker, persistent_workers=workers, **kwargs)
         self.batches, self.ids = batches, ids
+        self._processes: list[BaseProcess] = []
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         try:
-            yield from from_workers(super().__iter__, self.num_workers) if self.num_workers else super().__iter__()
+            begin = super().__iter__
+            yield from from_workers(begin, self.num_workers, self._processes) if self.num_workers else begin()
         except InputError as error:
             # One of a worker comes with its traceback.
             raise InputError(str(error).strip().rpartition("aam.errors.InputError: ")[2]) from error

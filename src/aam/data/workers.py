@@ -46,11 +46,13 @@ def end_workers_at_exit() -> None:
     Finalize(None, kill, exitpriority=1)
 
 
-def from_workers(begin: Callable[[], Iterator[T]], number: int) -> Iterator[T]:
-    """What the iterator of a `DataLoader` gives, whose `number` processes `begin` starts. LostWorker when one ends from outside.
+def from_workers(begin: Callable[[], Iterator[T]], number: int, processes: list[BaseProcess]) -> Iterator[T]:
+    """What the iterator of a `DataLoader` gives. LostWorker when one of its processes ends from outside.
 
-    PyTorch would raise that wherever the program is at that moment: in a hook, whose caller does not expect it, or in a lock.
+    processes: those that are there, or an empty list for the `number` that `begin` starts. PyTorch would raise that one is lost
+    wherever the program is at that moment: in a hook, whose caller does not expect it, or in a lock.
     """
+    _miss_any(processes)
     others = active_children()
     # A process that is told to stop before it has begun would end: where all of a job are told, none may be lost.
     with stopping_later():
@@ -58,14 +60,15 @@ def from_workers(begin: Callable[[], Iterator[T]], number: int) -> Iterator[T]:
         iterator = begin()
         if threading.current_thread() is threading.main_thread():
             # PyTorch has set its own, once.
-            signal.signal(signal.SIGCHLD, lambda number, frame: _miss())
-    processes = [process for process in active_children() if process not in others]
+            signal.signal(signal.SIGCHLD, lambda number, frame: _miss_any(_awaited))
+    if not processes:
+        processes += [process for process in active_children() if process not in others]
     if len(processes) < number:
         raise LostWorker
     while True:
         try:
             _awaited[:] = processes
-            _miss()
+            _miss_any(_awaited)
             item = next(iterator)
         except StopIteration:
             return
@@ -73,13 +76,13 @@ def from_workers(begin: Callable[[], Iterator[T]], number: int) -> Iterator[T]:
             # Of a connection that broke off, or of PyTorch, which looks every few seconds.
             for process in processes:
                 process.join(0.1)
-            _miss()
+            _miss_any(_awaited)
             raise
         finally:
             _awaited.clear()
         yield item
 
 
-def _miss() -> None:
-    if any(process.exitcode for process in _awaited):
+def _miss_any(processes: list[BaseProcess]) -> None:
+    if any(process.exitcode for process in processes):
         raise LostWorker

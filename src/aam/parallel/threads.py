@@ -33,11 +33,17 @@ def allotted_threads(processes: int = 1, mount: Path = _CGROUPS, own: Path = _OW
 
     processes: of this machine, which share what is not said of one of them; mount, own: see `cgroup_cores`.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    machine = min(cores, cgroup_cores(mount, own), _torch().get_num_threads() if _torch() else cores)
+    cores = allotted_cores(mount, own)
+    machine = min(cores, _torch().get_num_threads() if _torch() else cores)
     # OMP_NUM_THREADS may be a list, for loops within loops.
     told = [int(found[0]) for name in _OF_A_PROCESS if (found := re.match(r"[1-9]\d*", os.environ.get(name, "").strip()))]
     return max(1, min([machine, *told]) if told else machine // processes)
+
+
+def allotted_cores(mount: Path = _CGROUPS, own: Path = _OWN_CGROUPS) -> int:
+    """The cores of this machine that this run may use, whatever is said of threads: affinity and quota; see `cgroup_cores`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, cgroup_cores(mount, own))
 
 
 def _torch() -> Any:
