@@ -59,7 +59,8 @@ def measure(task: Task) -> Row:
     from aam.options import GroupOptions, ModelOptions, PretrainObjectives, ReadOptions, TableOptions, TreeOptions
     from aam.study.reading import read_samples
     from aam.study.tree import on_given_distances
-    from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
+    from aam.training.objectives import label_free
+    from aam.training.objectives.taught import UNIFRAC
     from aam.training.step import Step
 
     torch.set_num_threads(task.threads)
@@ -69,7 +70,6 @@ def measure(task: Task) -> Row:
     tree = TreeOptions(tree=folder.parent / "tree.nwk")
     distance = on_given_distances(study, tree, Cache(None), ignore_missing=False).distance
     assert distance is not None
-    samples = len(study)
     commonest_letters(study, study.rows)
     dataset = SampleDataset(study.table, ReadOptions(), 0)
     torch.manual_seed(0)
@@ -89,9 +89,9 @@ def measure(task: Task) -> Row:
         # Timed by itself; loaders make it a part of the batch.
         distances = distance(batch.columns, batch.counts).float()
         compared = time.perf_counter()
-        step = Step.alone(replace(batch, distances=distances))
-        losses = self_supervised_losses(self_supervised(encoder, step, PretrainObjectives()), step)
-        total_loss(losses, {"unifrac": 1.0, "nucleotide": 0.1}).backward()
+        step = Step.alone(replace(batch, measured={"unifrac": distances}))
+        losses = label_free.self_supervised_losses(label_free.self_supervised(encoder, step, PretrainObjectives(), UNIFRAC), step)
+        label_free.total_loss(losses, {"unifrac": 1.0, "nucleotide": 0.1}).backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
@@ -101,11 +101,11 @@ def measure(task: Task) -> Row:
                 parts[name].append(seconds)
             distinct.append(len(batch.asv_columns))
     encoder.eval()
-    rows = np.arange(min(samples, _BATCH * task.steps))
+    rows = np.arange(min(len(study), _BATCH * task.steps))
     begin = time.perf_counter()
     embed_samples(encoder, TableSamples(dataset, study.asv_tokens, rows), 64)
     return {
-        "samples": samples,
+        "samples": len(study),
         "ASVs": len(study.table.feature_ids),
         "from": "disk" if task.stream else "memory",
         "set-up s": set_up,

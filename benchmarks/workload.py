@@ -39,6 +39,7 @@ from aam.study.targets import RegressionTarget
 from aam.training.frozen import EmbeddedBatch, HeadModule, make_embedded_loader
 from aam.training.module import LearningModule, PretrainModule, TrainModule
 from aam.training.objectives.nucleotides import MASKED_ASVS
+from aam.training.objectives.taught import UNIFRAC, Taught
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, encode_asvs_flops, forward_flops, masked_flops, positions_of
 
 SIZES = {
@@ -141,7 +142,7 @@ class Workload:
 
     def batches(self, distances: bool = True) -> Iterator[Batch]:
         """Whole batches drawn at random by the project's own loader, epoch after epoch; `distances`: with UniFrac."""
-        collate = Collate(self.subject.study.asv_tokens, self.target, distance=self.distance() if distances else None)
+        collate = Collate(self.subject.study.asv_tokens, self.target, measures={"unifrac": self.distance()} if distances else {})
         workers = 0 if self.device == "cpu" else plan_of(self.compute, self.device).workers
         return _whole(
             make_loader(self.dataset, collate, self.rows, self.batch_size, shuffle=True, workers=workers), self.batch_size
@@ -174,7 +175,7 @@ def pretrain_module(work: Workload) -> PretrainModule:
     """What `aam pretrain` fits."""
     probe = next(work.batches())
     letters = commonest_letters(work.subject.study, work.rows)
-    module = PretrainModule(work.encoder(), None, work.objectives, _PRETRAIN, letters, probe)
+    module = PretrainModule(work.encoder(), Taught(UNIFRAC), work.objectives, _PRETRAIN, letters, probe)
     return module.to(work.device)
 
 
@@ -182,7 +183,7 @@ def train_module(work: Workload, kind: type[TrainModule] = TrainModule, freeze_b
     """What `aam train` fits: a number; `HeadModule` on a frozen base."""
     letters = commonest_letters(work.subject.study, work.rows)
     model = work.predictor(freeze_base)
-    return kind(model, None, TrainObjectives(), _FIT, RegressionTarget("none"), letters).to(work.device)
+    return kind(model, Taught(), TrainObjectives(), _FIT, RegressionTarget("none"), letters).to(work.device)
 
 
 def embedded_loader(work: Workload, rows: np.ndarray, shuffle: bool = True) -> DataLoader[EmbeddedBatch]:

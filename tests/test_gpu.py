@@ -19,7 +19,7 @@ from aam.models.masking import hide
 from aam.models.precision import Lowered
 from aam.models.transformer import attend
 from aam.options import ComputeOptions
-from aam.training.objectives.unifrac import paired_loss, sample_pairs
+from aam.training.objectives.distances import sample_pairs
 from tests.support.commands import SMALL, TRANSFORMER, aam
 from tests.support.encoders import make_batch, make_encoder
 from tests.support.steps import module_and_batch
@@ -54,7 +54,7 @@ def step_on(device, dtype, mixed_lengths):
     masked[:, 2:4] = tokens[:10, 2:4] != Nucleotide.PAD
     vectors, nucleotides, _ = encoder.asv_encoder.with_masked(tokens, hide(tokens[:10], masked, 2))
     embedding = encoder.encode_samples(vectors, index, counts.to(dtype))
-    unifrac = paired_loss(sample_pairs(embedding, distances))
+    unifrac = sample_pairs(embedding, distances).loss
     (unifrac + 0.01 * nucleotides).backward()
     found = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
     return {name: value.detach().cpu() for name, value in {"unifrac": unifrac, "nucleotides": nucleotides, **found}.items()}

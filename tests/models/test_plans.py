@@ -12,6 +12,7 @@ from aam.models.precision import Lowered
 from aam.models.sequence_encoder import groups_of, sizes_of
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, PretrainObjectives, TrainComputeOptions
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
+from aam.training.objectives.taught import UNIFRAC
 from aam.training.step import Step
 from tests.support.encoders import make_batch, make_encoder
 
@@ -21,7 +22,8 @@ CPU, GPU = plan_of(DEFAULT_COMPUTE, "cpu"), plan_of(DEFAULT_COMPUTE, "cuda")
 def step_of(seed, mixed_lengths):
     tokens, index, counts = make_batch(seed, 40, 12, 9, mixed_lengths)
     distances = torch.rand(12, 12, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Step.alone(Batch(tokens, torch.arange(40), index, counts, torch.arange(12), distances=distances + distances.T))
+    measured = {"unifrac": distances + distances.T}
+    return Step.alone(Batch(tokens, torch.arange(40), index, counts, torch.arange(12), measured=measured))
 
 
 @pytest.mark.parametrize(("cores", "ranks", "workers"), [(16, 1, 4), (16, 4, 3), (16, 8, 1), (2, 1, 1), (1, 1, 0), (4, 8, 0)])
@@ -43,7 +45,7 @@ def test_losses_and_gradients_of_a_step_are_the_same_by_every_plan(mixed_lengths
     for plan in ("cpu", "cuda"):
         encoder, step = make_encoder(DEFAULT_COMPUTE), step_of(5, mixed_lengths)
         with planned_as(plan):
-            outcome = self_supervised(encoder, step, objectives, torch.Generator().manual_seed(1))
+            outcome = self_supervised(encoder, step, objectives, UNIFRAC, torch.Generator().manual_seed(1))
             losses = self_supervised_losses(outcome, step)
             total_loss(losses, {"unifrac": 1.0, "nucleotide": 0.3, "count": 0.2}).backward()
         found.append(losses | {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})

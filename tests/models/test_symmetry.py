@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from aam.data.sequences import Nucleotide
 from aam.models.masking import hide, mask_abundances
 from aam.models.pooling import AttentionPooling
-from aam.training.objectives.unifrac import sample_pairs
+from aam.training.objectives.distances import sample_pairs
 from tests.support.encoders import make_batch, make_encoder
 
 

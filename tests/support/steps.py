@@ -12,6 +12,7 @@ from aam.models import SequenceEncoder, SequencePredictor
 from aam.options import ComputeOptions, ModelOptions, PretrainObjectives, ReadOptions, TrainFitOptions, TrainObjectives
 from aam.study.targets import ClassTarget, RegressionTarget
 from aam.training.module import PretrainModule, TrainModule
+from aam.training.objectives.taught import UNIFRAC, Taught
 
 OPTIONS = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
 TARGETS = {
@@ -29,10 +30,11 @@ def module_and_batch(kind, precision):
     distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))
     target = TARGETS.get(kind)
     truth = None if target is None else target.learned(np.arange(24.0) if kind == "number" else np.arange(24) % 2)
-    batch = Collate(tokens, truth, distance=distance)([dataset[0, row] for row in range(12)])
+    batch = Collate(tokens, truth, measures={"unifrac": distance})([dataset[0, row] for row in range(12)])
     encoder, majority = SequenceEncoder(OPTIONS, 40, compute), torch.zeros(41, dtype=torch.int64)
     if target is None:
-        return PretrainModule(encoder, None, PretrainObjectives(count_penalty=0.1), TrainFitOptions(), majority, batch), batch
+        learned = PretrainObjectives(count_penalty=0.1)
+        return PretrainModule(encoder, Taught(UNIFRAC), learned, TrainFitOptions(), majority, batch), batch
     objectives = TrainObjectives(penalty=0.1, nuc_penalty=0.1)
     model = SequencePredictor(encoder, OPTIONS, target.outputs)
-    return TrainModule(model, None, objectives, TrainFitOptions(), target, majority), batch
+    return TrainModule(model, Taught(UNIFRAC), objectives, TrainFitOptions(), target, majority), batch

@@ -14,6 +14,7 @@ from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOption
 from aam.study.targets import ClassTarget, RegressionTarget
 from aam.training.frozen import HeadModule
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
+from aam.training.objectives.taught import UNIFRAC, Taught
 from aam.training.step import Step
 
 OPTIONS = ModelOptions(embedding_dim=32, attention_heads=4, attention_layers=1, dropout=0.0)
@@ -28,7 +29,7 @@ def make_batch(community, target=None, rows=range(8)):
     tokens = tokenize(community.sequences, community.table.feature_ids, 150)
     dataset = SampleDataset(community.table, ReadOptions(), seed=0)
     distance = UniFrac(Phylogeny.from_tree(community.tree, community.table.feature_ids))
-    return Collate(tokens, target, distance=distance)([dataset[0, row] for row in rows])
+    return Collate(tokens, target, measures={"unifrac": distance})([dataset[0, row] for row in rows])
 
 
 def make_encoder(batch):
@@ -74,7 +75,7 @@ def test_unifrac_of_eight_samples_is_learned_by_heart(community):
     options = PretrainObjectives(nuc_penalty=0)
 
     def loss():
-        return self_supervised_losses(self_supervised(encoder, step, options), step)["unifrac"]
+        return self_supervised_losses(self_supervised(encoder, step, options, UNIFRAC), step)["unifrac"]
 
     losses = descend(encoder.parameters(), loss, steps=150)
     assert losses[-1] < 0.02 * losses[0]
@@ -84,7 +85,7 @@ def test_gradients_reach_every_parameter(community):
     batch = make_batch(community)
     encoder, step = make_encoder(batch), Step.alone(batch)
     options = PretrainObjectives(penalty=1, nuc_penalty=1, count_penalty=1)
-    losses = self_supervised_losses(self_supervised(encoder, step, options), step)
+    losses = self_supervised_losses(self_supervised(encoder, step, options, UNIFRAC), step)
     total_loss(losses, dict.fromkeys(losses, 1.0)).backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
@@ -107,7 +108,7 @@ def test_golden_losses(community):
 
     def loss():
         generator = torch.Generator().manual_seed(len(seen))
-        losses = self_supervised_losses(self_supervised(encoder, step, options, generator), step)
+        losses = self_supervised_losses(self_supervised(encoder, step, options, UNIFRAC, generator), step)
         seen.append([losses[name].item() for name in ("unifrac", "nucleotide", "count")])
         return total_loss(losses, {"unifrac": 1.0, "nucleotide": 0.1, "count": 0.1})
 
@@ -120,7 +121,7 @@ def test_a_frozen_base_gets_no_gradients_and_stays_in_inference_mode(community):
     batch = make_batch(community, target.learned(np.arange(24.0)))
     model = SequencePredictor(make_encoder(batch), OPTIONS, outputs=1, freeze_base=True)
     majority = torch.zeros(batch.asv_tokens.shape[1], dtype=torch.int64)
-    module = HeadModule(model, None, TrainObjectives(), FitOptions(), target, majority).train()
+    module = HeadModule(model, Taught(), TrainObjectives(), FitOptions(), target, majority).train()
     assert model.head.training
     assert not model.base_model.training
     model(batch.asv_tokens, batch.asv_index, batch.counts).target.sum().backward()

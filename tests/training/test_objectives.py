@@ -5,8 +5,9 @@ from torch import nn
 
 from aam.data.dataset import Collate, ReadOptions, SampleDataset
 from aam.options import PretrainObjectives
+from aam.training.objectives.distances import sample_pairs
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
-from aam.training.objectives.unifrac import paired_loss, sample_pairs
+from aam.training.objectives.taught import UNIFRAC
 from aam.training.step import Step
 from tests.support.encoders import make_encoder
 from tests.support.tables import table_of, tokens_of
@@ -19,14 +20,14 @@ class ConstantDistance(nn.Module):
 
 def batch_of(rows):
     dataset = SampleDataset(table_of(), ReadOptions(), seed=0)
-    return Collate(tokens_of(), distance=ConstantDistance())([dataset[0, row] for row in rows])
+    return Collate(tokens_of(), measures={"unifrac": ConstantDistance()})([dataset[0, row] for row in rows])
 
 
 def run(rows=(0, 1, 2), **weights):
     options = PretrainObjectives(**{"penalty": 0, "nuc_penalty": 0, "count_penalty": 0, **weights})
-    encoder = make_encoder().float()
+    encoder, taught = make_encoder().float(), UNIFRAC if options.is_taught else ()
     step = Step.alone(batch_of(rows))
-    outcome = self_supervised(encoder, step, options, torch.Generator().manual_seed(0))
+    outcome = self_supervised(encoder, step, options, taught, torch.Generator().manual_seed(0))
     return encoder, outcome, self_supervised_losses(outcome, step)
 
 
@@ -83,6 +84,6 @@ def test_weights_multiply_their_part():
 
 def test_the_loss_of_pairs_is_their_mean_square():
     pairs = sample_pairs(torch.zeros(1, 2), torch.zeros(1, 1))
-    assert paired_loss(pairs) == 0
+    assert pairs.loss == 0
     pairs = sample_pairs(torch.tensor([[0.0], [3.0], [5.0]]), torch.ones(3, 3))
-    assert paired_loss(pairs) == pytest.approx((4 + 16 + 1) / 3)
+    assert pairs.loss == pytest.approx((4 + 16 + 1) / 3)

@@ -18,6 +18,7 @@ from aam.training.checkpoints import Checkpoints
 from aam.training.fit import ScaledLosses, quiet_lightning
 from aam.training.learning_rate import find_learning_rate
 from aam.training.module import PretrainModule
+from aam.training.objectives.taught import UNIFRAC, Taught
 
 OPTIONS = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
 FIT = FitOptions(batch_size=8, epochs=6, lr=3e-3)
@@ -29,14 +30,14 @@ def run(tmp_path):
     community = simulate(0, n_samples=40, n_asvs=30, length=30)
     table = community.table
     distance = UniFrac(Phylogeny.from_tree(community.tree, table.feature_ids))
-    collate = Collate(tokenize(community.sequences, table.feature_ids, 150), distance=distance)
+    collate = Collate(tokenize(community.sequences, table.feature_ids, 150), measures={"unifrac": distance})
     dataset = SampleDataset(table, ReadOptions(), seed=0)
     probe = collate([dataset[0, row] for row in range(8)])
     torch.manual_seed(0)
     encoder = SequenceEncoder(OPTIONS, 150, ComputeOptions(mixed_precision="fp16"))
     encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
     majority = torch.zeros(probe.asv_tokens.shape[1], dtype=torch.int64)
-    module = PretrainModule(encoder, None, PretrainObjectives(), FIT, majority, probe)
+    module = PretrainModule(encoder, Taught(UNIFRAC), PretrainObjectives(), FIT, majority, probe)
     train, val = (
         make_loader(dataset, collate, rows, FIT.batch_size, shuffle=shuffle)
         for rows, shuffle in ((np.arange(32), True), (np.arange(32, 40), False))

@@ -174,6 +174,9 @@ class EmbedConfig(ConfigFile):
     chosen: cli.NewSamplesIn = NewSampleOptions()
     level: Annotated[EmbedLevel, Parameter(group=cli.OUTPUT)] = "sample"
     """One vector per sample, or one per ASV of the table."""
+    space: Annotated[str | None, Parameter(group=cli.OUTPUT)] = None
+    """What the encoder was taught that is written: a metric, whose distances are those between the vectors, or a quantity. Default:
+    the metric that came first in `encoder_type`."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Embeddings: .tsv with IDs, or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a file beside it."""
     distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
@@ -182,9 +185,9 @@ class EmbedConfig(ConfigFile):
     """Replace an existing output."""
 
     def __post_init__(self) -> None:
-        if self.level == "asv" and (self.distances or self.chosen != NewSampleOptions()):
+        if self.level == "asv" and (self.distances or self.space or self.chosen != NewSampleOptions()):
             raise InputError(
-                "`level=asv`: ASVs are embedded, whatever samples they are in; leave out `distances` and options of samples"
+                "`level=asv`: ASVs are embedded, whatever holds them; leave out `distances`, `space` and options of samples"
             )
         if self.distances == self.output:
             raise InputError(f"`distances={self.distances}`: is the `output`, too; choose another name")

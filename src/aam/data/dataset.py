@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
@@ -25,8 +25,8 @@ class Batch:
 
     asv_tokens: uint8 [U, 1 + L]; asv_columns: int64 [U], their columns in the table; asv_index: int64 [B, S] into both;
     counts: float32 [B, S], 0 = padding; sample_index: int64 [B], rows of the table; target: [B], float32 (transformed number) or
-    int64 (class), or None; categoricals: int64 [B, C] or None; distances: float32 [B, B] between the samples, where they are
-    learned from.
+    int64 (class), or None; categoricals: int64 [B, C] or None; measured: by encoder type, what is learned of the samples: distances
+    float32 [B, B] between them, or a quantity float32 [B].
 
     Known without asking a device, None where nobody said so: `sizes`, the ASVs of each sample, and whether all sequences are of
     one length.
@@ -39,7 +39,7 @@ class Batch:
     sample_index: Tensor
     target: Tensor | None = None
     categoricals: Tensor | None = None
-    distances: Tensor | None = None
+    measured: Mapping[str, Tensor] = field(default_factory=dict)
     sizes: tuple[int, ...] | None = None
     equal_lengths: bool | None = None
 
@@ -57,8 +57,9 @@ class Batch:
         return self._with(Tensor.pin_memory)
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        tensors = {field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), Tensor)}
-        return replace(self, **{name: change(tensor) for name, tensor in tensors.items()})  # type: ignore[arg-type]
+        tensors = {part.name: value for part in fields(self) if isinstance(value := getattr(self, part.name), Tensor)}
+        measured = {name: change(tensor) for name, tensor in self.measured.items()}
+        return replace(self, measured=measured, **{name: change(tensor) for name, tensor in tensors.items()})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,14 @@ def _limit(counts: np.ndarray, limit: int, at_random: bool, rng: np.random.Gener
 class Collate:
     """Draws -> Batch.
 
-    asv_tokens: uint8 [M, 1 + L] of the table; target [N] and categoricals int64 [N, C] by row of the table, or None; distance: a
-    batch distance that the samples are learned from, or None.
+    asv_tokens: uint8 [M, 1 + L] of the table; target [N] and categoricals int64 [N, C] by row of the table, or None;
+    measures: of the samples of a batch, by encoder type: what is learned of them.
     """
 
     asv_tokens: np.ndarray
     target: np.ndarray | None = None
     categoricals: np.ndarray | None = None
-    distance: nn.Module | None = None
+    measures: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def __call__(self, draws: Sequence[Draw]) -> Batch:
         lengths = np.array([len(draw.columns) for draw in draws])
@@ -159,9 +160,12 @@ class Collate:
             sizes=tuple(lengths.tolist()),
             equal_lengths=bool(places.min() == places.max()),
         )
-        if self.distance is None:
-            return batch
-        return replace(batch, distances=self.distance(batch.columns, batch.counts, batch.sample_index).float())
+        return replace(batch, measured=measured(self.measures, batch))
+
+
+def measured(measures: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+    """What measures say of the samples of a batch, float32 [B, B] or [B]."""
+    return {name: measure(batch.columns, batch.counts, batch.sample_index).float() for name, measure in measures.items()}
 
 
 def make_loader(

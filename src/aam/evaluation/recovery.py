@@ -1,6 +1,8 @@
-"""How well distances between samples are recovered by distances between their embeddings."""
+"""How well an encoder tells what it was taught of samples: distances between them, and quantities of each."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -8,29 +10,56 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from aam.data.dataset import Collate, SampleDataset
+from aam.data.stream import used_columns
 from aam.saved.transformer import FittedEncoder
 from aam.scoring.plots import scatter
 from aam.study.study import Study
-from aam.training.objectives.unifrac import sample_pairs
+from aam.training.objectives.distances import sample_pairs
+from aam.training.objectives.taxa import Taxonomy
 
 # Samples of which all pairs are scored; more add nothing to a correlation and cost their square.
 _SCORED_SAMPLES = 1_000
-_SHOWN_PAIRS = 5_000
+_SHOWN_POINTS = 5_000
 # Of those, samples of two blocks that are compared at a time.
 _COMPARED_SAMPLES = 100
 
+# What was told beside the truth, [P] each.
+Points = tuple[np.ndarray, np.ndarray]
 
-def distance_pairs(fitted: FittedEncoder, study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances between embeddings, and the study's own, of all pairs [P] of the samples `rows`, or of a thousand of them."""
-    if study.distance is None:
-        raise ValueError("the study has no distance to recover")
+
+def recovered(fitted: FittedEncoder, study: Study, rows: np.ndarray, measures: Mapping[str, nn.Module]) -> dict[str, Points]:
+    """What the encoder tells of the samples `rows`, or of a thousand of them, by encoder type: of distances all pairs.
+
+    measures: what gives the truth of samples, see `Taught`.
+    """
     seed = fitted.info.seed
     if len(rows) > _SCORED_SAMPLES:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _SCORED_SAMPLES, replace=False))
-    embeddings = torch.from_numpy(fitted.embed(study, rows))
     dataset = SampleDataset(study.table, fitted.info.reads, seed)
-    pairs = sample_pairs(embeddings, distances_of(study.distance.cpu(), dataset, study.asv_tokens, rows))
-    return pairs.predicted.numpy(), pairs.true.numpy()
+    embeddings, points = fitted.embed_as_learned(study, rows), {}
+    for head in fitted.info.heads:
+        if head.name not in measures:
+            continue
+        told, measure = fitted.told(head, embeddings), measures[head.name].cpu()
+        if head.kind == "quantity":
+            points[head.name] = (told[:, 0], quantities_of(measure, dataset, study.asv_tokens, rows).numpy())
+        else:
+            pairs = sample_pairs(torch.from_numpy(told), distances_of(measure, dataset, study.asv_tokens, rows))
+            points[head.name] = (pairs.predicted.numpy(), pairs.true.numpy())
+    return points
+
+
+def named_rightly(fitted: FittedEncoder, study: Study, taxonomy: Taxonomy, train: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+    """Accuracy, over the ranks that are named, on ASVs that the samples `rows` have and none of the samples `train`, and that of
+    always naming the commonest taxon; no more than their number, 0, where there are none.
+    """
+    columns = np.setdiff1d(used_columns(study.table.counts, rows), used_columns(study.table.counts, train))
+    if not len(columns):
+        return {"unseen_asvs": 0}
+    scores = taxonomy.metrics()
+    said = fitted.told(taxonomy.head, fitted.embed_asvs(study)[columns])
+    scores.streamed.update(torch.from_numpy(taxonomy.named(said)), taxonomy.codes.cpu()[columns])
+    return {"unseen_asvs": len(columns), **{name: float(value) for name, value in scores.streamed.compute().items()}}
 
 
 def distances_of(distance: nn.Module, dataset: SampleDataset, asv_tokens: np.ndarray, rows: np.ndarray) -> Tensor:
@@ -46,7 +75,16 @@ def distances_of(distance: nn.Module, dataset: SampleDataset, asv_tokens: np.nda
     return found
 
 
-def plot_pairs(pairs: tuple[np.ndarray, np.ndarray]) -> Figure:
-    """Some of the pairs: predicted against true."""
-    shown = np.random.default_rng(0).permutation(len(pairs[1]))[:_SHOWN_PAIRS]
-    return scatter(np.stack(pairs, axis=1)[shown], "UniFrac", "distance between embeddings", "pairs of held-out samples")
+def quantities_of(quantity: nn.Module, dataset: SampleDataset, asv_tokens: np.ndarray, rows: np.ndarray) -> Tensor:
+    """A quantity of each sample, float64 [rows]."""
+    collate = Collate(asv_tokens)
+    parts = np.split(rows, range(_COMPARED_SAMPLES, len(rows), _COMPARED_SAMPLES))
+    batches = (collate([dataset[0, int(row)] for row in part]) for part in parts)
+    return torch.cat([quantity(batch.columns, batch.counts, batch.sample_index).double() for batch in batches])
+
+
+def plot_points(points: Points, name: str, kind: str) -> Figure:
+    """Some of them: told against true."""
+    shown = np.random.default_rng(0).permutation(len(points[1]))[:_SHOWN_POINTS]
+    told, of = ("distance between embeddings", "pairs of ") if kind == "distances" else ("told by the encoder", "")
+    return scatter(np.stack(points, axis=1)[shown], name, told, f"{of}held-out samples")

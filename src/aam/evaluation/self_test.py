@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from aam.compute import default_device
-from aam.data.dataset import Batch, Collate, SampleDataset
+from aam.data.dataset import Batch, Collate, SampleDataset, measured
 from aam.data.newick import nodes_of
 from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import tokenize
@@ -25,6 +25,7 @@ from aam.saved.info import ModelInfo
 from aam.saved.load import load_encoder
 from aam.saved.transformer import FittedEncoder
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
+from aam.training.objectives.taught import UNIFRAC
 from aam.training.step import Step
 
 _OPTIONS = ModelOptions(embedding_dim=32, attention_heads=4, attention_layers=1)
@@ -78,13 +79,13 @@ def encoder_learns() -> str:
     device = default_device()
     torch.manual_seed(0)
     encoder = SequenceEncoder(_OPTIONS, batch.asv_tokens.shape[1] - 1).to(device)
-    batch = replace(batch, distances=UniFrac(phylogeny)(batch.columns, batch.counts).float()).to(device)
+    batch = replace(batch, measured=measured({"unifrac": UniFrac(phylogeny)}, batch)).to(device)
     encoder.calibrate(batch.asv_tokens, batch.asv_index, batch.counts)
     step = Step.alone(batch)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=3e-3)
     losses = []
     for _ in range(_STEPS):
-        outcome = self_supervised(encoder, step, PretrainObjectives(nuc_penalty=0))
+        outcome = self_supervised(encoder, step, PretrainObjectives(nuc_penalty=0), UNIFRAC)
         loss = total_loss(self_supervised_losses(outcome, step), {"unifrac": 1.0})
         optimizer.zero_grad()
         loss.backward()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,7 @@ from aam.compute import describe, workers_of
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.sequences import Nucleotide
 from aam.data.stream import shuffled, used_columns
-from aam.distances.unifrac import UniFrac
 from aam.ensemble.novelty import novelty_of
-from aam.errors import InputError
 from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder
 from aam.models.summary import summarise
@@ -31,11 +30,12 @@ from aam.study.study import Study
 from aam.training.fit import FitResult, check_fit, fit, monitor_of
 from aam.training.memory import TrainingTable, plan_memory
 from aam.training.module import PretrainModule
+from aam.training.objectives.taught import pairs_are_taught, taught_by
 
 log = logging.getLogger(__name__)
 
 # What may choose the best epoch; the first is the default.
-DISTANCE_METRICS: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
+_OF_UNIFRAC: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
 _FIRST_DRAWS = 32
 # Steps of an epoch, and validation samples, of which fewer are said to be few.
 _FEW_STEPS, _FEW_VALIDATION = 4, 10
@@ -43,7 +43,7 @@ _FEW_STEPS, _FEW_VALIDATION = 4, 10
 
 @dataclass(frozen=True)
 class PretrainingLearner:
-    """Fits an encoder to a study: UniFrac between samples, masked nucleotides, masked abundances.
+    """Fits an encoder to a study: what it is taught (`encoder_type`), masked nucleotides, masked abundances.
 
     validation: samples that choose the epoch, else a share `val_fraction` of the samples is drawn; workspace: where checkpoints are
     kept, or a folder below `scratch` that is gone afterwards; show: progress bars.
@@ -62,12 +62,16 @@ class PretrainingLearner:
     @property
     def monitor(self) -> str:
         """What chooses the best epoch. InputError for what is not measured."""
-        return monitor_of(self.options.best_metric, DISTANCE_METRICS if self.objectives.learns_distances else ("loss",))
+        types = [name for name, _ in self.objectives.encoder_weights] if self.objectives.is_taught else []
+        if self.options.best_metric == "auto" and len(types) == 1 and types[0] != "taxonomy":
+            return f"val/{types[0]}_mse"
+        measured = _OF_UNIFRAC if types == ["unifrac"] else ("loss", *(_OF_UNIFRAC[:2] if "unifrac" in types else ()))
+        return monitor_of(self.options.best_metric, measured)
 
     def check(self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None) -> Split:
         """How the samples `rows` are split. InputError for what cannot work, before anything is computed."""
         split = split_off(rows, self.validation, self.val_fraction, self.options.seed, groups, labels)
-        check_fit(self.options, split, self.objectives.learns_distances)
+        check_fit(self.options, split, pairs_are_taught(self.objectives))
         return split
 
     def fit(
@@ -83,32 +87,33 @@ class PretrainingLearner:
     ) -> tuple[FittedEncoder, FitResult]:
         """The same, with the metrics of every epoch."""
         objectives, compute, monitor = self.objectives, self.compute, self.monitor
-        distance = distance_for(study, objectives)
+        taught = taught_by(study, objectives)
         split = self.check(study, rows, groups, labels)
         with working_in(self.workspace, self.scratch) as place:
             L.seed_everything(self.options.seed, verbose=False)
-            encoder = SequenceEncoder(self.model, study.reads.max_bp, compute)
             dataset = SampleDataset(study.table, study.reads, self.options.seed)
-            probe = first_draws(dataset, study, split.train, distance)
+            probe = first_draws(dataset, study, split.train, taught.measures)
+            taught = taught.fitted_to(probe)
+            encoder = SequenceEncoder(self.model, study.reads.max_bp, compute, taught.heads)
             encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
             training = TrainingTable(dataset, split.train, study.asv_tokens)
             plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
             options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
-            warn_of_few(split, options, pairs=objectives.learns_distances)
+            warn_of_few(split, options, pairs=pairs_are_taught(objectives))
             log.info("%s\n%s", summarise(encoder), describe(compute, encoder.asv_encoder.gradient_checkpointing))
             made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
-            in_batches, of_ranks = where_compared(distance)
-            collate = Collate(study.asv_tokens, distance=in_batches)
+            collate = Collate(study.asv_tokens, measures=taught.in_batches)
             train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made)
             # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
             val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))
             val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, **made)
             commonest = commonest_letters(study, split.train)
-            module = PretrainModule(encoder, of_ranks, objectives, options, commonest, probe)
+            module = PretrainModule(encoder, taught, objectives, options, commonest, probe)
             result = fit(module, (train, val), compute, place.folder, monitor, place.resume, self.show)
             plan.log_peak()
         seen = np.concatenate([split.train, split.val])
-        info = ModelInfo(self.model, study.reads, metric_name(study, objectives), None, study.ids(seen), seed=self.options.seed)
+        metric = study.metric if "unifrac" in taught.measures else None
+        info = ModelInfo(self.model, study.reads, metric, None, study.ids(seen), seed=self.options.seed, heads=taught.heads)
         novelty = novelty_of(study, np.sort(seen), groups, self.options.seed)
         return FittedEncoder(encoder=encoder, info=info, _novelty=novelty), result
 
@@ -132,29 +137,6 @@ def warn_of_few(split: Split, options: FitOptions, *, pairs: bool = False) -> No
         )
 
 
-def distance_for(study: Study, objectives: PretrainObjectives) -> torch.nn.Module | None:
-    """The study's distance, where it is learned. InputError where it is missing."""
-    if not objectives.learns_distances:
-        return None
-    if study.distance is None:
-        raise InputError("the UniFrac objective needs a tree: give `tree`, or `penalty=0`")
-    return study.distance
-
-
-def where_compared(distance: torch.nn.Module | None) -> tuple[torch.nn.Module | None, torch.nn.Module | None]:
-    """The distance for the loaders, whose batches bring distances, and for the steps of several ranks, whose samples come together
-    there: one of the two.
-    """
-    return (distance, None) if world() == 1 else (None, distance)
-
-
-def metric_name(study: Study, objectives: PretrainObjectives) -> str | None:
-    """What distances between embeddings are, None when they were not learned."""
-    if not objectives.learns_distances:
-        return None
-    return study.distance.comparison.metric if isinstance(study.distance, UniFrac) else "precomputed"
-
-
 def split_off(
     rows: np.ndarray,
     validation: np.ndarray | None,
@@ -173,9 +155,11 @@ def split_off(
     return Split(rows[split.train], rows[split.val], rows[:0])
 
 
-def first_draws(dataset: SampleDataset, study: Study, rows: np.ndarray, distance: torch.nn.Module | None = None) -> Batch:
+def first_draws(
+    dataset: SampleDataset, study: Study, rows: np.ndarray, measures: Mapping[str, torch.nn.Module] | None = None
+) -> Batch:
     """Some of the samples `rows` as one batch: what a fresh model is scaled to, and what its train-eval gap is measured on."""
-    return Collate(study.asv_tokens, distance=distance)(
+    return Collate(study.asv_tokens, measures=measures or {})(
         [dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]]
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.disk.cache import Cache
 from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
-from aam.learners.pretraining import commonest_letters, distance_for, first_draws, split_off, warn_of_few, where_compared
+from aam.learners.pretraining import commonest_letters, first_draws, split_off, warn_of_few
 from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples
@@ -34,6 +33,7 @@ from aam.training.fit import FitResult, check_fit, fit, monitor_of
 from aam.training.frozen import HeadModule, make_embedded_loader
 from aam.training.memory import MemoryPlan, TrainingTable, plan_memory
 from aam.training.module import TrainModule
+from aam.training.objectives.taught import Taught, taught_by
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class TransformerLearner:
         """InputError for what cannot work, before anything is computed; what chooses the best epoch."""
         if self.freeze_base:
             check_frozen(self.objectives, problem.study.reads)
-        check_fit(self.options, self._split(problem, rows), self.objectives.learns_distances)
+        check_fit(self.options, self._split(problem, rows), self.objectives.is_taught)
         return monitor_of(self.options.best_metric, problem.target.best_metrics)
 
     def _split(self, problem: Problem, rows: np.ndarray) -> Split:
@@ -130,7 +130,7 @@ class TransformerLearner:
     ) -> tuple[SequenceEncoder, ModelOptions]:
         """The encoder to train, and the model's options: its shape is that of the encoder that it starts from."""
         if start is not None:
-            return copy.deepcopy(start.encoder), replace(start.info.options, dropout=self.model.dropout)
+            return start.encoder.without_heads(), replace(start.info.options, dropout=self.model.dropout)
         encoder = SequenceEncoder(self.model, study.reads.max_bp, self.compute)
         first = first_draws(dataset, study, split.train)
         encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
@@ -142,16 +142,15 @@ class TransformerLearner:
         training = TrainingTable(dataset, split.train, study.asv_tokens)
         plan = plan_memory(model.base_model, self.objectives, self.options, compute, training, place.folder / "memory.json")
         options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
-        distance = distance_for(study, self.objectives)
-        in_batches, of_ranks = where_compared(distance)
-        collate = Collate(study.asv_tokens, posed.learned, posed.codes, in_batches)
+        taught = taught_by(study, self.objectives)
+        collate = Collate(study.asv_tokens, posed.learned, posed.codes, taught.in_batches)
         made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
         loaders = (
             make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
             make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, **made),
         )
         about = (posed.target, commonest_letters(study, split.train))
-        module = TrainModule(model, of_ranks, self.objectives, options, *about)
+        module = TrainModule(model, taught, self.objectives, options, *about)
         return _Parts(module, loaders, plan, None)
 
     def _frozen(self, posed: Problem, model: SequencePredictor, dataset: SampleDataset, split: Split) -> _Parts:
@@ -167,7 +166,7 @@ class TransformerLearner:
         )
         plan = MemoryPlan(options.batch_size, options.accumulate, gradient_checkpointing=False)
         about = (posed.target, commonest_letters(study, split.train))
-        return _Parts(HeadModule(model, None, self.objectives, options, *about), loaders, plan, frozen)
+        return _Parts(HeadModule(model, Taught(), self.objectives, options, *about), loaders, plan, frozen)
 
 
 @dataclass(frozen=True, eq=False)

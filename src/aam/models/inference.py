@@ -13,6 +13,7 @@ from aam.compute import plan_of
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.stream import asvs_per_sample, stretches, used_columns
 from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
+from aam.models.heads import Head
 from aam.models.precision import lowered
 from aam.parallel.collectives import share, total
 from aam.progress import track
@@ -85,6 +86,15 @@ def embed_with(encoder: SequenceEncoder, vectors: Tensor, samples: TableSamples,
         embedding = encoder.encode_samples(vectors[moved.asv_columns], moved.asv_index, moved.counts, batch.sizes)
         embedded[torch.from_numpy(place[batch.sample_index.numpy()]).to(device)] = embedding.float()
     return total(embedded).cpu().numpy()
+
+
+@torch.inference_mode()
+def told_of(encoder: SequenceEncoder, head: Head, embeddings: np.ndarray) -> np.ndarray:
+    """What a head tells of embeddings float32 [n, D], in its own units: float32 [n, outputs]."""
+    if head.own and head.scale == 1:
+        return embeddings
+    told = encoder.heads.tell(head, torch.from_numpy(embeddings).to(encoder.richness.weight.device))
+    return (told * head.scale + head.shift).cpu().numpy()
 
 
 @torch.inference_mode()

@@ -1,5 +1,8 @@
 """Samples -> one embedding each, whose Euclidean distances are UniFrac."""
 
+from __future__ import annotations
+
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -8,12 +11,13 @@ from torch import Tensor, nn
 from aam.compute import Plan, plan_of
 from aam.models.asv_encoder import ASVEncoder
 from aam.models.chunks import Chunked, run_chunks
+from aam.models.heads import Head, Heads
 from aam.models.pooling import AttentionPooling, MaxPooling
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 
 # UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
-_TYPICAL_DISTANCE = 0.6
+TYPICAL_DISTANCE = 0.6
 
 
 def sizes_of(counts: Tensor) -> list[int]:
@@ -93,26 +97,38 @@ class SampleLevel(nn.Module):
 class SequenceEncoder(SampleLevel):
     """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
 
-    `compute` says how it runs and is no part of what it is.
+    `compute` says how it runs and is no part of what it is; heads: what it tells beside distances between embeddings.
     """
 
-    def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions = DEFAULT_COMPUTE) -> None:
+    def __init__(
+        self, options: ModelOptions, max_bp: int, compute: ComputeOptions = DEFAULT_COMPUTE, heads: Sequence[Head] = ()
+    ) -> None:
         asv_encoder = ASVEncoder(options, max_bp, compute)
         super().__init__(options, compute)
         self.asv_encoder = asv_encoder
+        self.heads = Heads(heads, options.embedding_dim)
         if compute.compile_model:
             for layer in (*self.asv_encoder.layers, *self.sample_encoder.layers):
                 layer.compile(dynamic=True)
 
-    def learn_only(self, *, embeddings: bool, nucleotides: bool, abundances: bool) -> None:
-        """Freeze what no trained output depends on: optimisers and other ranks wait for no gradient of it."""
+    def without_heads(self) -> SequenceEncoder:
+        """The same encoder, another one, that tells nothing beside its embeddings."""
+        encoder = copy.deepcopy(self)
+        encoder.heads = Heads((), self.richness.out_features)
+        return encoder
+
+    def learn_only(self, *, embeddings: bool, nucleotides: bool, abundances: bool, asvs_told: bool = False) -> None:
+        """Freeze what no trained output depends on: optimisers and other ranks wait for no gradient of it.
+
+        asvs_told: whether a head tells something of ASVs. Heads are always learned.
+        """
         asvs, samples = self.asv_encoder, self.sample_encoder
         used = {
             asvs.nucleotide_head: nucleotides,
             samples.abundance_head: abundances,
             samples.abundance_embedding: embeddings or abundances,
             samples.layers: embeddings or abundances,
-            asvs.pooling: embeddings or abundances,
+            asvs.pooling: embeddings or abundances or asvs_told,
             **dict.fromkeys((self.pooling, self.max_pooling, self.richness), embeddings),
         }
         for part, needed in used.items():
@@ -131,7 +147,7 @@ class SequenceEncoder(SampleLevel):
         self.richness.weight.mul_(0.1)
         embedding = self(asv_tokens, asv_index, counts)
         distance = float(torch.pdist(embedding).mean())
-        scale = _TYPICAL_DISTANCE / distance if distance > 1e-6 else 1.0
+        scale = TYPICAL_DISTANCE / distance if distance > 1e-6 else 1.0
         for layer in (self.pooling.out, self.max_pooling.out, self.richness):
             layer.weight.mul_(scale)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,10 +17,12 @@ BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainObjectives(Options):
-    penalty: float = 1.0
-    """Weight of the UniFrac loss."""
-    nuc_penalty: float = 0.5
+class LabelFreeObjectives(Options):
+    """What is learned without labels, alone or beside a target."""
+
+    penalty: float = 0.0
+    """Weight of the UniFrac loss beside the target (above 0 needs a tree or a distance matrix)."""
+    nuc_penalty: float = 0.0
     """Weight of the masked-nucleotide loss."""
     count_penalty: float = 0.0
     """Weight of the masked-abundance loss."""
@@ -35,7 +38,8 @@ class PretrainObjectives(Options):
         check(0.0 < self.nuc_mask_ratio < 1.0, "nuc_mask_ratio", self.nuc_mask_ratio, "between 0 and 1")
 
     @property
-    def learns_distances(self) -> bool:
+    def is_taught(self) -> bool:
+        """Whether the encoder is taught anything of samples or ASVs as a whole."""
         return self.penalty > 0
 
     @property
@@ -45,11 +49,50 @@ class PretrainObjectives(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainObjectives(PretrainObjectives):
-    penalty: float = 0.0
-    """Weight of the UniFrac loss beside the target (above 0 needs a tree or a distance matrix)."""
-    nuc_penalty: float = 0.0
+class PretrainObjectives(LabelFreeObjectives):
+    encoder_type: tuple[str, ...] = ("unifrac",)
+    """What the encoder is taught: distances between samples (unifrac, another metric of `aam distances`, `matrix`), quantities of
+    samples (faith_pd, shannon, richness, `vector`), the `taxonomy` of ASVs. NAME or NAME=WEIGHT, several by commas. Distances
+    between embeddings are the first of these; each other one is told by a layer of its own."""
+    matrix: Path | None = None
+    """Distances between samples by ID (.h5, .npy, .tsv) for `encoder_type=matrix`."""
+    vector: Path | None = None
+    """A number for each sample by ID (.tsv) for `encoder_type=vector`."""
+    taxonomy: Path | None = None
+    """Taxonomy of the ASVs (.qza, .tsv) for `encoder_type=taxonomy`; ranks that an ASV lacks are left out."""
+    penalty: float = 1.0
+    """Weight of the losses of `encoder_type`."""
+    nuc_penalty: float = 0.5
     """Weight of the masked-nucleotide loss."""
+
+    def __post_init__(self) -> None:
+        named = tuple(part.strip() for text in self.encoder_type for part in text.split(","))
+        object.__setattr__(self, "encoder_type", named)
+        super().__post_init__()
+        if not named or len(names := [name for name, _ in self.encoder_weights]) > len(set(names)):
+            raise InputError(f"`encoder_type={','.join(named)}`: name one or more, each once")
+        for name, weight in self.encoder_weights:
+            check(math.isfinite(weight) and weight > 0, "encoder_type", f"{name}={weight:g}", "of a weight above 0")
+        for option in ("matrix", "vector", "taxonomy"):
+            if (option in names) != (getattr(self, option) is not None):
+                raise InputError(f"`{option}` and `encoder_type={option}` need each other: give both, or neither")
+
+    @property
+    def encoder_weights(self) -> tuple[tuple[str, float], ...]:
+        """Names of encoder types, and their weights."""
+        return tuple(_named_weight(text) for text in self.encoder_type)
+
+
+def _named_weight(text: str) -> tuple[str, float]:
+    name, given, weight = text.partition("=")
+    try:
+        return name.strip(), float(weight) if given else 1.0
+    except ValueError:
+        raise InputError(f"`encoder_type={text}`: the weight is no number; write NAME or NAME=WEIGHT") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainObjectives(LabelFreeObjectives):
     target_penalty: float = 1.0
     """Weight of the target's loss."""
 
@@ -58,7 +101,7 @@ class TrainObjectives(PretrainObjectives):
         check(self.target_penalty > 0, "target_penalty", self.target_penalty, "above 0")
 
 
-def check_frozen(objectives: PretrainObjectives, reads: ReadOptions) -> None:
+def check_frozen(objectives: LabelFreeObjectives, reads: ReadOptions) -> None:
     """InputError for what a frozen base cannot do: learn, and see other reads in every epoch."""
     for option in ("penalty", "nuc_penalty", "count_penalty"):
         check(getattr(objectives, option) == 0, option, getattr(objectives, option), "0 with `freeze_base`")

@@ -133,8 +133,9 @@ def _model_card(info: ModelInfo, novelty: Novelty | None, ensemble: Mapping[str,
     reads = info.reads
     depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
     if info.target is None:
-        learned = {None: "with no distances", "precomputed": "whose distances are those of a given matrix"}
-        purpose = f"Sample embeddings {learned.get(info.unifrac_metric, f'whose distances are {info.unifrac_metric} UniFrac')}."
+        purpose = f"Sample embeddings {'with no distances' if info.space is None else f'whose distances are {info.space}'}."
+        if others := [head.name for head in info.heads if not head.own]:
+            purpose += f" Beside them it tells {', '.join(others)}."
         command, method = "aam embed --model . --table TABLE --output embeddings.tsv", "embed"
     else:
         purpose = f"Predicts `{info.target.metadata_column}`."

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from aam.disk.schema import fits, parse
+from aam.models.heads import Head, own_space
 from aam.options import ModelOptions, ReadOptions, UniFracMetric
 from aam.study.categoricals import Categoricals
 from aam.study.targets import KINDS, ClassTarget, Target
@@ -47,8 +48,9 @@ def median_of(target: Target, truth: np.ndarray) -> float | None:
 class ModelInfo:
     """Everything about a model but its weights.
 
-    unifrac_metric: what distances between embeddings are, "precomputed" for those of a matrix, or None; target: None for an
-    encoder; learned_from: the ids of every sample that the weights or the choice of the best epoch have seen, pretraining included;
+    unifrac_metric: which UniFrac was taught, "precomputed" for distances of a matrix in its place, or None; heads: what an encoder
+    was taught; target: None for an encoder; learned_from: the ids of every sample that the weights or the choice of the best epoch
+    have seen, pretraining included;
     scores: of held-out samples, for the model card; seed: of rarefaction, so that predictions are repeated.
     """
 
@@ -59,6 +61,17 @@ class ModelInfo:
     learned_from: tuple[str, ...] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    heads: tuple[Head, ...] = ()
+
+    @property
+    def space(self) -> str | None:
+        """What distances between embeddings are, in words; None where they were not taught."""
+        head = own_space(self.heads)
+        if head is None:
+            return None
+        if head.name != "unifrac":
+            return "those of the matrix that was given" if head.name == "matrix" else head.name
+        return "those of the matrix that was given" if self.unifrac_metric == "precomputed" else f"{self.unifrac_metric} UniFrac"
 
     def config(self) -> dict[str, Any]:
         """As config.json holds it."""
@@ -85,7 +98,17 @@ def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
         learned_from=tuple(learned_from),
         scores=config["scores"],
         seed=seed,
+        heads=_parse_heads(config),
     )
+
+
+def _parse_heads(config: dict[str, Any]) -> tuple[Head, ...]:
+    """Encoders of version 0.1.0 were taught UniFrac alone."""
+    if "heads" not in config:
+        return (Head("unifrac", own=True),) if config["target"] is None and config["unifrac_metric"] is not None else ()
+    if not isinstance(config["heads"], list):
+        raise ValueError("heads are no list")
+    return tuple(parse(Head, head, "head") for head in config["heads"])
 
 
 def _parse_target(config: dict[str, Any]) -> TargetInfo:

@@ -19,7 +19,8 @@ from aam.disk.cache import key_of
 from aam.ensemble.novelty import Novelty
 from aam.errors import InputError
 from aam.models import SequenceEncoder, SequencePredictor
-from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded, vectors_of
+from aam.models.heads import Head, own_space
+from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded, told_of, vectors_of
 from aam.models.weightless import weightless
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
 from aam.saved.fitted import Fitted
@@ -57,11 +58,37 @@ class FittedEncoder(Fitted):
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         raise InputError("an encoder, which predicts nothing: train on it (`pretrained_encoder`), or use embed")
 
-    def embed(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+    def embed(self, study: Study, rows: np.ndarray | None = None, space: str | None = None) -> np.ndarray:
+        """Sample embeddings float32 [n, D]; space: one of `spaces`, whose distances (or quantity, [n, 1]) are given instead, in
+        units of its own.
+        """
+        head = self._space(space)
+        embeddings = self.embed_as_learned(study, rows)
+        return embeddings if head is None else self.told(head, embeddings)
+
+    def embed_as_learned(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        """Sample embeddings float32 [n, D] as heads take them: distances between them are in the unit of training."""
         study = study.read_as(self.info.reads)
         dataset = SampleDataset(study.table, self.info.reads, self.info.seed)
         samples = TableSamples(dataset, study.asv_tokens, study.rows if rows is None else rows)
         return embed_samples(self.encoder.to(default_device()), samples, self.batch_size)
+
+    def told(self, head: Head, embeddings: np.ndarray) -> np.ndarray:
+        """What a head tells of embeddings as learned, float32 [n, outputs], in its own units."""
+        return told_of(self.encoder, head, embeddings)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """What the encoder tells of samples: metrics, whose distances are those in a space, and quantities."""
+        return tuple(head.name for head in self.info.heads if head.kind != "taxonomy")
+
+    def _space(self, name: str | None) -> Head | None:
+        if name is None:
+            return own_space(self.info.heads)
+        if name not in self.spaces:
+            there = f"this encoder has {', '.join(self.spaces)}" if self.spaces else "this encoder was taught none"
+            raise InputError(f"`space={name}`: {there}")
+        return next(head for head in self.info.heads if head.name == name)
 
     def embed_asvs(self, study: Study) -> np.ndarray:
         # ASVs are embedded whatever the depth of the samples they are in.
@@ -95,7 +122,7 @@ class FittedTransformer(FittedEncoder):
         rows = study.rows if rows is None else rows
         codes = self._codes(study, rows)
         known = self.embedded is not None and self.embedded[0] is study
-        embeddings = self.embedded[1][rows] if known and self.embedded else self.embed(study, rows)
+        embeddings = self.embedded[1][rows] if known and self.embedded else self.embed_as_learned(study, rows)
         return self.target.target.decode_outputs(predict_embedded(self.predictor, embeddings, codes))
 
     def reader(self, study: Study) -> TransformerReader:
@@ -146,7 +173,7 @@ def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMP
 
 
 def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[SequenceEncoder, SequencePredictor | None]:
-    encoder = SequenceEncoder(info.options, info.reads.max_bp, compute)
+    encoder = SequenceEncoder(info.options, info.reads.max_bp, compute, info.heads)
     return encoder, build_predictor(encoder, info.options, info.target) if info.target else None
 
 

@@ -82,7 +82,7 @@ def no_better_than_trivial(scores: Mapping[str, float]) -> str | None:
     if "auc" in scores and scores["auc"] <= _CHANCE:
         return _no_better("the shares of the classes, as by chance", "AUC", scores["auc"], _CHANCE)
     # Without an AUC, where a class is not among the held-out samples.
-    if "accuracy" in scores and math.isnan(scores["auc"]) and scores["accuracy"] <= scores["majority_accuracy"]:
+    if "accuracy" in scores and math.isnan(scores.get("auc", math.nan)) and scores["accuracy"] <= scores["majority_accuracy"]:
         return _no_better("always naming the commonest class", "accuracy", scores["accuracy"], scores["majority_accuracy"])
     return None
 

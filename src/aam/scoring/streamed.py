@@ -158,6 +158,31 @@ class NucleotideMetrics(Metric):
         return {"accuracy": right / count, "majority_accuracy": common / count}
 
 
+class TaxonMetrics(Metric):
+    """Accuracy over the ranks of ASVs that are named, and that of always naming the commonest taxon of each rank.
+
+    common: int64 [ranks], the code of that taxon.
+    """
+
+    full_state_update = False
+    sums: Tensor
+    common: Tensor
+
+    def __init__(self, common: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("common", common, persistent=False)
+        self.add_state("sums", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, told: Tensor, true: Tensor) -> None:
+        """Codes told and true, int64 [U, ranks], true ones below 0 where a rank is not named."""
+        values = torch.stack([true >= 0, (told == true) & (true >= 0), (true == self.common) & (true >= 0)]).double()
+        self.sums = self.sums + values.sum(dim=(1, 2))
+
+    def compute(self) -> dict[str, Tensor]:
+        count, right, common = self.sums
+        return {"accuracy": right / count, "majority_accuracy": common / count}
+
+
 class ClassMetrics(Metric):
     """Accuracy, balanced accuracy and AUC (one against the rest, macro) of class logits [B, K] against ids [B]."""
 

@@ -12,7 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from aam.disk.cache import Cache
 from aam.errors import InputError, path_of
-from aam.learners.pretraining import PretrainingLearner, metric_name
+from aam.learners.pretraining import PretrainingLearner
 from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TreeOptions, UniFracMetric
 from aam.saved.fitted import Fitted
 from aam.saved.transformer import FittedEncoder
@@ -20,6 +20,7 @@ from aam.sklearn.estimator import Estimator, flag, given_or_default, require_seq
 from aam.study.matrices import GivenSequences
 from aam.study.study import Study
 from aam.study.tree import on_given_distances, with_distances
+from aam.training.objectives.taught import tree_is_needed
 
 
 class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -109,12 +110,12 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """The study with the distance that is learned. InputError for a tree or a variant that would be passed over."""
         tree = None if self.tree is None else path_of("tree", self.tree)
         asked = TreeOptions(tree=tree, unifrac_metric=self.unifrac_metric)
-        if not objectives.learns_distances:
+        if not tree_is_needed(objectives):
             if tree is not None:
-                raise InputError("`tree`: no distances are learned with `penalty=0`; leave one out")
+                raise InputError("`tree`: nothing is learned of it with this `encoder_type` and `penalty`; leave it out")
             return study
         if study.distance is not None and tree is None:
-            there = metric_name(study, objectives)
+            there = study.metric
             if asked.unifrac_metric not in (TreeOptions.unifrac_metric, there):
                 raise InputError(
                     f"`unifrac_metric={self.unifrac_metric}`: the study comes with distances ({there}); give `tree` too"

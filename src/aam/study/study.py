@@ -78,6 +78,13 @@ class Study:
         unifrac = cast("UniFrac", self.distance)
         return compare_all(self.counts, unifrac.phylogeny, unifrac.comparison.metric, unifrac.comparison.alpha)
 
+    @property
+    def metric(self) -> str | None:
+        """What the distances are: a UniFrac metric, or "precomputed" for those of a matrix; None where there are none."""
+        if self.distance is None:
+            return None
+        return self.distance.comparison.metric if isinstance(self.distance, UniFrac) else "precomputed"
+
     def ids(self, rows: np.ndarray) -> tuple[str, ...]:
         """Sample IDs of some rows."""
         return tuple(self.table.sample_ids[row] for row in rows)

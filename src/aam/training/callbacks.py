@@ -74,10 +74,10 @@ class ValidationPlots(Callback):
             return
         assert isinstance(pl_module, LearningModule)
         if isinstance(pl_module, (PretrainModule, TrainModule)):
-            points = pl_module.val_metrics.reservoir.points
-            if len(points):
-                figure = scatter(points.cpu().numpy(), "UniFrac between samples", "distance between embeddings", "validation pairs")
-                trainer.logger.log_figure("val/unifrac", figure, trainer.global_step - 1)
+            for name, reservoir in pl_module.val_metrics.reservoirs.items():
+                if len(reservoir.points):
+                    figure = scatter(reservoir.points.cpu().numpy(), name, "told by the encoder", "validation samples")
+                    trainer.logger.log_figure(f"val/{name}", figure, trainer.global_step - 1)
         if isinstance(pl_module, TrainModule) and pl_module.val_scores.reservoir is not None:
             points = pl_module.val_scores.reservoir.points
             figure = scatter(points.cpu().numpy(), "true", "predicted", "validation samples")

@@ -81,17 +81,17 @@ def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
     return _MONITORS[chosen]
 
 
-def check_fit(options: FitOptions, split: Split, learns_distances: bool) -> None:
+def check_fit(options: FitOptions, split: Split, pairs_are_taught: bool) -> None:
     """InputError for what cannot work, before anything is computed."""
     val_samples = len(split.val)
     if min(len(split.train), val_samples) < world():
         raise InputError(
             f"{len(split.train)} training and {counted(val_samples, 'validation sample')} for {world()} devices: take fewer"
         )
-    if learns_distances and options.batch_size * world() == 1:
-        raise InputError("`batch_size=1`: UniFrac is between samples; take at least 2, or `penalty=0`")
-    if learns_distances and val_samples < 2:
-        raise InputError(f"{val_samples} validation sample has no pair for UniFrac; raise `val_fraction`, or `penalty=0`")
+    if pairs_are_taught and options.batch_size * world() == 1:
+        raise InputError("`batch_size=1`: distances are between samples; take at least 2, or `penalty=0`")
+    if pairs_are_taught and val_samples < 2:
+        raise InputError(f"{val_samples} validation sample has no pair for distances; raise `val_fraction`, or `penalty=0`")
 
 
 def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:

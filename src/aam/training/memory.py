@@ -29,7 +29,7 @@ from aam.errors import InputError, one_line
 from aam.models import SequenceEncoder, recompute
 from aam.models.asv_encoder import with_gradients
 from aam.models.precision import lowered
-from aam.options import FitOptions, PretrainObjectives, TrainComputeOptions
+from aam.options import FitOptions, LabelFreeObjectives, TrainComputeOptions
 from aam.parallel.collectives import wait, world
 from aam.parallel.ranks import nodes, rank
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses
@@ -148,7 +148,7 @@ def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[]
         recompute.observers.remove(pack)
 
 
-def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: Batch) -> Tensor:
+def step_loss(encoder: SequenceEncoder, objectives: LabelFreeObjectives, batch: Batch) -> Tensor:
     """A loss that needs all that a step computes but the distances and the head, which take next to nothing."""
     step = Step.alone(batch)
     outcome = self_supervised(encoder, step, objectives, embed=True)
@@ -156,7 +156,7 @@ def step_loss(encoder: SequenceEncoder, objectives: PretrainObjectives, batch: B
     return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome, step).values()]).sum()
 
 
-def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
+def measure_cost(encoder: SequenceEncoder, objectives: LabelFreeObjectives, length: int) -> StepCost:
     """Run small batches of sequences of `length` and fit what is kept for the backward pass to their sizes."""
     threads = torch.get_num_threads()
     # What other threads keep is not seen from here.
@@ -168,7 +168,7 @@ def measure_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, lengt
         torch.set_num_threads(threads)
 
 
-def _fit_cost(encoder: SequenceEncoder, objectives: PretrainObjectives, length: int) -> StepCost:
+def _fit_cost(encoder: SequenceEncoder, objectives: LabelFreeObjectives, length: int) -> StepCost:
     sizes, kept = [], []
     device = encoder.richness.weight.device
     # Of masked nucleotides nothing is kept where they run by themselves, and as of other ASVs where all is one pass.
@@ -210,7 +210,7 @@ class TrainingTable:
 
 def plan_memory(
     encoder: SequenceEncoder,
-    objectives: PretrainObjectives,
+    objectives: LabelFreeObjectives,
     fit: FitOptions,
     compute: TrainComputeOptions,
     table: TrainingTable,
@@ -231,7 +231,7 @@ def plan_memory(
 
 
 def _plan(
-    encoder: SequenceEncoder, objectives: PretrainObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
+    encoder: SequenceEncoder, objectives: LabelFreeObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
 ) -> MemoryPlan:
     choice = compute.gradient_checkpointing
     bounded = compute.max_memory_gb is not None or compute.auto_batch_size
@@ -321,7 +321,7 @@ def by_trial(batch_size: int, step: Callable[[int], None]) -> int:
         torch.cuda.empty_cache()
 
 
-def _try_step(encoder: SequenceEncoder, objectives: PretrainObjectives, table: TrainingTable, batch_size: int) -> None:
+def _try_step(encoder: SequenceEncoder, objectives: LabelFreeObjectives, table: TrainingTable, batch_size: int) -> None:
     """Forward and backward of the largest of some random batches; no gradient is left."""
     distinct, samples, longest = max(table.sizes(batch_size))
     device = encoder.richness.weight.device

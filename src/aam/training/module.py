@@ -19,13 +19,14 @@ from aam.data.dataset import Batch
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.precision import Lowered
 from aam.models.sequence_predictor import Prediction
-from aam.options import FitOptions, PretrainObjectives, TrainObjectives
+from aam.options import FitOptions, LabelFreeObjectives, PretrainObjectives, TrainObjectives
 from aam.parallel.collectives import total, world
 from aam.parallel.ranks import rank
 from aam.scoring.streamed import MeanLosses, restore_running, running_state, spearman
 from aam.study.targets import Target
-from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss
-from aam.training.objectives.unifrac import paired_loss, sample_pairs
+from aam.training.objectives.encoder_type import Encoded, EncoderType
+from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss, weights_of
+from aam.training.objectives.taught import Taught
 from aam.training.optimizer import MuonAdamW, groups_of
 from aam.training.scores import SelfSupervisedMetrics, TargetMetrics, target_metrics
 from aam.training.sharded import shard
@@ -47,14 +48,23 @@ class LearningModule(L.LightningModule):
     first_bad: Tensor
     running: Lowered
 
-    def __init__(self, fit: FitOptions, weights: Mapping[str, float]) -> None:
+    def __init__(self, fit: FitOptions, objectives: LabelFreeObjectives, taught: Taught, target: float | None = None) -> None:
+        """target: the weight of its loss."""
         super().__init__()
+        # Of several ranks the samples come together in a step; else batches bring what is learned of them.
+        self.types, self.measured_here = nn.ModuleList(taught.types), nn.ModuleDict(taught.of_ranks)
+        weights = ({} if target is None else {"target": target}) | weights_of(objectives, taught.types)
         self.fit_options, self.lr = fit, fit.lr
         self.weights = dict(weights)
         learned = [name for name, weight in weights.items() if weight > 0]
         self.train_losses, self.val_losses = MeanLosses(learned), MeanLosses(learned)
         # The first batch of this epoch whose loss is not finite, or -1; on the device, so that no step waits for it.
         self.register_buffer("first_bad", torch.tensor(-1), persistent=False)
+
+    @property
+    def taught(self) -> list[EncoderType]:
+        """What the encoder is taught."""
+        return [kind for kind in self.types if isinstance(kind, EncoderType)]
 
     def configure_model(self) -> None:
         """Lightning calls this where the strategy is known."""
@@ -120,9 +130,10 @@ class LearningModule(L.LightningModule):
         """Log the metrics of the label-free objectives, and start them afresh."""
         for name, metric in metrics.streamed.items():
             self.log_metrics(split, name, metric)
-        if metrics.reservoir.update_called:
-            self.log(f"{split}/unifrac_spearman", spearman(metrics.reservoir.compute()), prog_bar=split == "val")
-        metrics.reservoir.reset()
+        for name, reservoir in metrics.reservoirs.items():
+            if reservoir.update_called:
+                self.log(f"{split}/{name}_spearman", spearman(reservoir.compute()), prog_bar=split == "val")
+            reservoir.reset()
 
     def mask_generator(self, batch_idx: int) -> torch.Generator:
         """The same masks on every rank, in a resumed run, and in every validation epoch, so that its losses can be compared."""
@@ -140,10 +151,10 @@ class LearningModule(L.LightningModule):
 
 
 class PretrainModule(LearningModule):
-    """UniFrac, masked nucleotides and masked abundances, without labels.
+    """What the encoder is taught, masked nucleotides and masked abundances, without labels.
 
-    distance: batch distance of samples of several ranks, None where batches bring their distances; majority: int64 [1 + L], see
-    `NucleotideMetrics`; probe: a batch of training samples on which the gap between training mode and inference mode is measured.
+    majority: int64 [1 + L], see `NucleotideMetrics`; probe: a batch of training samples on which the gap between training mode and
+    inference mode is measured.
     """
 
     runs_model = ("training_step", "validation_step", "train_eval_gap")
@@ -151,20 +162,22 @@ class PretrainModule(LearningModule):
     def __init__(
         self,
         encoder: SequenceEncoder,
-        distance: nn.Module | None,
+        taught: Taught,
         objectives: PretrainObjectives,
         fit: FitOptions,
         majority: Tensor,
         probe: Batch,
     ) -> None:
-        super().__init__(
-            fit, {"unifrac": objectives.penalty, "nucleotide": objectives.nuc_penalty, "count": objectives.count_penalty}
-        )
-        self.model, self.distance, self.objectives, self.probe = encoder, distance, objectives, probe
+        super().__init__(fit, objectives, taught)
+        self.model, self.objectives, self.probe = encoder, objectives, probe
         encoder.asv_encoder.gradients_of = fit.asv_gradients
-        learned = {name: weight > 0 for name, weight in self.weights.items()}
-        encoder.learn_only(embeddings=learned["unifrac"], nucleotides=learned["nucleotide"], abundances=learned["count"])
-        self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
+        encoder.learn_only(
+            embeddings=taught.of_samples,
+            nucleotides=objectives.nuc_penalty > 0,
+            abundances=objectives.count_penalty > 0,
+            asvs_told=taught.of_asvs,
+        )
+        self.train_metrics, self.val_metrics = (SelfSupervisedMetrics(majority, taught.types) for _ in range(2))
         self.running = Lowered(encoder, encoder.compute)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -174,8 +187,8 @@ class PretrainModule(LearningModule):
         self._step(batch, batch_idx, "val", self.val_metrics)
 
     def _step(self, batch: Batch, batch_idx: int, split: str, metrics: SelfSupervisedMetrics) -> Tensor:
-        step = Step.of(batch, self.distance)
-        outcome = self_supervised(self.running(), step, self.objectives, self.mask_generator(batch_idx))
+        step = Step.of(batch, dict(self.measured_here.items()))
+        outcome = self_supervised(self.running(), step, self.objectives, self.taught, self.mask_generator(batch_idx))
         with torch.no_grad():
             metrics.update(outcome)
         return self.weigh(split, self_supervised_losses(outcome, step), len(step), batch_idx)
@@ -184,22 +197,23 @@ class PretrainModule(LearningModule):
         self.log_losses()
         self.log_label_free("train", self.train_metrics)
         self.log_label_free("val", self.val_metrics)
-        if self.probe.distances is not None:
+        if any(kind.of_samples for kind in self.taught):
             self.log("val/train_eval_gap", self.train_eval_gap())
 
     @torch.no_grad()
     def train_eval_gap(self) -> float:
-        """UniFrac loss of the probe's samples in inference mode over that in training mode.
+        """Loss of what is told of the probe's samples in inference mode over that in training mode.
 
         1 as long as the sample path sees no masks and no noise: a guard against changes that open the gap.
         """
-        probe = self.probe.to(self.device)
-        assert probe.distances is not None
+        step = Step.alone(self.probe.to(self.device))
         loss = {}
         for training in (True, False):
             self.model.train(training)
-            embedding = self.running()(probe.asv_tokens, probe.asv_index, probe.counts)
-            loss[training] = float(paired_loss(sample_pairs(embedding, probe.distances)))
+            model = self.running()
+            vectors = model.asv_encoder(step.own.asv_tokens)
+            encoded = Encoded(vectors, model.encode_samples(vectors, step.own.asv_index, step.own.counts))
+            loss[training] = float(sum(kind.tell(model, encoded, step).loss for kind in self.taught if kind.of_samples))
         return loss[False] / max(loss[True], 1e-12)
 
 
@@ -209,35 +223,29 @@ class TrainModule(LearningModule):
     def __init__(
         self,
         model: SequencePredictor,
-        distance: nn.Module | None,
+        taught: Taught,
         objectives: TrainObjectives,
         fit: FitOptions,
         target: Target,
         majority: Tensor,
     ) -> None:
-        weights = {
-            "target": objectives.target_penalty,
-            "unifrac": objectives.penalty,
-            "nucleotide": objectives.nuc_penalty,
-            "count": objectives.count_penalty,
-        }
-        super().__init__(fit, weights)
-        self.model, self.distance, self.objectives, self.target = model, distance, objectives, target
+        super().__init__(fit, objectives, taught, objectives.target_penalty)
+        self.model, self.objectives, self.target = model, objectives, target
         model.base_model.asv_encoder.gradients_of = fit.asv_gradients
-        learned = {name: weight > 0 for name, weight in self.weights.items()}
+        nucleotides, abundances = objectives.nuc_penalty > 0, objectives.count_penalty > 0
         if not model.freeze_base:
-            model.base_model.learn_only(embeddings=True, nucleotides=learned["nucleotide"], abundances=learned["count"])
+            model.base_model.learn_only(embeddings=True, nucleotides=nucleotides, abundances=abundances)
         self.running = Lowered(model, model.base_model.compute)
-        self.learns_unlabelled = learned["unifrac"] or learned["nucleotide"] or learned["count"]
+        self.learns_unlabelled = bool(taught.types) or nucleotides or abundances
         self.train_scores, self.val_scores = target_metrics(target), target_metrics(target, points=True)
-        self.train_metrics, self.val_metrics = SelfSupervisedMetrics(majority), SelfSupervisedMetrics(majority)
+        self.train_metrics, self.val_metrics = (SelfSupervisedMetrics(majority, taught.types) for _ in range(2))
 
     def predict_batch(self, batch: Batch, metrics: SelfSupervisedMetrics, batch_idx: int) -> tuple[Prediction, dict[str, Tensor]]:
         """The prediction and the losses of the label-free objectives."""
         # Without one of them, a step needs nothing of other ranks' samples.
-        step = Step.of(batch, self.distance) if self.learns_unlabelled else Step.alone(batch)
+        step = Step.of(batch, dict(self.measured_here.items())) if self.learns_unlabelled else Step.alone(batch)
         generator, model = self.mask_generator(batch_idx), self.running()
-        outcome = self_supervised(model.base_model, step, self.objectives, generator, embed=True)
+        outcome = self_supervised(model.base_model, step, self.objectives, self.taught, generator, embed=True)
         assert outcome.embedding is not None
         with torch.no_grad():
             metrics.update(outcome)

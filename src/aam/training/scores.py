@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from aam.scoring.streamed import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir
 from aam.study.targets import Kind, Target
+from aam.training.objectives.encoder_type import EncoderType, TypeMetrics
 from aam.training.objectives.label_free import SelfSupervised
+from aam.training.objectives.paired import RecoveryMetrics
 
 
 class SelfSupervisedMetrics(nn.Module):
-    """Streamed metrics of the label-free objectives: pairs of samples, masked nucleotides, masked abundances."""
+    """Streamed metrics of the label-free objectives: what is taught, masked nucleotides, masked abundances."""
 
-    def __init__(self, majority: Tensor) -> None:
+    def __init__(self, majority: Tensor, taught: Sequence[EncoderType] = ()) -> None:
         super().__init__()
-        # Every rank sees all pairs.
-        self.pairs, self.reservoir = PairedMetrics(sync_on_compute=False), Reservoir(sync_on_compute=False)
+        self.types = nn.ModuleDict({kind.name: kind.metrics() for kind in taught})
         self.abundances = PairedMetrics()
         self.nucleotides = NucleotideMetrics(majority)
 
     def update(self, outcome: SelfSupervised) -> None:
-        if outcome.pairs is not None:
-            self.pairs.update(outcome.pairs.predicted, outcome.pairs.true)
-            self.reservoir.update(outcome.pairs.predicted, outcome.pairs.true)
+        for name, told in outcome.told.items():
+            self._of(name).update(told)
         if outcome.nucleotides is not None:
             masked = outcome.nucleotides
             self.nucleotides.update(masked.logits, masked.letters, masked.positions)
@@ -35,7 +35,17 @@ class SelfSupervisedMetrics(nn.Module):
     @property
     def streamed(self) -> dict[str, Metric]:
         """By the name that they are logged under."""
-        return {"unifrac": self.pairs, "nucleotide": self.nucleotides, "count": self.abundances}
+        return {name: self._of(name).streamed for name in self.types} | {"nucleotide": self.nucleotides, "count": self.abundances}
+
+    @property
+    def reservoirs(self) -> dict[str, Reservoir]:
+        """Points of distances and quantities, by encoder type."""
+        return {name: part.reservoir for name, part in self.types.items() if isinstance(part, RecoveryMetrics)}
+
+    def _of(self, name: str) -> TypeMetrics:
+        metrics = self.types[name]
+        assert isinstance(metrics, TypeMetrics)
+        return metrics
 
 
 class TargetMetrics(nn.Module):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aam.data.dataset import Batch
+from aam.data.dataset import Batch, measured
 from aam.parallel.collectives import gather_rows, total, world
 from aam.parallel.ranks import rank
 
@@ -16,7 +17,7 @@ from aam.parallel.ranks import rank
 @dataclass(frozen=True)
 class Step:
     """own: the samples of this rank, which it encodes; whole: those of all ranks, one after the other; sizes: how many each has;
-    distances: float32 [whole, whole] between the samples, None where they are not learned from.
+    measured: what is learned of the samples of all ranks, see `Batch`.
 
     Alone, own and whole are the same.
     """
@@ -24,19 +25,18 @@ class Step:
     own: Batch
     whole: Batch
     sizes: tuple[int, ...]
-    distances: Tensor | None
+    measured: Mapping[str, Tensor]
 
     @classmethod
     def alone(cls, batch: Batch) -> Step:
         """Of one rank, whatever others there are."""
-        return cls(batch, batch, (len(batch.counts),), batch.distances)
+        return cls(batch, batch, (len(batch.counts),), batch.measured)
 
     @classmethod
-    def of(cls, batch: Batch, distance: nn.Module | None) -> Step:
+    def of(cls, batch: Batch, measures: Mapping[str, nn.Module]) -> Step:
         """Of all ranks: each calls this with its own batch. Only sparse counts and the tokens of distinct ASVs travel.
 
-        distance: the batch distance that is learned, for several ranks, whose samples come together here; alone, the batch brings
-        its distances.
+        measures: of what is learned, for several ranks, whose samples come together here; alone, the batch brings what is learned.
         """
         if world() == 1:
             return cls.alone(batch)
@@ -55,8 +55,7 @@ class Step:
         equal_lengths = all(equal) and len(set(length)) == 1
         sample_index = gather_rows(batch.sample_index, samples)
         whole = Batch(tokens[there], columns, index, counts, sample_index, equal_lengths=equal_lengths)
-        distances = None if distance is None else distance(whole.columns, whole.counts, whole.sample_index).float()
-        return cls(batch, whole, tuple(samples), distances)
+        return cls(batch, whole, tuple(samples), measured(measures, whole))
 
     def __len__(self) -> int:
         """Samples of all ranks."""

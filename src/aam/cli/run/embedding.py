@@ -39,12 +39,14 @@ def run_embedding(config: EmbedConfig) -> None:
         ids, embeddings = study.table.feature_ids, fitted.embed_asvs(study)
     else:
         study, _ = read_new_samples(config.data, reads, config.chosen)
-        ids, embeddings, measured = study.table.sample_ids, fitted.embed(study), fitted.measure(study)
+        ids, embeddings, measured = study.table.sample_ids, fitted.embed(study, space=config.space), fitted.measure(study)
         if measured is not None:
             warn_of_novelty(fitted, study, measured)
             write_novelty(novelty, ids, measured)
     write_embeddings(config.output, ids, embeddings)
     log.info("wrote %d embeddings of width %d to %s", len(embeddings), embeddings.shape[1], config.output)
+    if config.level == "sample" and (space := config.space or fitted.info.space):
+        log.info("space: %s", space)
     if config.distances is not None:
         write_embedding_distances(config.distances, ids, embeddings)
         log.info("wrote the distances between them to %s", config.distances)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,14 +14,19 @@ from aam.cli.run.results import score_table, write_metrics
 from aam.compute import check_compute
 from aam.disk.cache import Cache
 from aam.errors import counted
-from aam.evaluation.recovery import distance_pairs, plot_pairs
+from aam.evaluation.recovery import named_rightly, plot_points, recovered
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.workspace import Workspace
+from aam.saved.transformer import FittedEncoder
 from aam.scoring.plots import save
 from aam.scoring.scores import distance_scores, no_better_than_trivial
 from aam.study.reading import read_samples
+from aam.study.splits import Split
+from aam.study.study import Study
 from aam.study.tree import on_given_distances, with_distances
 from aam.training.fit import check_fit
+from aam.training.objectives.taught import Taught, check_types, pairs_are_taught, taught_by, title_of, tree_is_needed
+from aam.training.objectives.taxa import Taxonomy
 
 log = logging.getLogger(__name__)
 
@@ -35,33 +41,44 @@ def run_pretraining(config: PretrainConfig) -> None:
         compute=config.compute,
         workspace=Workspace(config.output.output_dir, resume),
     )
+    check_types(config.objectives)
     # What is not measured is refused before anything is read.
     learner.monitor  # noqa: B018
     check_compute(config.compute)
     folder = start_run(config)
     log.info("pretraining an encoder without labels")
     study = read_samples(config.data, config.reads, config.samples)
-    learns_distances, cache = config.objectives.learns_distances, Cache.of(config.caching)
-    if learns_distances:
+    on_tree, cache = tree_is_needed(config.objectives), Cache.of(config.caching)
+    if on_tree:
         study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
     split = study.split(config.samples, config.fit.seed)
-    check_fit(config.fit, split, learns_distances)
-    if learns_distances:
+    check_fit(config.fit, split, pairs_are_taught(config.objectives))
+    if on_tree:
         study = with_distances(study, config.distances, cache, folder / "tree.nwk", resume)
     write_split(study, split, folder, resume)
     learner = replace(learner, validation=split.val)
     fitted, result = learner.fit_with_history(study, np.sort(np.concatenate([split.train, split.val])))
     part, held_out = split.held_out
-    scores: dict[str, float] = {}
-    if learns_distances:
-        pairs = distance_pairs(fitted, study, held_out)
-        save(plot_pairs(pairs), folder / "plots" / "unifrac.png")
-        scores = distance_scores(*pairs)
-    fitted = replace(fitted, info=replace(fitted.info, scores=scores))
+    scores = score_types(fitted, study, taught_by(study, config.objectives), split, folder)
+    first = next(iter(scores.values()), {})
+    fitted = replace(fitted, info=replace(fitted.info, scores=first))
     fitted.save(folder / "model")
-    write_metrics(folder, result, {"held_out_part": part, "held_out_samples": len(held_out), "held_out": scores})
-    if scores:
-        log.info("%s", score_table(f"UniFrac of {counted(len(held_out), 'held-out sample')} ({part})", scores))
-        if (trivial := no_better_than_trivial(scores)) is not None:
+    about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out": first, "encoder_types": scores}
+    write_metrics(folder, result, about)
+    for name, found in scores.items():
+        log.info("%s", score_table(f"{title_of(name)} of {counted(len(held_out), 'held-out sample')} ({part})", found))
+        if (trivial := no_better_than_trivial(found)) is not None:
             log.warning("%s", trivial)
     log.info("wrote %s", folder)
+
+
+def score_types(fitted: FittedEncoder, study: Study, taught: Taught, split: Split, folder: Path) -> dict[str, dict[str, float]]:
+    """Scores of held-out samples, by encoder type, with a plot of each that is of samples."""
+    held_out = split.held_out[1]
+    points = recovered(fitted, study, held_out, taught.measures)
+    kinds = {head.name: head.kind for head in fitted.info.heads}
+    for name, found in points.items():
+        save(plot_points(found, title_of(name), kinds[name]), folder / "plots" / f"{name}.png")
+    scores = {name: distance_scores(*found) for name, found in points.items()}
+    taxonomies = [kind for kind in taught.types if isinstance(kind, Taxonomy)]
+    return scores | {kind.name: named_rightly(fitted, study, kind, split.train, held_out) for kind in taxonomies}

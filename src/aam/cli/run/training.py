@@ -103,7 +103,7 @@ def train_transformer(config: TrainConfig) -> None:
     learner = replace(learner, validation=split.val)
     learner.check(problem, rows)
     write_split(problem.study, split, folder, resume)
-    if config.objectives.learns_distances:
+    if config.objectives.is_taught:
         problem = problem.on(with_distances(problem.study, config.distances, cache, folder / "tree.nwk", resume))
     elif config.distances.tree or config.distances.unifrac_matrix:
         log.warning("the tree or matrix is not used: `penalty`, the weight of the UniFrac loss beside the target, is 0")
@@ -129,7 +129,7 @@ def read_problem(config: TrainConfig) -> Problem:
     # A transformer needs sequences.
     by_id = None if config.recipe == "ensemble" else False
     study = read_samples(config.data, config.reads, config.samples, config.target.metadata_column, by_id=by_id)
-    if config.objectives.learns_distances:
+    if config.objectives.is_taught:
         cache, ignore_missing = Cache.of(config.caching), config.data.ignore_missing
         study = on_given_distances(study, config.distances, cache, ignore_missing=ignore_missing)
     return pose(study, config.target, config.samples.group_column)

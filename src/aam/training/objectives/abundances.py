@@ -10,7 +10,7 @@ from torch import Tensor
 from aam.models import SequenceEncoder
 from aam.models.masking import mask_abundances
 from aam.models.sample_sequence_encoder import abundance_targets
-from aam.options import PretrainObjectives
+from aam.options import LabelFreeObjectives
 from aam.training.step import Step
 
 
@@ -24,7 +24,7 @@ class MaskedAbundances:
 
 
 def predict_masked_abundances(
-    encoder: SequenceEncoder, vectors: Tensor, step: Step, options: PretrainObjectives, generator: torch.Generator | None
+    encoder: SequenceEncoder, vectors: Tensor, step: Step, options: LabelFreeObjectives, generator: torch.Generator | None
 ) -> MaskedAbundances:
     """Hide the abundances of some ASVs in the samples of all ranks, and predict those of this rank's samples.
 

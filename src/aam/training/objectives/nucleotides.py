@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aam.models.masking import NO_LETTER, HiddenNucleotides, hide, mask_nucleotides, most_masked
-from aam.options import PretrainObjectives
+from aam.options import LabelFreeObjectives
 from aam.training.step import Step
 
 # The sample path encodes whole sequences, as inference does; this share of a batch's ASVs is encoded once more with masks, and so
@@ -33,7 +33,7 @@ class MaskedNucleotides:
         return cls(loss, logits, hidden.letters.flatten(), hidden.places.flatten())
 
 
-def hide_nucleotides(step: Step, options: PretrainObjectives, generator: torch.Generator | None) -> HiddenNucleotides:
+def hide_nucleotides(step: Step, options: LabelFreeObjectives, generator: torch.Generator | None) -> HiddenNucleotides:
     """Hide nucleotides in a random share of the distinct ASVs of all ranks: those of this rank's part."""
     asv_tokens = step.whole.asv_tokens
     number = min(len(asv_tokens), max(_FEWEST_MASKED, round(MASKED_ASVS * len(asv_tokens))))
