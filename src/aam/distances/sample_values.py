@@ -1,0 +1,48 @@
+"""A number of each sample, such as Faith PD, as a file: two columns, IDs and values, which QIIME 2 reads too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aam.data.ids import read_ids
+from aam.data.metadata_files import ID_NAME, read_cells
+from aam.data.near_ids import near_ids
+from aam.data.numbers import finite_number
+from aam.disk.writing import write_text
+from aam.errors import InputError, first_few, some_of
+
+
+def write_sample_values(path: Path, name: str, values: np.ndarray, sample_ids: Sequence[str]) -> None:
+    """Write values [N] as TSV, which QIIME 2 imports as ``SampleData[AlphaDiversity]`` and reads as metadata.
+
+    name: of the column.
+    """
+    lines = zip(sample_ids, (np.format_float_positional(value, trim="-") for value in values), strict=True)
+    write_text(path, f"{ID_NAME}\t{name}\n" + "".join(f"{sample_id}\t{value}\n" for sample_id, value in lines))
+
+
+def read_sample_values(path: Path, sample_ids: Sequence[str]) -> np.ndarray:
+    """Values [N] of `sample_ids` in that order, float64, of a file that may hold more samples.
+
+    The file is TSV, CSV or a QIIME 2 artifact of two columns under a header: IDs, and a number of each. InputError for another
+    layout, for a sample that is there twice or not at all, and for a value that is no finite number, which names its line.
+    """
+    cells = read_cells(path)
+    if len(cells.header) != 2:
+        raise InputError(f"{path}: has {len(cells.header)} columns; it must have two, the IDs of samples and a number of each")
+    ids = read_ids(str(path), "sample", [row[0] for row in cells.rows])
+    places = {sample_id: place for place, sample_id in enumerate(ids)}
+    if missing := [sample_id for sample_id in sample_ids if sample_id not in places]:
+        near = near_ids(missing, tuple(places.keys() - set(sample_ids)), "the file")
+        raise InputError(f"{path}: {some_of(len(missing), len(sample_ids), 'have no value there')}: {first_few(missing)}{near}")
+    found = np.empty(len(sample_ids))
+    for row, sample_id in enumerate(sample_ids):
+        written = cells.rows[places[sample_id]][1]
+        if (value := finite_number(written)) is None:
+            where = f"line {cells.lines[places[sample_id]]}, column {cells.header[1]!r}, sample {sample_id}"
+            raise InputError(f"{path}: {where}: {written!r} is no finite number")
+        found[row] = value
+    return found
