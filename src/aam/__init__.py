@@ -18,6 +18,8 @@ _PUBLIC = {
     "Phylogeny": "aam.data.phylogeny",
     "UniFrac": "aam.distances.unifrac",
     "unifrac_matrix": "aam.distances.matrix",
+    "beta_diversity": "aam.study.diversity",
+    "alpha_diversity": "aam.study.diversity",
     "Study": "aam.study.study",
     "read_study": "aam.study.reading",
     "Problem": "aam.study.problem",

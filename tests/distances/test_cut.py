@@ -8,7 +8,7 @@ from skbio import TreeNode
 from aam.data.phylogeny import Phylogeny
 from aam.data.simulate import simulate
 from aam.distances.cut import CutTree, depths
-from aam.distances.unifrac import UniFrac, tip_of_columns
+from aam.distances.unifrac import FaithPD, UniFrac, tip_of_columns
 
 
 def spans(start, end, length, names):
@@ -71,4 +71,4 @@ def test_a_batch_without_reads_on_the_tree_has_no_distances():
     columns, counts = torch.tensor([[5], [5]]), torch.tensor([[3.0], [1.0]])
     for metric in (unifrac, UniFrac(unifrac.phylogeny, "weighted_normalized"), UniFrac(unifrac.phylogeny, "generalized")):
         assert metric(columns, counts).tolist() == [[0.0, 0.0], [0.0, 0.0]]
-    assert unifrac.faith_pd(columns, counts).tolist() == [0.0, 0.0]
+    assert FaithPD(unifrac.phylogeny)(columns, counts).tolist() == [0.0, 0.0]

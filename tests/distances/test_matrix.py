@@ -11,9 +11,10 @@ from scipy import sparse
 
 from aam.data.phylogeny import Phylogeny
 from aam.data.simulate import simulate
-from aam.distances import kernel, matrix, on_gpu
+from aam.distances import all_pairs, kernel, nodes, on_gpu
 from aam.distances.matrix import faith_pd, unifrac_matrix
-from aam.distances.unifrac import UniFrac
+from aam.distances.products import Products
+from aam.distances.unifrac import FaithPD, UniFrac
 from tests.distances.test_unifrac import METRICS, as_batch
 
 ALPHAS = [*((metric, 0.5) for metric in METRICS), ("generalized", 0.0), ("generalized", 0.3), ("generalized", 1.0)]
@@ -37,8 +38,8 @@ def batch_of(phylogeny, counts, metric, alpha):
 @pytest.mark.parametrize("rare", [0.0, 0.12, 0.5, 1.0])
 def test_any_share_of_rare_nodes_gives_the_distances_of_a_batch(community, metric, alpha, rare, monkeypatch):
     phylogeny, counts = community
-    monkeypatch.setattr(matrix, "RARE", rare)
-    monkeypatch.setattr(matrix, "ROWS", 40)
+    monkeypatch.setattr(nodes, "RARE", rare)
+    monkeypatch.setattr(Products, "rows", 40)
     found = unifrac_matrix(sparse.csr_array(counts), phylogeny, metric, alpha)
     np.testing.assert_allclose(found, batch_of(phylogeny, counts, metric, alpha), rtol=0, atol=1e-12)
     assert (found == found.T).all()
@@ -59,7 +60,7 @@ def test_threads_change_no_bit(community, metric, alpha, monkeypatch):
     phylogeny, counts = community
     found = []
     for threads in (1, 2, 3):
-        monkeypatch.setattr(matrix, "allotted_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(all_pairs, "allotted_threads", lambda threads=threads: threads)
         found.append(unifrac_matrix(sparse.csr_array(counts), phylogeny, metric, alpha))
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).all()
@@ -89,7 +90,7 @@ def test_blocks_by_pytorch(community, metric, alpha, dtype, monkeypatch):
 
 def test_faith_pd_of_a_table_is_that_of_a_batch(community):
     phylogeny, counts = community
-    batch = UniFrac(phylogeny).faith_pd(*as_batch(counts, np.random.default_rng(0)))
+    batch = FaithPD(phylogeny)(*as_batch(counts, np.random.default_rng(0)))
     np.testing.assert_allclose(faith_pd(sparse.csr_array(counts), phylogeny), batch, rtol=1e-12)
 
 

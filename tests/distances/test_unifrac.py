@@ -11,7 +11,7 @@ from aam.data.phylogeny import Phylogeny
 from aam.data.table import read_table
 from aam.distances.matrix import faith_pd, unifrac_matrix
 from aam.distances.on_tree import require_reads_on_tree
-from aam.distances.unifrac import UniFrac
+from aam.distances.unifrac import FaithPD, UniFrac
 from aam.errors import InputError
 from tests.support.reference import read_tree
 
@@ -123,7 +123,7 @@ def test_any_tree_equals_scikit_bio(community):
         ours, theirs = both_ways(metric, counts, phylogeny), skbio_distances(metric, counts, features, tree)
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
     expected = skbio_faith_pd(counts, features, tree)
-    faith = UniFrac(phylogeny).faith_pd(*as_batch(counts, np.random.default_rng(1)))
+    faith = FaithPD(phylogeny)(*as_batch(counts, np.random.default_rng(1)))
     np.testing.assert_allclose(faith, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(faith_pd(sparse.csr_array(counts), phylogeny), expected, rtol=1e-12, atol=1e-12)
 
@@ -156,7 +156,7 @@ def test_real_tables_equal_scikit_bio(real_subset, metric):
 
 def test_faith_pd_of_real_tables_equals_scikit_bio(real_subset):
     phylogeny, counts, theirs = real_subset
-    ours = UniFrac(phylogeny).faith_pd(*as_batch(counts.toarray(), np.random.default_rng(0)))
+    ours = FaithPD(phylogeny)(*as_batch(counts.toarray(), np.random.default_rng(0)))
     np.testing.assert_allclose(ours, skbio_faith_pd(*theirs), rtol=1e-9)
     np.testing.assert_allclose(faith_pd(counts, phylogeny), skbio_faith_pd(*theirs), rtol=1e-9)
 
@@ -213,18 +213,19 @@ def test_known_values():
     terms = [(1, 0.25, 0.5), (2, 0.75, 0.0), (3, 1.0, 0.5), (4, 0.0, 0.5)]
     above = sum(length * (p + q) ** -0.5 * abs(p - q) for length, p, q in terms)
     assert distance["generalized"] == pytest.approx(above / sum(length * (p + q) ** 0.5 for length, p, q in terms))
-    assert UniFrac(phylogeny).faith_pd(columns, counts).tolist() == [6.0, 8.0]
+    assert FaithPD(phylogeny)(columns, counts).tolist() == [6.0, 8.0]
 
 
 def test_buffers_are_not_saved_and_autocast_changes_nothing(community):
     phylogeny, counts = community
-    unifrac, batch = UniFrac(phylogeny, dtype=torch.float32), as_batch(counts, np.random.default_rng(0))
+    unifrac, faith_pd = UniFrac(phylogeny, dtype=torch.float32), FaithPD(phylogeny, dtype=torch.float32)
+    batch = as_batch(counts, np.random.default_rng(0))
     assert not unifrac.state_dict()
     with torch.autocast("cpu", torch.bfloat16):
-        autocast, faith = unifrac(*batch), unifrac.faith_pd(*batch)
+        autocast, faith = unifrac(*batch), faith_pd(*batch)
     assert autocast.dtype == faith.dtype == torch.float32
     torch.testing.assert_close(autocast, unifrac(*batch), rtol=0, atol=0)
-    torch.testing.assert_close(faith, unifrac.faith_pd(*batch), rtol=0, atol=0)
+    torch.testing.assert_close(faith, faith_pd(*batch), rtol=0, atol=0)
 
 
 def test_samples_off_the_tree_are_named(community):

@@ -24,6 +24,7 @@ from aam.parallel.signals import stopping_at_once
 COMMANDS = {
     "demo": "Simulate a community with a known truth, then pretrain, train and predict on it.",
     "unifrac": "Compute the UniFrac distances between all samples of a table.",
+    "distances": "Compute any distances between all samples of a table, or the diversity of each.",
     "pretrain": "Pretrain an encoder without labels: UniFrac between samples, masked nucleotides.",
     "train": "Train a model that predicts a metadata column.",
     "predict": "Predict the samples of a table with a trained model.",

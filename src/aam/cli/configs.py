@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from aam.cli import options as cli
 from aam.cli.recipes import OF_ENSEMBLE, OF_EVALUATED_TRANSFORMERS, Recipe, unused_by
+from aam.distances.registry import MEASURES, check_tree
 from aam.errors import InputError
 from aam.options import (
     DEFAULT_COMPUTE,
@@ -43,6 +44,10 @@ from aam.options import (
 )
 
 EmbedLevel = Literal["sample", "asv"]
+if TYPE_CHECKING:
+    Metric = str
+else:
+    Metric = Literal[tuple(MEASURES)]
 
 
 @Parameter(name="*")
@@ -213,16 +218,14 @@ class ExplainConfig(ConfigFile):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class UniFracConfig(ConfigFile):
+class WholeTableConfig(ConfigFile):
+    """What `unifrac` and `distances` share."""
+
     table: Annotated[Path, Parameter(group=cli.INPUT)]
     """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, TSV or CSV, also as .gz."""
-    tree: Annotated[Path, Parameter(group=cli.INPUT)]
-    """Phylogeny of the ASVs (newick or .qza)."""
     ignore_missing: Annotated[bool, Parameter(group=cli.INPUT)] = False
     """Leave out samples that cannot be used (too few reads, no ASV in the tree) instead of stopping, and go on where the tree lacks
     ASVs with more than a tenth of the reads."""
-    metric: Annotated[UniFracMetric, Parameter(group=cli.DISTANCES)] = "unweighted"
-    """UniFrac variant."""
     alpha: Annotated[float, Parameter(group=cli.DISTANCES)] = 0.5
     """Exponent of generalized UniFrac: 0 weighs branches alike, 1 by abundance."""
     count_root: Annotated[bool, Parameter(group=cli.DISTANCES)] = False
@@ -231,8 +234,6 @@ class UniFracConfig(ConfigFile):
     """Rarefy every sample to this many reads. Default: all reads."""
     seed: Annotated[int, Parameter(group=cli.DISTANCES)] = 0
     """Random seed of the rarefaction."""
-    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat)."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
 
@@ -240,6 +241,34 @@ class UniFracConfig(ConfigFile):
         check(0.0 <= self.alpha <= 1.0, "alpha", self.alpha, "between 0 and 1")
         check_counts(self, "sampling_depth")
         check_seed(self.seed)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class UniFracConfig(WholeTableConfig):
+    tree: Annotated[Path, Parameter(group=cli.INPUT)]
+    """Phylogeny of the ASVs (newick or .qza)."""
+    metric: Annotated[UniFracMetric, Parameter(group=cli.DISTANCES)] = "unweighted"
+    """UniFrac variant."""
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat)."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DistancesConfig(WholeTableConfig):
+    tree: Annotated[Path | None, Parameter(group=cli.INPUT)] = None
+    """Phylogeny of the ASVs (newick or .qza), for UniFrac and faith_pd."""
+    metric: Annotated[Metric, Parameter(group=cli.DISTANCES)]
+    """Distances between samples: UniFrac (the first four), bray_curtis, jaccard (of presence), aitchison (one read added to every
+    ASV), robust_aitchison. Or a number of each sample: faith_pd, shannon (natural logarithm), richness (ASVs)."""
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat). A number of each sample:
+    .tsv, which QIIME 2 imports as SampleData[AlphaDiversity]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_tree(self.metric, *(name for name in ("tree", "count_root") if getattr(self, name)))
 
 
 @Parameter(name="*", group=cli.OUTPUT)

@@ -1,8 +1,4 @@
-"""UniFrac between all samples of a table, and Faith PD, on a CPU without PyTorch.
-
-UniFrac is what samples own alone and what pairs share. Most nodes of a tree are rare: they have reads of few samples, and cost as
-much as the pairs that share them. The others, a tenth of the oral table's nodes, are compared as a dense matrix.
-"""
+"""UniFrac between all samples of a table, and Faith PD, on a CPU without PyTorch."""
 
 from __future__ import annotations
 
@@ -11,23 +7,15 @@ from typing import Protocol
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from aam.data.phylogeny import Phylogeny
+from aam.distances.all_pairs import all_pairs
 from aam.distances.metric import metric_of
-from aam.distances.nodes import Part, reads_below
+from aam.distances.nodes import reads_below, split
 from aam.distances.on_tree import require_reads_on_tree
+from aam.distances.products import Presence
 from aam.options import UniFracMetric
 from aam.parallel.accelerators import may_have_gpu
-from aam.parallel.threads import allotted_threads, in_threads
-from aam.progress import track
-
-# Of the samples: a node of fewer is cheaper as rare.
-RARE = 0.12
-# Samples of a block of a matrix product, and arrays of a block with all samples that a thread holds at a time.
-ROWS, ARRAYS = 128, 6
-# Memory of all blocks that are compared at a time: more threads take more.
-BLOCK_BYTES = 2**30
 
 
 class Sharing(Protocol):
@@ -41,6 +29,17 @@ class Sharing(Protocol):
     rows: int
 
     def of(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray | float]: ...
+
+
+class Compared:
+    """Pairs by what they own and share, compared as a metric does it: see `distances`."""
+
+    def __init__(self, sharing: Sharing, metric: UniFracMetric) -> None:
+        self.sharing, self.metric, self.rows = sharing, metric, sharing.rows
+
+    def of(self, first: int, end: int) -> np.ndarray:
+        own = self.sharing.own
+        return distances(self.metric, own[first:end], own[first:], *self.sharing.of(first, end))
 
 
 def faith_pd(counts: sparse.csr_array, phylogeny: Phylogeny) -> np.ndarray:
@@ -68,8 +67,8 @@ def unifrac_matrix(
 
     counts: CSR int64 [N, M], columns as the phylogeny was made for. A CPU computes in float64, in as many threads as the run may
     have; another `device` computes in `dtype`, by PyTorch, if it has room for all nodes. Memory beside the result: 12 bytes
-    for each node that a sample touches, twice, 8 (generalized: 16) for each sample at each common node, and up to BLOCK_BYTES. ASVs
-    that the tree lacks are one warning. InputError for samples without reads on it.
+    for each node that a sample touches, twice, 8 (generalized: 16) for each sample at each common node, and up to BLOCK_BYTES of
+    `all_pairs`. ASVs that the tree lacks are one warning. InputError for samples without reads on it.
     """
     require_reads_on_tree(counts, phylogeny, sample_ids)
     return compare_all(counts, phylogeny, metric, alpha, dtype=dtype, device=device)
@@ -91,26 +90,7 @@ def compare_all(
 
         if has_room(counts.shape[0], len(phylogeny.branch_length), dtype, device):
             return compare_on_gpu(counts, phylogeny, metric, alpha, dtype, device)
-    sharing = _sharing(counts, phylogeny, metric, alpha)
-    n_samples, rows = counts.shape[0], sharing.rows
-    result = np.empty((n_samples, n_samples), dtype=dtype)
-
-    def fill(first: int) -> None:
-        end = min(first + rows, n_samples)
-        overlap, joint = sharing.of(first, end)
-        block = distances(metric, sharing.own[first:end], sharing.own[first:], overlap, joint)
-        upper = np.triu(block[:, : end - first], 1)
-        result[first:end, first:end] = upper + upper.T
-        result[first:end, end:] = block[:, end - first :]
-        result[end:, first:end] = block[:, end - first :].T
-
-    starts = range(0, n_samples, rows)
-    threads = min(allotted_threads(), max(1, BLOCK_BYTES // (8 * ARRAYS * rows * n_samples)))
-    # A product is computed by the thread that asks for it.
-    with threadpool_limits(1, "blas"):
-        for _ in track(in_threads(fill, starts, threads), "UniFrac", len(starts)):
-            pass
-    return result
+    return all_pairs(Compared(_sharing(counts, phylogeny, metric, alpha), metric), counts.shape[0], "UniFrac", dtype)
 
 
 def fastest_device() -> str:
@@ -147,38 +127,10 @@ def _sharing(counts: sparse.csr_array, phylogeny: Phylogeny, metric: UniFracMetr
     # A node of all tips has the most reads.
     most = 1 if metric == "unweighted" else np.repeat(below.max(axis=1).toarray().clip(min=1), np.diff(below.indptr))
     below.data = np.minimum(below.data, most) / most
-    common = np.bincount(below.indices, minlength=len(lengths)) > RARE * below.shape[0]
-    places = (np.flatnonzero(common), np.flatnonzero(~common))
-    first, second = (Part(below[:, chosen], lengths[chosen]) for chosen in places)
+    first, second = split(below, lengths)
     del below
     if metric == "unweighted":
-        return _Presence(first, second)
+        return Presence(first, second)
     from aam.distances.shares import MinimumShares, WeightedShares
 
     return WeightedShares(first, second, alpha) if metric == "generalized" else MinimumShares(first, second)
-
-
-class _Presence:
-    """Unweighted: products of matrices."""
-
-    rows = ROWS
-
-    def __init__(self, common: Part, rare: Part) -> None:
-        self.own = common.values @ common.lengths + rare.values @ rare.lengths
-        self.common, self.lengths = _distinct(common)
-        self.rare = rare.values
-        self.below = sparse.csr_array(sparse.diags_array(rare.lengths) @ rare.values.T)
-
-    def of(self, first: int, end: int) -> tuple[np.ndarray, float]:
-        product = (self.common[:, first:end] * self.lengths[:, None]).T @ self.common[:, first:]
-        return self.rare[first:end] @ self.below[:, first:] + product, 0.0
-
-
-def _distinct(present: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Presence at nodes [nodes, N], and their lengths [nodes]; nodes that have reads in the same samples are one."""
-    by_node = present.values.tocsc()
-    ends = zip(by_node.indptr[:-1], by_node.indptr[1:], strict=True)
-    places = dict[bytes, int]()
-    node = np.array([places.setdefault(by_node.indices[start:end].tobytes(), len(places)) for start, end in ends], dtype=np.int64)
-    _, kept = np.unique(node, return_index=True)
-    return by_node[:, kept].T.toarray(order="C"), np.bincount(node, weights=present.lengths, minlength=len(kept))

@@ -7,8 +7,9 @@ import torch
 from scipy import sparse
 
 from aam.data.phylogeny import Phylogeny
+from aam.distances.batches import mirror
 from aam.distances.nodes import reads_below
-from aam.distances.unifrac import comparison_of, mirror
+from aam.distances.unifrac import comparison_of
 from aam.options import UniFracMetric
 from aam.progress import track
 

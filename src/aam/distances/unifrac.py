@@ -21,25 +21,43 @@ import torch
 from torch import Tensor, nn
 
 from aam.data.phylogeny import Phylogeny
+from aam.distances.batches import mirror, whole_reads
 from aam.distances.cut import CutTree, Nodes
 from aam.distances.metric import metric_of
 from aam.options import UniFracMetric
 
 
-class UniFrac(nn.Module):
-    """UniFrac between the samples of a batch. Its buffers are a tree's, so they move with the model but are not saved with it."""
+class OnTree(nn.Module):
+    """What a batch has on a tree. Its buffers are the tree's, so they move with the model but are not saved with it."""
 
     column_tip: Tensor
+
+    def __init__(self, phylogeny: Phylogeny, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        self.phylogeny, self.dtype = phylogeny, dtype
+        self.tree = CutTree(phylogeny)
+        self.register_buffer("column_tip", torch.from_numpy(tip_of_columns(phylogeny)), persistent=False)
+
+    def cut(self, columns: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Reads below each node of the batch's own tree, int64 [K, B], and the lengths of its branches [K]."""
+        whole = whole_reads(counts)
+        tips = self.column_tip[columns]
+        samples, slots = ((counts > 0) & (tips >= 0)).nonzero().unbind(1)
+        used, places = tips[samples, slots].unique(return_inverse=True)
+        nodes = self.tree(used)
+        reads = reads_below(nodes, (samples, places, whole[samples, slots]), (len(columns), len(used)))
+        return reads, nodes.length.to(self.dtype)
+
+
+class UniFrac(OnTree):
+    """UniFrac between the samples of a batch."""
 
     def __init__(
         self, phylogeny: Phylogeny, metric: UniFracMetric = "unweighted", alpha: float = 0.5, dtype: torch.dtype = torch.float64
     ) -> None:
         """Distances are computed and returned in `dtype`; `alpha`, 0 to 1, is of the generalized metric alone."""
-        super().__init__()
+        super().__init__(phylogeny, dtype)
         self.comparison = comparison_of(metric, alpha)
-        self.phylogeny, self.dtype = phylogeny, dtype
-        self.tree = CutTree(phylogeny)
-        self.register_buffer("column_tip", torch.from_numpy(tip_of_columns(phylogeny)), persistent=False)
 
     @torch.no_grad()
     def forward(self, columns: Tensor, counts: Tensor, sample_index: Tensor | None = None) -> Tensor:
@@ -51,32 +69,24 @@ class UniFrac(nn.Module):
         """
         # Autocast would multiply matrices in 16 bits.
         with torch.autocast(columns.device.type, enabled=False):
-            reads, lengths = self._cut(columns, counts)
+            reads, lengths = self.cut(columns, counts)
             values = self.comparison.values(reads, self.dtype)
             own = self.comparison.own(values, lengths)
             return mirror(self.comparison.distances(own, own, self.comparison.shared(values, values, lengths)))
 
-    @torch.no_grad()
-    def faith_pd(self, columns: Tensor, counts: Tensor) -> Tensor:
-        """Faith PD [B], in the tree's unit: length of the paths from a sample's ASVs to the root (Faith 1992).
 
-        Arguments as for `forward`.
+class FaithPD(OnTree):
+    """Faith PD of the samples of a batch."""
+
+    @torch.no_grad()
+    def forward(self, columns: Tensor, counts: Tensor, sample_index: Tensor | None = None) -> Tensor:
+        """Faith PD [B], in the tree's unit: length of the paths from a sample's ASVs to the root (Faith 1992); 0 without reads.
+
+        Arguments as for `UniFrac`.
         """
         with torch.autocast(columns.device.type, enabled=False):
-            reads, lengths = self._cut(columns, counts)
+            reads, lengths = self.cut(columns, counts)
             return lengths @ (reads > 0).to(self.dtype)
-
-    def _cut(self, columns: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Reads below each node of the batch's own tree, int64 [K, B], and the lengths of its branches [K]."""
-        whole = counts.to(torch.int64)
-        if not torch.equal(whole.to(counts.dtype), counts):
-            raise ValueError("counts must be whole numbers of reads")
-        tips = self.column_tip[columns]
-        samples, slots = ((counts > 0) & (tips >= 0)).nonzero().unbind(1)
-        used, places = tips[samples, slots].unique(return_inverse=True)
-        nodes = self.tree(used)
-        reads = reads_below(nodes, (samples, places, whole[samples, slots]), (len(columns), len(used)))
-        return reads, nodes.length.to(self.dtype)
 
 
 def tip_of_columns(phylogeny: Phylogeny) -> np.ndarray:
@@ -186,9 +196,3 @@ class Comparison:
 def comparison_of(metric: UniFracMetric, alpha: float) -> Comparison:
     """ValueError for what is no UniFrac metric."""
     return Comparison(metric_of(metric, alpha), alpha)
-
-
-def mirror(distances: Tensor) -> Tensor:
-    """Square matrix made exactly symmetric, with a diagonal of exactly 0, from its upper half."""
-    upper = distances.triu(diagonal=1)
-    return upper + upper.T
