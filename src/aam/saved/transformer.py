@@ -62,7 +62,7 @@ class FittedEncoder(Fitted):
         """Sample embeddings float32 [n, D]; space: one of `spaces`, whose distances (or quantity, [n, 1]) are given instead, in
         units of its own.
         """
-        head = self._space(space)
+        head = self.head_of(space)
         embeddings = self.embed_as_learned(study, rows)
         return embeddings if head is None else self.told(head, embeddings)
 
@@ -82,7 +82,8 @@ class FittedEncoder(Fitted):
         """What the encoder tells of samples: metrics, whose distances are those in a space, and quantities."""
         return tuple(head.name for head in self.info.heads if head.kind != "taxonomy")
 
-    def _space(self, name: str | None) -> Head | None:
+    def head_of(self, name: str | None) -> Head | None:
+        """The head of a space; without a name that of the embeddings, where there is one. InputError for a space that it lacks."""
         if name is None:
             return own_space(self.info.heads)
         if name not in self.spaces:

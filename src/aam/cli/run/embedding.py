@@ -33,6 +33,7 @@ def run_embedding(config: EmbedConfig) -> None:
         check_output_file(config.distances, config.overwrite, tuple(FORMATS), inputs=inputs, name="distances")
     fitted = load_encoder(config.trained.model, "model", config.compute, config.trained.batch_size)
     reads = fitted.info.reads
+    fitted.head_of(config.space)
     if config.level == "asv":
         # ASVs are embedded whatever the depth of the samples they are in.
         study = read_samples(config.data, replace(reads, sampling_depth=None, rarefy_each_epoch=False), GroupOptions())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from aam.data.dataset import Batch
+from aam.distances.registry import MEASURES
 from aam.errors import InputError
 from aam.models.heads import Head
 from aam.options import LabelFreeObjectives, PretrainObjectives
@@ -16,6 +17,7 @@ from aam.study.study import Study
 from aam.training.objectives import distances, quantities, taxa
 from aam.training.objectives.distances import Distances
 from aam.training.objectives.encoder_type import EncoderType
+from aam.training.objectives.measured import measured
 
 # What makes an encoder type of a study, with the files that were given, and what measures its truth in a batch; see `taught`.
 Kind = Callable[[str, float, Study, PretrainObjectives], tuple[EncoderType, nn.Module | None]]
@@ -24,10 +26,13 @@ KINDS: Mapping[str, Kind] = {
     "matrix": distances.matrix,
     "vector": quantities.vector,
     "taxonomy": taxa.taught,
+    **dict.fromkeys(MEASURES, measured),
 }
-_OF_ASVS, _OF_EACH, _OF_TREE = {"taxonomy"}, {"vector"}, {"unifrac"}
-# How those are called in text whose name is no title.
-_TITLES = {"unifrac": "UniFrac", "matrix": "distances of the matrix", "vector": "the vector's quantity"}
+_NOT_BETWEEN = {"taxonomy", "vector", *(name for name, measure in MEASURES.items() if not measure.pairs)}
+_OF_TREE = {"unifrac", *(name for name, measure in MEASURES.items() if measure.on_tree)}
+# How they are called in text.
+_TITLES = {name: measure.title for name, measure in MEASURES.items()}
+_TITLES |= {"unifrac": "UniFrac", "matrix": "distances of the matrix", "vector": "the vector's quantity"}
 # UniFrac alone.
 UNIFRAC = (Distances(Head("unifrac", own=True)),)
 
@@ -92,7 +97,7 @@ def check_types(objectives: PretrainObjectives) -> None:
 
 def pairs_are_taught(objectives: LabelFreeObjectives) -> bool:
     """Whether distances between samples are taught, which takes two of them."""
-    return objectives.is_taught and any(name not in _OF_ASVS | _OF_EACH for name in _names(objectives))
+    return objectives.is_taught and any(name not in _NOT_BETWEEN for name in _names(objectives))
 
 
 def tree_is_needed(objectives: LabelFreeObjectives) -> bool:
