@@ -66,7 +66,8 @@ class PretrainObjectives(LabelFreeObjectives):
     """Weight of the masked-nucleotide loss."""
 
     def __post_init__(self) -> None:
-        named = tuple(part.strip() for text in self.encoder_type for part in text.split(","))
+        given = (self.encoder_type,) if isinstance(self.encoder_type, str) else self.encoder_type
+        named = tuple(part.strip() for text in given for part in str(text).split(","))
         object.__setattr__(self, "encoder_type", named)
         super().__post_init__()
         if not named or len(names := [name for name, _ in self.encoder_weights]) > len(set(names)):
