@@ -30,6 +30,7 @@ from aam.options import (
     PretrainSampleOptions,
     ReadOptions,
     SampleOptions,
+    StartOptions,
     TableOptions,
     TrainComputeOptions,
     TrainFitOptions,
@@ -66,6 +67,7 @@ class PretrainConfig(ConfigFile):
     reads: cli.ReadsIn = ReadOptions()
     distances: cli.TreeIn = TreeOptions()
     samples: cli.PretrainSamplesIn = PretrainSampleOptions()
+    start: cli.StartIn = StartOptions()
     model: cli.ModelIn = ModelOptions()
     objectives: cli.PretrainObjectivesIn = PretrainObjectives()
     fit: cli.FitIn = FitOptions()

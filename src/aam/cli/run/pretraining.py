@@ -16,11 +16,11 @@ from aam.errors import counted
 from aam.evaluation.recovery import distance_pairs, plot_pairs
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.workspace import Workspace
+from aam.saved.start import load_start
 from aam.scoring.plots import save
 from aam.scoring.scores import distance_scores, no_better_than_trivial
 from aam.study.reading import read_samples
 from aam.study.tree import on_given_distances, with_distances
-from aam.training.fit import check_fit
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ def run_pretraining(config: PretrainConfig) -> None:
         objectives=config.objectives,
         options=config.fit,
         compute=config.compute,
+        weights=None if config.start.init_from is None else load_start(config.start.init_from, config.model),
         workspace=Workspace(config.output.output_dir, resume),
     )
     # What is not measured is refused before anything is read.
@@ -45,12 +46,13 @@ def run_pretraining(config: PretrainConfig) -> None:
     if learns_distances:
         study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
     split = study.split(config.samples, config.fit.seed)
-    check_fit(config.fit, split, learns_distances)
+    learner = replace(learner, validation=split.val)
+    rows = np.sort(np.concatenate([split.train, split.val]))
+    learner.check(study, rows)
     if learns_distances:
         study = with_distances(study, config.distances, cache, folder / "tree.nwk", resume)
     write_split(study, split, folder, resume)
-    learner = replace(learner, validation=split.val)
-    fitted, result = learner.fit_with_history(study, np.sort(np.concatenate([split.train, split.val])))
+    fitted, result = learner.fit_with_history(study, rows)
     part, held_out = split.held_out
     scores: dict[str, float] = {}
     if learns_distances:
