@@ -160,11 +160,17 @@ class PredictConfig(ConfigFile):
     trained: cli.TrainedIn
     compute: cli.ComputeIn = DEFAULT_COMPUTE
     chosen: cli.NewSamplesIn = NewSampleOptions()
+    draws: Annotated[int, Parameter(group=cli.MODEL)] = 1
+    """Rarefy each sample this many times, to the sampling depth of the model: the prediction is the mean, and `sd` in the file
+    beside it the standard deviation over the draws (of classes, of the probability of the one predicted)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Predictions, .tsv that QIIME 2 imports. Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
     metadata hold it the truth and scores, go into files beside it."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "draws")
 
 
 @Parameter(name="*")
