@@ -80,6 +80,18 @@ def test_a_number(community, of_load):
     assert not beside["out_of_distribution"].any()
 
 
+def test_the_split_of_a_run_gives_the_run_again(community, of_load, tmp_path):
+    given = [flag for part in ("train", "test") for flag in (f"--{part}-samples", of_load / f"{part}_samples.txt")]
+    aam(*options_for(community, "load", tmp_path / "again"), *given)
+    for name in ("train_samples.txt", "val_samples.txt", "test_samples.txt", "predictions.tsv", "metrics.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (of_load / name).read_bytes()
+    stranger = tmp_path / "stranger.txt"
+    stranger.write_text("nobody\n")
+    said = aam(*options_for(community, "load", tmp_path / "no"), "--test-samples", stranger, code=2)
+    assert "error: --test-samples" in said and "1 of 1 sample is not among the samples of this run" in said
+    assert not (tmp_path / "no" / "test_samples.txt").exists()
+
+
 def test_classes_without_trees_or_a_test_part(community):
     folder = community / "disease"
     said = aam(*options_for(community, "rich", folder), "--classifier", "--no-trees", "--test-fraction", 0)

@@ -205,6 +205,16 @@ def test_config_file_repeats_the_run(community, regressor, pretrained, tmp_path)
 
 
 @pytest.mark.slow
+def test_a_run_starts_from_the_weights_of_another(community, regressor, tmp_path):
+    given = ["--table", community / "table.biom", "--tree", community / "tree.nwk", "--epochs", 1, *SMALL]
+    aam("pretrain", *given, "--init-from", regressor / "checkpoints" / "best.ckpt", "--output-dir", tmp_path / "new")
+    config = (tmp_path / "new" / "config.yaml").read_text()
+    assert f"init_from: {regressor}" in config
+    said = aam("pretrain", *given, "--init-from", regressor, "--ffn-ratio", 2, "--output-dir", tmp_path / "no", code=2)
+    assert "--ffn-ratio 4.0" in said and said.count("\n") == 1
+    assert not (tmp_path / "no").exists()
+
+
 def test_demo(tmp_path):
     command = [sys.executable, "-m", "aam", "demo", "--output-dir", str(tmp_path / "demo")]
     run = subprocess.run(command, capture_output=True, text=True, check=True)

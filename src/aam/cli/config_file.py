@@ -73,7 +73,9 @@ def check_places(options: object) -> None:
     """InputError for inputs that are not there, and files for folders: before what reads them is imported, which takes seconds."""
     for name, paths in inputs_of(options).items():
         for path in paths:
-            (require_folder if name in _FOLDERS else require_file)(name, path)
+            # Of a run or a model, or a checkpoint.
+            is_folder = name in _FOLDERS or (name == "init_from" and path.is_dir())
+            (require_folder if is_folder else require_file)(name, path)
     places = dict(_flat(options))
     if "cache_dir" in places:
         require_place("cache_dir", places["cache_dir"])

@@ -31,6 +31,7 @@ from aam.options import (
     PretrainSampleOptions,
     ReadOptions,
     SampleOptions,
+    StartOptions,
     TableOptions,
     TrainComputeOptions,
     TrainFitOptions,
@@ -71,6 +72,7 @@ class PretrainConfig(ConfigFile):
     reads: cli.ReadsIn = ReadOptions()
     distances: cli.TreeIn = TreeOptions()
     samples: cli.PretrainSamplesIn = PretrainSampleOptions()
+    start: cli.StartIn = StartOptions()
     model: cli.ModelIn = ModelOptions()
     objectives: cli.PretrainObjectivesIn = PretrainObjectives()
     fit: cli.FitIn = FitOptions()
@@ -163,11 +165,17 @@ class PredictConfig(ConfigFile):
     trained: cli.TrainedIn
     compute: cli.ComputeIn = DEFAULT_COMPUTE
     chosen: cli.NewSamplesIn = NewSampleOptions()
+    draws: Annotated[int, Parameter(group=cli.MODEL)] = 1
+    """Rarefy each sample this many times, to the sampling depth of the model: the prediction is the mean, and `sd` in the file
+    beside it the standard deviation over the draws (of classes, of the probability of the one predicted)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Predictions, .tsv that QIIME 2 imports. Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
     metadata hold it the truth and scores, go into files beside it."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "draws")
 
 
 @Parameter(name="*")

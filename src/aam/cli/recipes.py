@@ -26,7 +26,9 @@ Recipe = Literal["ensemble", "transformer"]
 _TRAINED = names_of(ModelOptions, TrainObjectives, TrainComputeOptions) | {"val_fraction", "loss_type", "rarefy_each_epoch"}
 OF_ENSEMBLE = names_of(EnsembleOptions)
 OF_TRANSFORMER = (
-    _TRAINED | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions) | {"categorical_columns", "stream"}
+    _TRAINED
+    | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions)
+    | {"categorical_columns", "stream", "val_samples"}
 ) - {"seed"}
 # In an evaluation a tree is for nearest neighbours too, and the cache for the tree; several devices are refused whatever is fitted.
 OF_EVALUATED_TRANSFORMERS = (_TRAINED | names_of(EvaluateFitOptions, FoldPretrainOptions)) - {"seed", "devices"}

@@ -24,6 +24,7 @@ from aam.models.summary import summarise
 from aam.options import BestMetric, FitOptions, ModelOptions, PretrainObjectives, TrainComputeOptions
 from aam.parallel.collectives import world
 from aam.saved.info import ModelInfo
+from aam.saved.start import StartingWeights
 from aam.saved.transformer import FittedEncoder
 from aam.study.splits import Split, split_samples
 from aam.study.study import Study
@@ -45,14 +46,16 @@ _FEW_STEPS, _FEW_VALIDATION = 4, 10
 class PretrainingLearner:
     """Fits an encoder to a study: what it is taught (`encoder_type`), masked nucleotides, masked abundances.
 
-    validation: samples that choose the epoch, else a share `val_fraction` of the samples is drawn; workspace: where checkpoints are
-    kept, or a folder below `scratch` that is gone afterwards; show: progress bars.
+    weights: of an earlier run, to start from instead of fresh ones; validation: samples that choose the epoch, else a share
+    `val_fraction` of the samples is drawn; workspace: where checkpoints are kept, or a folder below `scratch` that is gone
+    afterwards; show: progress bars.
     """
 
     model: ModelOptions = field(default_factory=ModelOptions)
     objectives: PretrainObjectives = field(default_factory=PretrainObjectives)
     options: FitOptions = field(default_factory=FitOptions)
     compute: TrainComputeOptions = field(default_factory=TrainComputeOptions)
+    weights: StartingWeights | None = None
     val_fraction: float = 0.1
     validation: np.ndarray | None = None
     workspace: Workspace | None = None
@@ -70,6 +73,8 @@ class PretrainingLearner:
 
     def check(self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None) -> Split:
         """How the samples `rows` are split. InputError for what cannot work, before anything is computed."""
+        if self.weights is not None:
+            self.weights.require_shape(self.model)
         split = split_off(rows, self.validation, self.val_fraction, self.options.seed, groups, labels)
         check_fit(self.options, split, pairs_are_taught(self.objectives))
         return split
@@ -96,6 +101,8 @@ class PretrainingLearner:
             taught = taught.fitted_to(probe)
             encoder = SequenceEncoder(self.model, study.reads.max_bp, compute, taught.heads)
             encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
+            if self.weights is not None:
+                self.weights.into_encoder(encoder)
             training = TrainingTable(dataset, split.train, study.asv_tokens)
             plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
             options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
@@ -113,7 +120,9 @@ class PretrainingLearner:
             plan.log_peak()
         seen = np.concatenate([split.train, split.val])
         metric = study.metric if "unifrac" in taught.measures else None
-        info = ModelInfo(self.model, study.reads, metric, None, study.ids(seen), seed=self.options.seed, heads=taught.heads)
+        before = () if self.weights is None else self.weights.learned_from
+        learned_from = tuple(dict.fromkeys([*before, *study.ids(seen)]))
+        info = ModelInfo(self.model, study.reads, metric, None, learned_from, seed=self.options.seed, heads=taught.heads)
         novelty = novelty_of(study, np.sort(seen), groups, self.options.seed)
         return FittedEncoder(encoder=encoder, info=info, _novelty=novelty), result
 

@@ -24,6 +24,7 @@ from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
 from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives, check_frozen
 from aam.saved.info import ModelInfo, TargetInfo, median_of
+from aam.saved.start import StartingWeights
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.problem import Problem
@@ -60,7 +61,8 @@ class GivenEncoder:
 class TransformerLearner:
     """Fits a transformer to a target.
 
-    start: gives the encoder to start from, None for a fresh one; freeze_base: only the head learns; validation: samples that choose
+    start: gives the encoder to start from, None for a fresh one; weights: of an earlier run, with its head, to start from instead;
+    freeze_base: only the head learns; validation: samples that choose
     the epoch, else a share `val_fraction` of the samples is drawn; cache: of embeddings of a frozen base; workspace: where
     checkpoints are kept, or a folder below `scratch` that is gone afterwards; show: progress bars of training.
     """
@@ -70,6 +72,7 @@ class TransformerLearner:
     options: TrainFitOptions = field(default_factory=TrainFitOptions)
     compute: TrainComputeOptions = field(default_factory=TrainComputeOptions)
     start: EncoderSource | None = None
+    weights: StartingWeights | None = None
     freeze_base: bool = False
     val_fraction: float = 0.1
     validation: np.ndarray | None = None
@@ -90,8 +93,15 @@ class TransformerLearner:
         """InputError for what cannot work, before anything is computed; what chooses the best epoch."""
         if self.freeze_base:
             check_frozen(self.objectives, problem.study.reads)
+        if self.weights is not None:
+            self.weights.require_shape(self.model)
         check_fit(self.options, self._split(problem, rows), self.objectives.is_taught)
         return monitor_of(self.options.best_metric, problem.target.best_metrics)
+
+    @property
+    def seen_before(self) -> tuple[str, ...]:
+        """IDs of the samples that the weights of an earlier run have seen."""
+        return () if self.weights is None else self.weights.learned_from
 
     def _split(self, problem: Problem, rows: np.ndarray) -> Split:
         return split_off(rows, self.validation, self.val_fraction, self.options.seed, problem.groups, problem.labels)
@@ -109,6 +119,8 @@ class TransformerLearner:
                 posed.column, posed.target, posed.categoricals, median=median_of(posed.target, posed.truth[split.train])
             )
             model = build_predictor(encoder, model_options, info, self.freeze_base)
+            if self.weights is not None:
+                self.weights.into(model, info)
             parts = (
                 self._frozen(posed, model, dataset, split) if self.freeze_base else self._whole(posed, model, dataset, split, place)
             )
@@ -116,10 +128,10 @@ class TransformerLearner:
             log.info("%s\n%s", summarise(model), describe(self.compute, encoder.asv_encoder.gradient_checkpointing))
             result = fit(parts.module, parts.loaders, self.compute, place.folder, monitor, place.resume, self.show)
             parts.plan.log_peak()
-        before = () if start is None else start.info.learned_from
+        before = self.seen_before if start is None else start.info.learned_from
         seen = np.concatenate([split.train, split.val])
         learned_from = tuple(dict.fromkeys([*before, *posed.study.ids(seen)]))
-        metric = None if start is None else start.info.unifrac_metric
+        metric = getattr(self.weights, "unifrac_metric", None) if start is None else start.info.unifrac_metric
         about = ModelInfo(model_options, posed.study.reads, metric, info, learned_from, seed=self.options.seed)
         embedded = None if parts.frozen is None else (problem.study, parts.frozen)
         novelty = novelty_of(posed.study, np.sort(seen), posed.groups, self.options.seed)

@@ -130,6 +130,13 @@ class SampleOptions(GroupOptions):
 
     test_fraction: float = 0.2
     """Share of the samples set aside as test samples, for the final score."""
+    train_samples: Path | None = None
+    """Training samples: a file with one ID a line, such as train_samples.txt of an earlier run. All other samples are test samples
+    (none with `test_fraction=0`), and validation samples are drawn from these, unless they are given."""
+    val_samples: Path | None = None
+    """Validation samples, in the same form. Parts that are not given are drawn from the samples that no file names."""
+    test_samples: Path | None = None
+    """Test samples, in the same form. Groups stay whole; a group may be in two parts only if both are given."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -41,7 +41,16 @@ class ModelOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderOptions(Options):
+class StartOptions(Options):
+    """Which weights a run starts from."""
+
+    init_from: Path | None = None
+    """Start from the weights of an earlier run of a transformer: its output folder, its model folder, or a checkpoint (*.ckpt). The
+    head of a trained transformer comes too, where target and sizes are the same. Sizes of the model must be those of that run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions(StartOptions):
     """Where training starts from."""
 
     pretrained_encoder: Path | None = None
@@ -53,6 +62,8 @@ class EncoderOptions(Options):
         super().__post_init__()
         if self.freeze_base and self.pretrained_encoder is None:
             raise InputError("`freeze_base` needs `pretrained_encoder`: an encoder worth keeping")
+        if self.init_from and self.pretrained_encoder:
+            raise InputError("`init_from` and `pretrained_encoder` are both given: choose one")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,10 @@ class FittedEnsemble(Fitted):
         table = self.see(study)
         return self.target.target.decode(self.ensemble.predict(table, study.rows if rows is None else rows))
 
+    def reseeded(self, seed: int) -> FittedEnsemble:
+        # What was seen of a study was drawn by the other seed.
+        return replace(self, info=replace(self.info, seed=seed), _seen={})
+
     def reader(self, study: Study) -> EnsembleReader:
         seen = self.see(study)
         return EnsembleReader(seen.counts, self.target, self.ensemble, seen)

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,45 @@ class Fitted(ABC):
     @abstractmethod
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         """Numbers in original units [n], or class probabilities [n, K], of the samples `rows` of a study (default: all of them)."""
+
+    def reseeded(self, seed: int) -> Fitted:
+        """The same, whose samples are rarefied by another seed. InputError for a model that is not saved."""
+        raise InputError("this model predicts from one draw of the reads")
+
+    def require_draws(self, draws: int) -> None:
+        """InputError where the reads of a sample cannot be drawn `draws` times, because the model reads all of them."""
+        if not isinstance(draws, Integral) or isinstance(draws, bool) or draws < 1:
+            raise InputError(f"`draws={draws}`: must be a whole number, at least 1")
+        if draws > 1 and self.info.reads.sampling_depth is None:
+            raise InputError(
+                f"`draws={draws}`: the model reads all reads of a sample, so that all draws are alike; "
+                "train with `sampling_depth`, or leave `draws` out"
+            )
+
+    def predict_draws(self, study: Study, draws: int, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Predict from several rarefactions of each sample to the sampling depth of the model.
+
+        The first draw is that of `predict`; the others are of the seeds after the model's own, so that they can be repeated.
+
+        Returns
+        -------
+        mean : ndarray
+            Mean of the predictions: numbers in original units [n], or class probabilities [n, K].
+        sd : ndarray
+            Standard deviation over the draws [n], in the unit of the target; of classes, that of the probability of the class with
+            the highest mean. 0 for one draw.
+
+        Raises
+        ------
+        InputError
+            For a model without a sampling depth, if there are several draws.
+
+        """
+        self.require_draws(draws)
+        seeds = [(self.info.seed + draw) % 2**32 for draw in range(draws)]
+        said = np.stack([(self.reseeded(seed) if seed != self.info.seed else self).predict(study, rows) for seed in seeds])
+        mean, sd = said.mean(axis=0), said.std(axis=0, ddof=int(draws > 1))
+        return mean, sd if mean.ndim == 1 else sd[np.arange(len(mean)), mean.argmax(axis=1)]
 
     def limit(self, coverage: float = COVERAGE) -> float:
         """Score that a sample of a new group stays below with probability `coverage`: an absolute error in the target's unit, or

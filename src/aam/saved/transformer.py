@@ -126,6 +126,9 @@ class FittedTransformer(FittedEncoder):
         embeddings = self.embedded[1][rows] if known and self.embedded else self.embed_as_learned(study, rows)
         return self.target.target.decode_outputs(predict_embedded(self.predictor, embeddings, codes))
 
+    def reseeded(self, seed: int) -> FittedTransformer:
+        return replace(self, info=replace(self.info, seed=seed), embedded=None)
+
     def reader(self, study: Study) -> TransformerReader:
         encoder = self.predictor.to(default_device()).base_model
         seen = study.read_as(self.info.reads).drawn(self.info.seed)

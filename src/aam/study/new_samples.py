@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from aam.data.metadata import Metadata, read_metadata
-from aam.data.metadata_files import read_sample_ids
 from aam.data.numbers import finite_number
 from aam.data.table import keep_samples
 from aam.errors import InputError, first_few, some_of
 from aam.options import GroupOptions, NewSampleOptions, ReadOptions, TableOptions
+from aam.study.given import read_chosen_ids
 from aam.study.reading import read_samples
 from aam.study.study import Study
 from aam.study.targets import RegressionTarget, Target
@@ -53,16 +52,6 @@ def read_new_samples(
     if options.metadata and not narrowed:
         return study, read_metadata(*options.metadata, missing_values=options.missing_values)
     return study, study.full_metadata
-
-
-def read_chosen_ids(path: Path) -> tuple[str, ...]:
-    """Sample IDs of a plain list or of metadata (see `read_sample_ids`). InputError for none, and for one twice."""
-    ids = read_sample_ids(path)
-    if not ids:
-        raise InputError(f"`samples={path}`: names no sample; one sample ID a line")
-    if twice := pd.Index(ids)[pd.Index(ids).duplicated()].unique().tolist():
-        raise InputError(f"`samples={path}`: samples that are there twice: {first_few(twice)}")
-    return tuple(ids)
 
 
 @dataclass(frozen=True, eq=False)

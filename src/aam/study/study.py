@@ -23,6 +23,7 @@ from aam.distances.precomputed import PrecomputedDistances
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError, counted
 from aam.options import ReadOptions, SampleOptions
+from aam.study.given import complete_split, given_parts
 from aam.study.splits import Split, split_samples
 
 log = logging.getLogger(__name__)
@@ -104,11 +105,18 @@ class Study:
 
     def split(self, options: SampleOptions, seed: int, labels: np.ndarray | None = None) -> Split:
         """Training, validation and test samples: groups stay whole where a group column is named, classes (`labels` [N]) are spread
-        evenly.
+        evenly. Parts that files name are as they say (`complete_split`).
         """
-        groups = self.labels(options.group_column)
-        split = split_samples(len(self), options.val_fraction, options.test_fraction, seed, groups=groups, labels=labels)
-        kept_apart = f", {counted(len(set(groups)), 'group')} of {options.group_column} kept whole" if groups is not None else ""
+        groups, given = self.labels(options.group_column), given_parts(options, self.table.sample_ids)
+        if given:
+            split = complete_split(given, len(self), options, seed, groups=groups, labels=labels)
+        else:
+            split = split_samples(len(self), options.val_fraction, options.test_fraction, seed, groups=groups, labels=labels)
+        kept_apart = (
+            f", {counted(len(set(groups)), 'group')} of {options.group_column} kept whole"
+            if groups is not None and not given
+            else ""
+        )
         log.info(
             "split: %d training, %d validation, %s%s",
             len(split.train),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import lightning as L
@@ -115,6 +115,9 @@ class LearningModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["running"] = running_state(self)
+        # What no size of a weight tells, such as the number of heads.
+        model: Any = self.running.model
+        checkpoint["shape"] = asdict(getattr(model, "base_model", model).asv_encoder.options)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         restore_running(self, checkpoint["running"])

@@ -27,17 +27,19 @@ def run_predicting(config: PredictConfig) -> None:
     check_output_file(config.output, config.overwrite, (".tsv",), files_beside(config.output), inputs_of(config).values())
     fitted = load_folder(config.trained.model, "model", config.compute, config.trained.batch_size)
     about = fitted.target
+    fitted.require_draws(config.draws)
     if not isinstance(fitted, FittedEncoder):
         require_alone("an ensemble")
     needed = tuple(about.categoricals.vocabularies)
     study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen, needed, by_id=not fitted.reads_sequences)
     ids = study.table.sample_ids
     truth = known_truth(metadata, ids, about.metadata_column, about.target)
-    predicted, measured = fitted.predict(study), fitted.measure(study)
+    (predicted, sd), measured = fitted.predict_draws(study, config.draws), fitted.measure(study)
+    certainty = {**({"sd": sd} if config.draws > 1 else {}), **fitted.certainty(predicted, measured)}
     warn_of_learned(fitted, study)
     warn_of_novelty(fitted, study, measured)
     true = None if truth is None else truth.column(about.target)
-    write_predictions(config.output, ids, predicted, about.target, fitted.certainty(predicted, measured), true)
+    write_predictions(config.output, ids, predicted, about.target, certainty, true)
     if truth is not None and len(truth.rows):
         found = score_new(fitted, study, predicted, truth)
         by_first(write_json)(beside(config.output, "scores", ".json"), found)

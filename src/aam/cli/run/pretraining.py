@@ -17,6 +17,7 @@ from aam.errors import counted
 from aam.evaluation.recovery import named_rightly, plot_points, recovered
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.workspace import Workspace
+from aam.saved.start import load_start
 from aam.saved.transformer import FittedEncoder
 from aam.scoring.plots import save
 from aam.scoring.scores import distance_scores, no_better_than_trivial
@@ -24,8 +25,7 @@ from aam.study.reading import read_samples
 from aam.study.splits import Split
 from aam.study.study import Study
 from aam.study.tree import on_given_distances, with_distances
-from aam.training.fit import check_fit
-from aam.training.objectives.taught import Taught, check_types, pairs_are_taught, taught_by, title_of, tree_is_needed
+from aam.training.objectives.taught import Taught, check_types, taught_by, title_of, tree_is_needed
 from aam.training.objectives.taxa import Taxonomy
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ def run_pretraining(config: PretrainConfig) -> None:
         objectives=config.objectives,
         options=config.fit,
         compute=config.compute,
+        weights=None if config.start.init_from is None else load_start(config.start.init_from, config.model),
         workspace=Workspace(config.output.output_dir, resume),
     )
     check_types(config.objectives)
@@ -52,12 +53,13 @@ def run_pretraining(config: PretrainConfig) -> None:
     if on_tree:
         study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
     split = study.split(config.samples, config.fit.seed)
-    check_fit(config.fit, split, pairs_are_taught(config.objectives))
+    learner = replace(learner, validation=split.val)
+    rows = np.sort(np.concatenate([split.train, split.val]))
+    learner.check(study, rows)
     if on_tree:
         study = with_distances(study, config.distances, cache, folder / "tree.nwk", resume)
     write_split(study, split, folder, resume)
-    learner = replace(learner, validation=split.val)
-    fitted, result = learner.fit_with_history(study, np.sort(np.concatenate([split.train, split.val])))
+    fitted, result = learner.fit_with_history(study, rows)
     part, held_out = split.held_out
     scores = score_types(fitted, study, taught_by(study, config.objectives), split, folder)
     first = next(iter(scores.values()), {})

@@ -19,6 +19,7 @@ from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
 from aam.saved.load import load_encoder
+from aam.saved.start import load_start
 from aam.saved.transformer import FittedEncoder
 from aam.scoring.scores import no_better_than_trivial
 from aam.study.problem import Problem, pose
@@ -79,6 +80,7 @@ def train_transformer(config: TrainConfig) -> None:
     start = None if pretrained is None else load_encoder(pretrained, "pretrained_encoder", config.compute)
     if start is not None:
         config = with_shape_of(start, config)
+    weights = None if config.encoder.init_from is None else load_start(config.encoder.init_from, config.model)
     check_compute(config.compute)
     resume, cache = config.output.resume, Cache.of(config.caching)
     learner = TransformerLearner(
@@ -87,14 +89,15 @@ def train_transformer(config: TrainConfig) -> None:
         options=config.fit,
         compute=config.compute,
         start=None if start is None else GivenEncoder(start),
+        weights=weights,
         freeze_base=config.encoder.freeze_base,
         cache=cache,
         workspace=Workspace(config.output.output_dir, resume),
     )
     folder = start_run(config)
-    log.info(
-        "training a transformer %s, as `recipe` says", "from scratch" if start is None else f"from the encoder in {pretrained}"
-    )
+    begins = "from scratch" if start is None else f"from the encoder in {pretrained}"
+    begins = begins if weights is None else f"from the weights in {weights.path}"
+    log.info("training a transformer %s, as `recipe` says", begins)
     if start is not None:
         warn_of_differences(start, config)
     problem = read_problem(config)
@@ -112,6 +115,8 @@ def train_transformer(config: TrainConfig) -> None:
     predicted = fitted.predict(problem.study, held_out)
     scores = score_held_out(fitted, problem, predicted, held_out, split.train, folder)
     known = 0 if start is None else len(set(start.info.learned_from).intersection(problem.study.ids(held_out)))
+    if again := len(set(learner.seen_before).intersection(problem.study.ids(held_out))):
+        log.warning("%d of the %d held-out samples were seen by the run of `init_from`: scores are too good", again, len(held_out))
     if known:
         log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
     if part == "test":
