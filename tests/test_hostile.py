@@ -18,7 +18,7 @@ from aam.options import ModelOptions, ReadOptions
 from aam.saved.info import ModelInfo, TargetInfo
 from aam.saved.load import load
 from aam.saved.transformer import FittedTransformer, build_predictor
-from aam.study.categoricals import Categoricals
+from aam.study.covariates import Covariates
 from aam.study.targets import RegressionTarget
 from tests.support.hostile import Command
 
@@ -27,7 +27,7 @@ OPTIONS = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
 
 @pytest.fixture
 def folder(tmp_path):
-    target = TargetInfo("age", RegressionTarget("zscore", 40.0, 10.0), Categoricals({"sex": ("f", "m")}), {"90": 3.0})
+    target = TargetInfo("age", RegressionTarget("zscore", 40.0, 10.0), Covariates({"sex": ("f", "m")}), {"90": 3.0})
     info = ModelInfo(OPTIONS, ReadOptions(max_bp=30), None, target, ("s1",), {"mae": 3.0}, seed=7)
     encoder = SequenceEncoder(OPTIONS, 30)
     predictor = build_predictor(encoder, OPTIONS, target)
@@ -39,7 +39,7 @@ def test_a_model_folder_is_read_as_it_was_written(folder):
     info = load(folder).info
     assert info.options == OPTIONS
     assert info.target.target == RegressionTarget("zscore", 40.0, 10.0)
-    assert info.target.categoricals == Categoricals({"sex": ("f", "m")})
+    assert info.target.covariates == Covariates({"sex": ("f", "m")})
     assert (info.target.intervals, info.learned_from, info.scores, info.seed) == ({"90": 3.0}, ("s1",), {"mae": 3.0}, 7)
 
 
@@ -65,7 +65,10 @@ CHANGES = {
     "target.target.scale": [0.0, -1.0, 10**400],
     "target.target.shift": ["x", None, float("inf")],
     "target.target.loss_type": ["x", None],
-    "target.categoricals": [None, {}, {"vocabularies": {"sex": ["f"]}}, {"vocabularies": {"sex": "fm"}}, {"vocabularies": [1]}],
+    "target.covariates": [None, {}, {"vocabularies": {"sex": ["f"]}}, {"vocabularies": {"sex": "fm"}}, {"vocabularies": [1]}],
+    "target.covariates.numbers": [None, [], {"bmi": [1.0, 2.0]}, {"bmi": [1.0]}, {"bmi": [1.0, -2.0]}, {"bmi": ["x", 2.0]}],
+    "target.covariates.lacking": [None, ["bmi"], "bmi"],
+    "target.covariates.fusion": [None, "x", "gated"],
 }
 
 

@@ -40,12 +40,12 @@ def test_tokens_are_cut_to_the_longest_sequence_of_the_batch():
     assert Collate(tokens)([dataset[0, without[0]]]).asv_tokens.shape[1] == 6
 
 
-def test_targets_and_categoricals_go_with_their_sample():
+def test_targets_and_covariates_go_with_their_sample():
     dataset = SampleDataset(table_of(), ReadOptions(), seed=0)
     collate = Collate(tokens_of(), np.arange(7, dtype=np.float32), np.arange(14).reshape(7, 2))
     batch = collate([dataset[0, 5], dataset[0, 2]]).to("cpu")
     assert batch.target.tolist() == [5, 2]
-    assert batch.categoricals.tolist() == [[10, 11], [4, 5]]
+    assert batch.design.tolist() == [[10, 11], [4, 5]]
 
 
 def test_a_fresh_draw_in_each_epoch_or_the_same_one():

@@ -23,14 +23,17 @@ def inputs():
 def test_a_kernel_model_is_the_kernel_regression_it_says(inputs):
     rng = np.random.default_rng(0)
     labels = rng.integers(3, size=48)
-    shares = Shares(0.1, -0.3, 0.2, 0.4, -0.2)
+    shares = Shares(0.1, -0.3, 0.2, 0.4, -0.2, 0.5)
+    inputs = replace(inputs, design=rng.normal(size=(48, 2)))
     train, new = np.arange(40), np.arange(40, 48)
     model = fit_kernels(inputs.rows(train), labels[train], shares, 3, MOST, 0)
     scales = Scales.fit(inputs.rows(train))
 
     def kernel(a, b):
-        presence, abundance, distance = scales.kernels(inputs.rows(a), inputs.rows(b))
-        return np.exp(0.1) * presence + np.exp(-0.3) * abundance + np.exp(0.2) * np.exp(-distance / np.exp(0.4))
+        presence, abundance, distance, design = scales.kernels(inputs.rows(a), inputs.rows(b))
+        return (
+            np.exp(0.1) * presence + np.exp(-0.3) * abundance + np.exp(0.2) * np.exp(-distance / np.exp(0.4)) + np.exp(0.5) * design
+        )
 
     wanted = 2.0 * np.eye(3)[labels[train]] - 1
     centred = wanted - wanted.mean(axis=0)

@@ -168,5 +168,5 @@ def test_no_leaf_is_empty_where_trees_learn_from_some_of_the_samples(problem, na
     catalogue = Catalogue.fit(problem.study, ROWS, QUICK)
     training = Training(problem, catalogue.see(problem.study), replace(QUICK, forest_max_samples=12), 0)
     member = KINDS[name].fit(training, ROWS, name)
-    member.require_fit(training.table.vectors.shape[1], training.table.known, 1)
+    member.require_fit(training.table.vectors.shape[1], training.table.known, 1, 0)
     assert np.isin(member.predict(training.table, ROWS), np.add.outer(member.leaves.levels, member.leaves.levels) / 2).all()

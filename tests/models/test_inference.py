@@ -1,11 +1,13 @@
 """A whole table through the model equals the slow model, sample by sample."""
 
 import numpy as np
+import pytest
 import torch
 
 from aam.data.dataset import SampleDataset
 from aam.models import SequencePredictor
 from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded
+from aam.models.sequence_predictor import CovariateShape
 from aam.options import ReadOptions
 from tests.support import reference
 from tests.support.encoders import make_encoder
@@ -37,15 +39,17 @@ def test_asvs_of_mixed_lengths_keep_their_order():
     torch.testing.assert_close(embed_asvs(encoder.asv_encoder, tokens), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_predictions_take_the_categoricals_of_their_sample():
+@pytest.mark.parametrize("fusion", ["concat", "gated"])
+def test_predictions_take_the_covariates_of_their_sample(fusion):
     encoder = make_encoder().float()
-    model = SequencePredictor(encoder, encoder.asv_encoder.options, outputs=2, sizes=(4, 3)).eval()
-    table, codes = table_of(), np.stack([np.arange(7) % 4, np.arange(7) % 3], axis=1)
+    model = SequencePredictor(encoder, encoder.asv_encoder.options, outputs=2, covariates=CovariateShape((4, 3), 2, fusion)).eval()
+    levels = [np.eye(size, dtype=np.float32)[np.arange(7) % size] for size in (4, 3)]
+    table, design = table_of(), np.hstack([*levels, np.linspace(-1, 1, 14).reshape(7, 2).astype(np.float32)])
     dataset, rows = SampleDataset(table, ReadOptions(), seed=0), np.array([6, 1, 2])
-    outputs = predict_embedded(model, embed_samples(model.base_model, TableSamples(dataset, tokens_of(), rows), 2), codes[rows])
+    outputs = predict_embedded(model, embed_samples(model.base_model, TableSamples(dataset, tokens_of(), rows), 2), design[rows])
     embeddings = torch.from_numpy(embed_samples(encoder, TableSamples(dataset, tokens_of(), rows), 2))
     with torch.no_grad():
-        expected = model.head(embeddings, torch.from_numpy(codes[rows]))
-        unknown = model.head(embeddings, torch.zeros(3, 2, dtype=torch.int64))
+        expected = model.head(embeddings, torch.from_numpy(design[rows]))
+        unknown = model.head(embeddings, torch.zeros(3, 9))
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-6)
     assert (expected - unknown).abs().max() > 1e-4

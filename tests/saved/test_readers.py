@@ -88,8 +88,8 @@ def test_a_reader_of_a_transformer_says_what_it_predicts(study, transformers, co
     assert reader.known.all()
     assert not np.allclose(said.outputs, expected[2], rtol=1e-5)
     metadata = study.metadata.assign(sex=np.roll(study.metadata["sex"].to_numpy(), 1))
-    codes = fitted.reader(replace(study, metadata=metadata)).codes
-    assert (codes != reader.codes).any()
+    design = fitted.reader(replace(study, metadata=metadata)).design
+    assert (design != reader.design).any()
 
 
 def test_models_that_draw_reads_are_read_as_they_draw(study):

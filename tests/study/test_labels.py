@@ -13,7 +13,7 @@ from aam.disk.schema import parse
 from aam.errors import InputError
 from aam.evaluation.checks import ungrouped_columns
 from aam.options import GroupOptions, ReadOptions, TableOptions, TargetOptions
-from aam.study.categoricals import Categoricals
+from aam.study.covariates import Covariates
 from aam.study.problem import pose
 from aam.study.reading import join, read_samples, read_study
 from tests.support.files import metadata_of, table_of
@@ -74,13 +74,13 @@ def test_a_column_that_is_declared_numeric_has_the_classes_of_its_numbers(tmp_pa
 
 def test_levels_are_known_as_written_and_those_of_older_models_as_numbers(tmp_path):
     study = study_of(tmp_path, {"age": AGES[:24], "plot": ["06", "6", "6.0"] * 8})
-    fitted = pose(study, target("age", categorical_columns=("plot",))).fitted_to(study.rows).categoricals
-    again = parse(Categoricals, json.loads(json.dumps(asdict(fitted))), "categoricals")
+    fitted = pose(study, target("age", categorical_columns=("plot",))).fitted_to(study.rows).covariates
+    again = parse(Covariates, json.loads(json.dumps(asdict(fitted))), "covariates")
     assert again == fitted
     assert fitted.vocabularies == {"plot": ("06", "6", "6.0")}
-    assert again.encode(study.full_metadata)[:, 0].tolist() == [1, 2, 3] * 8
-    older = parse(Categoricals, {"vocabularies": {"plot": ["10", "6"]}}, "categoricals")
-    assert older.encode(study.full_metadata)[:, 0].tolist() == [2] * 24
+    np.testing.assert_array_equal(again.encode(study.full_metadata), np.tile(np.eye(3), (8, 1)))
+    older = parse(Covariates, {"vocabularies": {"plot": ["10", "6"]}}, "covariates")
+    np.testing.assert_array_equal(older.encode(study.full_metadata), [[0, 1]] * 24)
 
 
 def test_joined_studies_keep_their_labels(tmp_path):

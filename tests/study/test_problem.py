@@ -62,10 +62,10 @@ def test_what_is_fitted_to_some_samples_knows_nothing_of_the_others(rows, seed, 
     metadata.iloc[others, metadata.columns.get_indexer(COLUMNS)] = "unheard of"
     changed = replace(problem, truth=truth, study=replace(STUDY, metadata=metadata)).fitted_to(rows)
     assert changed.target == fitted.target
-    assert changed.categoricals == fitted.categoricals
+    assert changed.covariates == fitted.covariates
     np.testing.assert_array_equal(changed.learned[rows], fitted.learned[rows])
-    np.testing.assert_array_equal(changed.codes[rows], fitted.codes[rows])
-    assert (changed.codes[others] == 0).all()
+    np.testing.assert_array_equal(changed.design[rows], fitted.design[rows])
+    assert (changed.design[others] == 0).all()
 
 
 def test_what_is_learned_decodes_to_the_truth():
@@ -82,8 +82,8 @@ def test_groups_are_the_units_and_samples_without_them():
     np.testing.assert_array_equal(alone.units(rows), rows)
 
 
-def test_no_categoricals_have_no_codes():
-    assert pose(STUDY, TargetOptions(metadata_column="age")).fitted_to(STUDY.rows).codes is None
+def test_no_covariates_have_no_design():
+    assert pose(STUDY, TargetOptions(metadata_column="age")).fitted_to(STUDY.rows).design is None
 
 
 def test_the_same_problem_on_another_view_of_the_study():

@@ -147,8 +147,6 @@ class EvaluateConfig(ConfigFile):
             raise InputError(f"`devices={self.compute.devices}`: evaluate runs on one device, with all of its cores; leave it out")
         if self.data.stream:
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
-        if self.target.categorical_columns:
-            raise InputError("`categorical_columns`: evaluate compares predictions from the microbes alone; leave it out")
         if self.explaining.explain and self.contest.only_baselines:
             raise InputError("`explain` is of the ensemble, which `only_baselines` leaves out: choose one")
 

@@ -26,12 +26,10 @@ Recipe = Literal["ensemble", "transformer"]
 _TRAINED = names_of(ModelOptions, TrainObjectives, TrainComputeOptions) | {"val_fraction", "loss_type", "rarefy_each_epoch"}
 OF_ENSEMBLE = names_of(EnsembleOptions)
 OF_TRANSFORMER = (
-    _TRAINED
-    | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions)
-    | {"categorical_columns", "stream", "val_samples"}
+    _TRAINED | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions) | {"fusion", "stream", "val_samples"}
 ) - {"seed"}
 # In an evaluation a tree is for nearest neighbours too, and the cache for the tree; several devices are refused whatever is fitted.
-OF_EVALUATED_TRANSFORMERS = (_TRAINED | names_of(EvaluateFitOptions, FoldPretrainOptions)) - {"seed", "devices"}
+OF_EVALUATED_TRANSFORMERS = (_TRAINED | {"fusion"} | names_of(EvaluateFitOptions, FoldPretrainOptions)) - {"seed", "devices"}
 
 _READ = ("table", "rep_seqs", "metadata", "metadata_column", "classifier", "group_column", "where")
 # What the help shows of each command; --help-all shows the rest. A command that is not here shows all it has.

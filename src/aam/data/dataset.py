@@ -25,8 +25,8 @@ class Batch:
 
     asv_tokens: uint8 [U, 1 + L]; asv_columns: int64 [U], their columns in the table; asv_index: int64 [B, S] into both;
     counts: float32 [B, S], 0 = padding; sample_index: int64 [B], rows of the table; target: [B], float32 (transformed number) or
-    int64 (class), or None; categoricals: int64 [B, C] or None; measured: by encoder type, what is learned of the samples: distances
-    float32 [B, B] between them, or a quantity float32 [B].
+    int64 (class), or None; design: float32 [B, K] of the covariates, or None; measured: by encoder type, what is learned of the
+    samples: distances float32 [B, B] between them, or a quantity float32 [B].
 
     Known without asking a device, None where nobody said so: `sizes`, the ASVs of each sample, and whether all sequences are of
     one length.
@@ -38,7 +38,7 @@ class Batch:
     counts: Tensor
     sample_index: Tensor
     target: Tensor | None = None
-    categoricals: Tensor | None = None
+    design: Tensor | None = None
     measured: Mapping[str, Tensor] = field(default_factory=dict)
     sizes: tuple[int, ...] | None = None
     equal_lengths: bool | None = None
@@ -129,13 +129,13 @@ def _limit(counts: np.ndarray, limit: int, at_random: bool, rng: np.random.Gener
 class Collate:
     """Draws -> Batch.
 
-    asv_tokens: uint8 [M, 1 + L] of the table; target [N] and categoricals int64 [N, C] by row of the table, or None;
-    measures: of the samples of a batch, by encoder type: what is learned of them.
+    asv_tokens: uint8 [M, 1 + L] of the table; target [N] and design float32 [N, K] by row of the table, or None; measures: of the
+    samples of a batch, by encoder type: what is learned of them.
     """
 
     asv_tokens: np.ndarray
     target: np.ndarray | None = None
-    categoricals: np.ndarray | None = None
+    design: np.ndarray | None = None
     measures: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def __call__(self, draws: Sequence[Draw]) -> Batch:
@@ -156,7 +156,7 @@ class Collate:
             counts=torch.from_numpy(counts),
             sample_index=torch.from_numpy(rows),
             target=None if self.target is None else torch.from_numpy(self.target[rows]),
-            categoricals=None if self.categoricals is None else torch.from_numpy(self.categoricals[rows]),
+            design=None if self.design is None else torch.from_numpy(self.design[rows]),
             sizes=tuple(lengths.tolist()),
             equal_lengths=bool(places.min() == places.max()),
         )

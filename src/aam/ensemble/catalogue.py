@@ -23,7 +23,7 @@ class SeenTable:
     """A table as the members see it.
 
     counts: CSR [N, M]; tokens: uint8 [M, 1 + L]; vectors: float32 [M, W]; identity: int64 [M], 0 for an ASV that is not known,
-    else 1 + its place among the known.
+    else 1 + its place among the known; design: float32 [N, K] of the covariates, or None.
     """
 
     counts: sparse.csr_array
@@ -31,11 +31,21 @@ class SeenTable:
     vectors: np.ndarray
     identity: np.ndarray
     known: int
+    design: np.ndarray | None = None
 
     def feature_table(self) -> FeatureTable:
         """The counts by number."""
         samples, asvs = (tuple(str(number) for number in range(size)) for size in self.counts.shape)
         return FeatureTable(self.counts, samples, asvs)
+
+    @property
+    def covariates(self) -> int:
+        """Number of columns of the covariates, K."""
+        return 0 if self.design is None else self.design.shape[1]
+
+    def design_of(self, rows: np.ndarray) -> np.ndarray:
+        """What members read of the covariates of some rows, float32 [rows, K]."""
+        return np.zeros((len(rows), 0), dtype=np.float32) if self.design is None else self.design[rows]
 
     @cached_property
     def known_shares(self) -> sparse.csr_array:

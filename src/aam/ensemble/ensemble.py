@@ -120,5 +120,6 @@ def fit_members(
     catalogue = Catalogue.fit(problem.study, rows, options)
     if not catalogue.keys and problem.study.sequences is None:
         raise InputError(f"no feature is in {options.known_asv_samples} training samples or more: nothing can be learned of them")
-    training = Training(problem, catalogue.see(problem.study), options, seed)
+    seen = replace(catalogue.see(problem.study), design=problem.design)
+    training = Training(problem, seen, options, seed)
     return FittedMembers(training, rows, catalogue, cross_fit(training, rows, names, jobs, show=show))

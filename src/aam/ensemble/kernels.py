@@ -21,6 +21,8 @@ from aam.ensemble.catalogue import SeenTable
 
 # Whether presence, abundance and place are looked at.
 Uses = tuple[bool, bool, bool]
+# Of presence, abundance, place and covariates, each float64 [first, second].
+Kernels = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 _STEPS, _RATE = 15, 0.3
 # Without groups, the parts that are left out at a time.
@@ -35,21 +37,23 @@ _PULL_OF_NUMBER, _PULL_OF_CLASSES, _STEEP = 0.002, 0.1, 1.5
 
 @dataclass(frozen=True, eq=False)
 class KernelInputs:
-    """presence and abundance: CSR float64 [N, known]; place: float64 [N, W], mean vectors."""
+    """presence and abundance: CSR float64 [N, known]; place: float64 [N, W], mean vectors; design: float64 [N, K], covariates."""
 
     presence: sparse.csr_array
     abundance: sparse.csr_array
     place: np.ndarray
+    design: np.ndarray
 
     @classmethod
     def of(cls, table: SeenTable) -> KernelInputs:
         shares = table.known_shares
         abundance = shares.copy()
         abundance.data = np.maximum(np.log(shares.data) + _LEAST, 0.0) / _SPAN
-        return cls(shares.astype(bool).astype(np.float64), abundance, table.mean_vectors)
+        design = table.design_of(np.arange(shares.shape[0])).astype(np.float64)
+        return cls(shares.astype(bool).astype(np.float64), abundance, table.mean_vectors, design)
 
     def rows(self, rows: np.ndarray) -> KernelInputs:
-        return KernelInputs(self.presence[rows], self.abundance[rows], self.place[rows])
+        return KernelInputs(self.presence[rows], self.abundance[rows], self.place[rows], self.design[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,8 @@ class Scales:
     abundance_size: float
     place_mean: np.ndarray
     place_spread: np.ndarray
+    design_mean: np.ndarray
+    design_size: float
 
     @classmethod
     def fit(cls, inputs: KernelInputs) -> Scales:
@@ -71,15 +77,18 @@ class Scales:
             for part, mean in zip((inputs.presence, inputs.abundance), means, strict=True)
         ]
         spread = inputs.place.std(axis=0)
-        return cls(means[0], means[1], sizes[0], sizes[1], inputs.place.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
+        of_place = inputs.place.mean(axis=0), np.where(spread > 1e-9, spread, 1.0)
+        of_design = inputs.design.mean(axis=0), max(float(inputs.design.var(axis=0).sum()), 1e-9)
+        return cls(means[0], means[1], sizes[0], sizes[1], *of_place, *of_design)
 
-    def kernels(self, first: KernelInputs, second: KernelInputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Linear kernels of presence and of abundance, and squared distances of mean vectors, each float64 [first, second]."""
+    def kernels(self, first: KernelInputs, second: KernelInputs) -> Kernels:
+        """Linear kernels of presence and of abundance, squared distances of mean vectors, and a linear kernel of covariates."""
         a, b = ((inputs.place - self.place_mean) / self.place_spread for inputs in (first, second))
         return (
             _centred(first.presence, second.presence, self.presence_mean) / self.presence_size,
             _centred(first.abundance, second.abundance, self.abundance_mean) / self.abundance_size,
             _mean_squares(a, b),
+            (first.design - self.design_mean) @ (second.design - self.design_mean).T / self.design_size,
         )
 
 
@@ -96,32 +105,33 @@ def _centred(first: sparse.csr_array, second: sparse.csr_array, mean: np.ndarray
 
 @dataclass(frozen=True)
 class Shares:
-    """Logarithms: how much each kernel counts (-inf: not at all), the squared reach of the Gaussian, the noise."""
+    """Logarithms: how much each kernel counts (-inf: not at all), the squared reach of the Gaussian, the noise; design: of the
+    kernel of covariates.
+    """
 
     presence: float
     abundance: float
     place: float
     reach: float
     noise: float
+    design: float = -math.inf
 
 
-def _sum(kernels: tuple[Tensor, Tensor, Tensor], shares: Tensor) -> Tensor:
-    presence, abundance, distance = kernels
+def _sum(kernels: tuple[Tensor, Tensor, Tensor, Tensor], shares: Tensor) -> Tensor:
+    presence, abundance, distance, design = kernels
     size = shares.exp()
-    return size[0] * presence + size[1] * abundance + size[2] * torch.exp(-distance / size[3])
+    return size[0] * presence + size[1] * abundance + size[2] * torch.exp(-distance / size[3]) + size[5] * design
 
 
-def choose_shares(
-    kernels: tuple[np.ndarray, np.ndarray, np.ndarray], uses: Uses, target: np.ndarray, groups: np.ndarray, *, classes: bool
-) -> Shares:
+def choose_shares(kernels: Kernels, uses: Uses, target: np.ndarray, groups: np.ndarray, *, classes: bool) -> Shares:
     """Shares with which left-out groups are predicted best: target [n, outputs], centred, of variance 1; groups [n]."""
-    absent = ~torch.tensor([*uses, True, True])
+    absent = ~torch.tensor([*uses, True, True, bool(kernels[3].any())])
     parts = [torch.from_numpy(np.flatnonzero(groups == group)) for group in np.unique(groups)]
     order = torch.cat(parts)
     inputs = tuple(torch.from_numpy(kernel) for kernel in kernels)
     wanted = torch.from_numpy(target)
     spread = float(kernels[2].mean())
-    start = torch.tensor([-1.0, -1.0, -1.0, math.log(max(spread, 1e-9)), -0.5], dtype=torch.float64)
+    start = torch.tensor([-1.0, -1.0, -1.0, math.log(max(spread, 1e-9)), -0.5, -1.0], dtype=torch.float64)
     shares = start.clone().requires_grad_()
     optimiser = torch.optim.Adam([shares], lr=_RATE)
     labels = wanted.argmax(dim=1)[order]
@@ -139,7 +149,7 @@ def choose_shares(
         else:
             loss = torch.sqrt(error**2 + 0.01).mean()
         # Of shares that predict as well, those near 1.
-        loss = loss + pull * (shares.masked_fill(absent, 0.0)[:3] ** 2).mean()
+        loss = loss + pull * (shares.masked_fill(absent, 0.0)[[0, 1, 2, 5]] ** 2).sum() / 3
         if loss.item() < best[0]:
             best = loss.item(), used.detach().clone()
         optimiser.zero_grad()
@@ -151,7 +161,7 @@ def choose_shares(
 @dataclass(frozen=True, eq=False)
 class KernelModel:
     """Fitted. by_presence, by_abundance: [known, outputs], the linear terms; landmarks: [n, W], scaled mean vectors of training
-    samples, with their weights by_place [n, outputs]; shift: [outputs].
+    samples, with their weights by_place [n, outputs]; by_design: [K, outputs], of covariates; shift: [outputs].
     """
 
     by_presence: np.ndarray
@@ -160,13 +170,15 @@ class KernelModel:
     place_spread: np.ndarray
     landmarks: np.ndarray
     by_place: np.ndarray
+    by_design: np.ndarray
     reach: np.ndarray
     shift: np.ndarray
 
     def predict(self, inputs: KernelInputs) -> np.ndarray:
         """Training units, or scores of classes, float64 [N, outputs]."""
         smooth = self.smooth((inputs.place - self.place_mean) / self.place_spread)
-        return inputs.presence @ self.by_presence + inputs.abundance @ self.by_abundance + smooth + self.shift
+        linear = inputs.presence @ self.by_presence + inputs.abundance @ self.by_abundance
+        return linear + smooth + self.shift + inputs.design @ self.by_design
 
     def nearness(self, place: np.ndarray) -> np.ndarray:
         """The Gaussian of the distance of scaled mean vectors [N, W] to each landmark, [N, n]."""
@@ -229,10 +241,10 @@ def fit_kernels(inputs: KernelInputs, truth: np.ndarray, shares: Shares, classes
     centre = Centre.fit(wanted, classes)
     scaled = (wanted - centre.middle) / centre.spread
     scales = Scales.fit(inputs)
-    size = np.exp([shares.presence, shares.abundance, shares.place])
+    size = np.exp([shares.presence, shares.abundance, shares.place, shares.design])
     reach, noise = math.exp(shares.reach), math.exp(shares.noise)
-    presence, abundance, distance = scales.kernels(inputs, inputs)
-    kernel = size[0] * presence + size[1] * abundance + size[2] * np.exp(-distance / reach)
+    presence, abundance, distance, design = scales.kernels(inputs, inputs)
+    kernel = size[0] * presence + size[1] * abundance + size[2] * np.exp(-distance / reach) + size[3] * design
     shift = np.zeros(wanted.shape[1])
     if classes is None:
         # Of absolute errors, as models are judged by them, and a few odd samples should not decide.
@@ -247,7 +259,8 @@ def fit_kernels(inputs: KernelInputs, truth: np.ndarray, shares: Shares, classes
     total = solved.sum(axis=0)
     by_presence = size[0] / scales.presence_size * (inputs.presence.T @ solved - np.outer(scales.presence_mean, total))
     by_abundance = size[1] / scales.abundance_size * (inputs.abundance.T @ solved - np.outer(scales.abundance_mean, total))
-    shift = shift - scales.presence_mean @ by_presence - scales.abundance_mean @ by_abundance
+    by_design = size[3] / scales.design_size * (inputs.design.T @ solved - np.outer(scales.design_mean, total))
+    shift = shift - scales.presence_mean @ by_presence - scales.abundance_mean @ by_abundance - scales.design_mean @ by_design
     landmarks = np.flatnonzero(size[2] * solved.any(axis=1))
     return KernelModel(
         by_presence * centre.spread,
@@ -256,6 +269,7 @@ def fit_kernels(inputs: KernelInputs, truth: np.ndarray, shares: Shares, classes
         scales.place_spread,
         ((inputs.place - scales.place_mean) / scales.place_spread)[landmarks],
         size[2] * solved[landmarks] * centre.spread,
+        by_design * centre.spread,
         np.array(reach),
         shift * centre.spread + (centre.middle if classes is None else 0.0),
     )

@@ -34,36 +34,54 @@ def seen_by(view: View, shares: sparse.csr_array, kept: np.ndarray) -> np.ndarra
 
 @dataclass(frozen=True, eq=False)
 class LinearModel:
-    """Fitted. kept: int64, the ASVs that are looked at; weights: float64 [kept, outputs]; shift: float64 [outputs]."""
+    """Fitted. kept: int64, the ASVs that are looked at; weights: float64 [kept + K, outputs], of these and of covariates; shift:
+    float64 [outputs].
+    """
 
     kept: np.ndarray
     weights: np.ndarray
     shift: np.ndarray
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Of what the model sees, [n, kept]: numbers [n], or class probabilities [n, K]."""
+        """Of what the model sees, [n, kept + K]: numbers [n], or class probabilities."""
         said = x.astype(np.float64) @ self.weights + self.shift
         return said[:, 0] if said.shape[1] == 1 else softmax(said, axis=1)
 
 
 def fit_linear(x: np.ndarray, kept: np.ndarray, truth: np.ndarray, classes: int | None, penalty: float) -> LinearModel:
-    """Ridge regression, or logistic regression of classes that count alike; x [n, kept]."""
+    """Ridge regression, or logistic regression of classes that count alike; x [n, kept + K]: covariates stand last, and together
+    weigh as much in the penalty as all ASVs do.
+    """
     middle = x.mean(axis=0, dtype=np.float64)
+    scale = np.ones(x.shape[1])
+    scale[len(kept) :] = covariate_scale(x[:, : len(kept)], x[:, len(kept) :])
     model = _unfitted(classes, penalty)
     with warnings.catch_warnings():
         # One that stops before its optimum is judged by what it predicts, as all are.
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")
-        model.fit(x - middle.astype(np.float32), truth)
-    weights, shift = np.atleast_2d(model.coef_).astype(np.float64), np.atleast_1d(model.intercept_).astype(np.float64)
+        model.fit((x - middle.astype(np.float32)) * scale.astype(np.float32), truth)
+    weights, shift = np.atleast_2d(model.coef_).astype(np.float64) * scale, np.atleast_1d(model.intercept_).astype(np.float64)
     if classes is not None:
         weights, shift = _of_all_classes(weights, shift, model.classes_, classes)
     # As it is when it is loaded, so that it rounds the same.
     return LinearModel(kept, np.ascontiguousarray(weights.T), shift - middle @ weights.T)
 
 
-def choose_penalty(x: np.ndarray, truth: np.ndarray, parts: Sequence[tuple[np.ndarray, np.ndarray]], classes: int | None) -> float:
-    """The penalty with the least loss on parts of the samples, (learn, judge)."""
-    kept = np.arange(x.shape[1])
+def covariate_scale(x: np.ndarray, design: np.ndarray) -> float:
+    """What covariates [n, K] are multiplied by, so that their variances add up to those of other columns, x [n, M]."""
+    whole, part = (float(columns.var(axis=0, dtype=np.float64).sum()) for columns in (x, design))
+    return float(np.sqrt(whole / part)) if whole > 0 and part > 0 else 1.0
+
+
+def choose_penalty(
+    x: np.ndarray,
+    truth: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    classes: int | None,
+    covariates: int = 0,
+) -> float:
+    """The penalty with the least loss on parts of the samples, (learn, judge); covariates: how many columns these are, the last."""
+    kept = np.arange(x.shape[1] - covariates)
     # Of one class nothing is learned.
     known = [(learn, judge) for learn, judge in parts if classes is None or len(set(truth[learn])) > 1]
 

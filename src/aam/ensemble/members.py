@@ -8,7 +8,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from scipy import sparse
 from scipy.special import softmax
 
 from aam.ensemble.catalogue import SeenTable
@@ -53,8 +52,10 @@ class Member(Protocol):
     def arrays(self) -> Arrays:
         """All that it is, to be saved."""
 
-    def require_fit(self, width: int, known: int, outputs: int) -> None:
-        """ValueError or RuntimeError for arrays that are no such member of ASV vectors [width], `known` ASVs, `outputs`."""
+    def require_fit(self, width: int, known: int, outputs: int, covariates: int) -> None:
+        """ValueError or RuntimeError for arrays that are no such member of ASV vectors [width], `known` ASVs, `outputs` and
+        columns of covariates.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,11 @@ class NetworkMember:
     def arrays(self) -> Arrays:
         return self.weights
 
-    def require_fit(self, width: int, known: int, outputs: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int, covariates: int) -> None:
         weights = self.network().state_dict()
         sizes = (weights["project.weight"].shape[:2], weights["identity"].shape[1], weights["head.bias"].shape[2])
-        if sizes != ((1, width), known + 1, outputs) or not (weights["typical_size"] > 0).all():
+        beside = weights["covariates"].shape[1] if "covariates" in weights else 0
+        if (*sizes, beside) != ((1, width), known + 1, outputs, covariates) or not (weights["typical_size"] > 0).all():
             raise ValueError("a network is of other ASVs or outputs")
 
 
@@ -107,7 +109,9 @@ class KernelMember:
 
     @classmethod
     def of(cls, arrays: Arrays, options: ModelOptions) -> KernelMember:
-        return cls(KernelModel(**arrays))
+        # Those of version 0.1.0 read no covariates.
+        by_design = np.zeros((0, *arrays["shift"].shape))
+        return cls(KernelModel(**{"by_design": by_design, **arrays}))
 
     @staticmethod
     def choose(training: Training, rows: np.ndarray, uses: Uses) -> Shares:
@@ -123,13 +127,13 @@ class KernelMember:
     def arrays(self) -> Arrays:
         return vars(self.model)
 
-    def require_fit(self, width: int, known: int, outputs: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int, covariates: int) -> None:
         model = self.model
         per_asv, per_width = (
             (model.by_presence.shape, model.by_abundance.shape),
             (model.landmarks.shape[1:], model.place_mean.shape),
         )
-        places = model.by_place.shape == (len(model.landmarks), outputs)
+        places = model.by_place.shape == (len(model.landmarks), outputs) and model.by_design.shape == (covariates, outputs)
         fits = per_asv == ((known, outputs),) * 2 and per_width == ((width,),) * 2 and model.shift.shape == (outputs,) and places
         if not fits or model.reach <= 0:
             raise ValueError("a kernel model is of other ASVs or outputs")
@@ -145,7 +149,7 @@ class LinearMember:
     @classmethod
     def fit(cls, training: Training, rows: np.ndarray, view: View, penalty: float) -> LinearMember:
         problem, kept = training.problem, prevalent(training, rows)
-        x = seen_by(view, training.table.known_shares[rows], kept)
+        x = _with_covariates(seen_by(view, training.table.known_shares[rows], kept), training.table, rows)
         return cls(fit_linear(x, kept, problem.learned[rows], problem.classes, penalty), view)
 
     @classmethod
@@ -157,18 +161,23 @@ class LinearMember:
         """The penalty, chosen on the samples `rows`."""
         problem = training.problem
         parts = inner_folds(rows, INNER_FOLDS, training.seed, groups=problem.groups, labels=problem.labels)
-        x = seen_by(view, training.table.known_shares[rows], prevalent(training, rows))
-        return choose_penalty(x, problem.learned[rows], parts, problem.classes)
+        table = training.table
+        x = _with_covariates(seen_by(view, table.known_shares[rows], prevalent(training, rows)), table, rows)
+        return choose_penalty(x, problem.learned[rows], parts, problem.classes, table.covariates)
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        return self.model.predict(seen_by(self.view, table.known_shares[rows], self.model.kept))
+        return self.model.predict(_with_covariates(seen_by(self.view, table.known_shares[rows], self.model.kept), table, rows))
 
     def arrays(self) -> Arrays:
         return {**vars(self.model), "view": np.array(LINEAR.index(self.view))}
 
-    def require_fit(self, width: int, known: int, outputs: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int, covariates: int) -> None:
         kept, weights = self.model.kept, self.model.weights
-        if weights.shape != (len(kept), outputs) or self.model.shift.shape != (outputs,) or not _are_places(kept, known):
+        if (
+            weights.shape != (len(kept) + covariates, outputs)
+            or self.model.shift.shape != (outputs,)
+            or not _are_places(kept, known)
+        ):
             raise ValueError("a linear model is of other ASVs or outputs")
 
 
@@ -179,14 +188,20 @@ def prevalent(training: Training, rows: np.ndarray) -> np.ndarray:
     return np.flatnonzero(present >= min(present.max(initial=0), max(2.0, training.options.tree_prevalence * len(rows))))
 
 
+def _with_covariates(x: np.ndarray, table: SeenTable, rows: np.ndarray) -> np.ndarray:
+    """What a member reads of the ASVs of samples, [rows, kept], with the covariates behind it, [rows, kept + K]."""
+    return x if table.design is None else np.hstack([x, table.design_of(rows)])
+
+
 def _are_places(kept: np.ndarray, known: int) -> bool:
     return kept.dtype.kind in "iu" and bool((kept >= 0).all() and (kept < known).all())
 
 
 @dataclass(frozen=True, eq=False)
 class TreesMember:
-    """Trees on a `power` of the shares of the ASVs `kept`, places among the known; `link`: what makes predictions of their sums, or
-    of the targets in their `leaves`; `outputs`: of all, `learned` the places of those that the training samples have.
+    """Trees on a `power` of the shares of the ASVs `kept`, places among the known, and on covariates; `link`: what makes
+    predictions of their sums, or of the targets in their `leaves`; `outputs`: of all, `learned` the places of those that the
+    training samples have.
     """
 
     trees: Trees
@@ -200,7 +215,7 @@ class TreesMember:
     @classmethod
     def fit(cls, training: Training, rows: np.ndarray, kind: TreesName) -> TreesMember:
         problem, kept, power = training.problem, prevalent(training, rows), _POWERS[kind]
-        x, model = _features(training.table.known_shares[rows], kept, power), unfitted_trees(kind, training, len(rows))
+        x, model = _features(training.table, rows, kept, power), unfitted_trees(kind, training, len(rows))
         model.fit(x, problem.learned[rows])
         learned = getattr(model, "classes_", np.zeros(1, dtype=np.int64))
         about = (problem.target.outputs, learned)
@@ -223,7 +238,7 @@ class TreesMember:
         return cls(trees, *about, leaves, float(arrays.get("power", 1.0)))
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
-        x = _features(table.known_shares[rows], self.kept, self.power)
+        x = _features(table, rows, self.kept, self.power)
         if self.leaves is not None:
             return self.leaves.medians(self.trees, x)
         said = self.trees.predict(x)
@@ -242,14 +257,16 @@ class TreesMember:
         values = {} if leaves is None else {"levels": leaves.levels, "leaf_start": leaves.start, "leaf_level": leaves.level}
         return {**vars(self.trees), **values, **about, "kept": self.kept, "learned": self.learned}
 
-    def require_fit(self, width: int, known: int, outputs: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int, covariates: int) -> None:
         if self.outputs != outputs:
             raise ValueError("trees are of other outputs")
         trees, here = self.trees, np.arange(len(self.trees.feature))
         inner = trees.feature >= 0
         # Children after their node: no walk goes on for ever.
         below = all((side[inner] > here[inner]).all() and (side[inner] < len(here)).all() for side in (trees.left, trees.right))
-        inside = (trees.feature < len(self.kept)).all() and (trees.roots >= 0).all() and (trees.roots < len(here)).all()
+        inside = (
+            (trees.feature < len(self.kept) + covariates).all() and (trees.roots >= 0).all() and (trees.roots < len(here)).all()
+        )
         # Each node below one other, or a root: all walks together pass each once.
         entered = np.concatenate([trees.left[inner], trees.right[inner], trees.roots])
         once = len(np.unique(entered)) == len(entered)
@@ -278,10 +295,10 @@ _UNFITTED: dict[tuple[TreesName, Kind], tuple[str, dict[str, Any]]] = {
 _SPLITS = {"max_features": 0.3, "max_bins": 63}
 
 
-def _features(shares: sparse.csr_array, kept: np.ndarray, power: float) -> np.ndarray:
-    """Shares of the ASVs `kept` to a power, float32 [n, kept]."""
-    x = shares[:, kept].astype(np.float32).toarray()
-    return x if power == 1.0 else x**power
+def _features(table: SeenTable, rows: np.ndarray, kept: np.ndarray, power: float) -> np.ndarray:
+    """Shares of the ASVs `kept` to a power, and covariates behind them, float32 [rows, kept + K]."""
+    x = table.known_shares[rows][:, kept].astype(np.float32).toarray()
+    return _with_covariates(x if power == 1.0 else x**power, table, rows)
 
 
 def unfitted_trees(kind: TreesName, training: Training, n: int) -> Any:

@@ -40,7 +40,7 @@ class LayeredNetworkMember:
     def arrays(self) -> dict[str, np.ndarray]:
         return self.weights
 
-    def require_fit(self, width: int, known: int, outputs: int) -> None:
+    def require_fit(self, width: int, known: int, outputs: int, covariates: int) -> None:
         # Before memory is taken for one.
         with weightless():
             network = self._empty()
@@ -49,7 +49,9 @@ class LayeredNetworkMember:
         }:
             raise ValueError("weights that are not those of a network")
         last = network.head[-1]
-        if (network.project.in_features, network.identity.num_embeddings, last.out_features) != (width, known + 1, outputs):
+        if (network.project.in_features, network.identity.num_embeddings, last.out_features, 0) != (
+            *(width, known + 1, outputs, covariates),
+        ):
             raise ValueError("a network is of other ASVs or outputs")
 
 

@@ -41,7 +41,8 @@ def train_networks(training: Training, parts: Sequence[np.ndarray]) -> SetNetwor
     learned, weights = torch.tensor(problem.learned, device=device), _class_weights(training, parts, device)
     for rows in _batches(parts, options.network_batch_size, steps, draws):
         batch = set_batch(table.counts, rows, options.asv_dropout, draws).to(device)
-        said = networks(vectors, identity, batch, _dropout(rows.shape, options, draws).to(device))
+        design = None if table.design is None else torch.from_numpy(table.design[rows]).to(device)
+        said = networks(vectors, identity, batch, _dropout(rows.shape, options, draws).to(device), design)
         loss = _losses(said, learned[torch.from_numpy(rows).to(device)], weights).sum()
         optimiser.zero_grad()
         loss.backward()
@@ -69,6 +70,7 @@ def _fresh(training: Training, parts: Sequence[np.ndarray], draws: Sequence[np.r
                     heads=options.network_heads,
                     by_presence=problem.classes is not None,
                     typical_size=typical_size_of(sizes[rows]),
+                    covariates=table.covariates,
                 )
             )
     return SetNetworks.side_by_side(made)

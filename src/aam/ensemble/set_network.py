@@ -26,6 +26,7 @@ def run_networks(networks: SetNetworks, table: SeenTable, rows: np.ndarray) -> n
     for some in np.split(rows, np.flatnonzero(np.diff(ends // _ASVS_AT_ONCE)) + 1):
         if len(some):
             batch = set_batch(table.counts, np.tile(some, (number, 1))).to(device)
-            parts.append(networks(vectors, identity, batch).double().cpu())
+            design = torch.from_numpy(table.design_of(some)).to(device).unsqueeze(0)
+            parts.append(networks(vectors, identity, batch, design=design).double().cpu())
     said = torch.cat(parts, dim=1)
     return (said.softmax(dim=2) if said.shape[2] > 1 else said).numpy()

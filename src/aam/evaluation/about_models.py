@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aam.learners.baselines import COVARIATES
+
 _FEATURES = {
     "presence": "which ASVs are there, whatever their abundance",
     "CLR": "centred log-ratios of the abundances",
@@ -12,6 +14,7 @@ _FEATURES = {
 _LINES = {
     "median": "always predicts the median of the training samples",
     "class shares": "always predicts the shares of the classes among the training samples",
+    COVARIATES: "the best of linear models and a random forest on the covariates: it reads no microbes",
     "ridge": "a linear model with a penalty",
     "logistic regression": "a linear model of the classes with a penalty",
     "random forest": "many decision trees on relative abundances, averaged",

@@ -149,7 +149,7 @@ def mean_score(outcome: Outcome, model: str) -> float:
     return float(repeat_means(outcome, [scores[outcome.measure.key] for scores in block_scores(outcome, model)]).mean())
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def interval_of(values: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of the values; NaN where there are none."""
     known = values[np.isfinite(values)]
     return (float(np.percentile(known, 2.5)), float(np.percentile(known, 97.5))) if len(known) else (float("nan"), float("nan"))
@@ -167,8 +167,8 @@ def summarise(outcome: Outcome, simple: Sequence[str]) -> list[Summary]:
         means = {name: float(values.mean()) for name, values in repeats.items()}
         deviations = {name: float(values.std(ddof=1)) if len(values) > 1 else float("nan") for name, values in repeats.items()}
         reference = second if model == best else best
-        low, high = _interval(resampled[model])
-        gain_low, gain_high = _interval(outcome.measure.gain(resampled[model], resampled[reference]))
+        low, high = interval_of(resampled[model])
+        gain_low, gain_high = interval_of(outcome.measure.gain(resampled[model], resampled[reference]))
         gained = float(outcome.measure.gain(means[outcome.measure.key], mean_score(outcome, reference)))
         summaries.append(Summary(model, means, deviations, low, high, gained, gain_low, gain_high))
     return summaries

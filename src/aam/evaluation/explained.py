@@ -11,7 +11,7 @@ from scipy import sparse
 from aam import page
 from aam.errors import InputError
 from aam.evaluation.kept import KeptFolds
-from aam.explain.attributions import Said
+from aam.explain.attributions import Reader, Said
 from aam.explain.gradients import Gradients
 from aam.explain.nucleotides import Sequences
 from aam.explain.run import Asked, Explanation, Model, explain
@@ -55,8 +55,11 @@ class FoldsReader:
         return np.logical_or.reduce([reader.known for reader in self.readers])
 
     @property
-    def codes(self) -> np.ndarray | None:
-        """None: ensembles read no metadata."""
+    def design(self) -> np.ndarray | None:
+        """None: each fold has scaled covariates by itself."""
+
+    def with_design(self, design: np.ndarray) -> Reader:
+        raise InputError("covariates of the models of folds are scaled in each fold: they are not permuted together")
 
     def read(self, counts: sparse.csr_array, rows: np.ndarray) -> Said:
         """See `Reader`; ValueError for samples that no fold holds out."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from aam.evaluation import checks
-from aam.evaluation.compare import Outcome, best_of, mean_score
-from aam.learners.baselines import level_name
+from aam.evaluation.compare import Outcome, best_of, interval_of, mean_score, resampled_scores
+from aam.evaluation.contestants import first_of_ours
+from aam.learners.baselines import COVARIATES, level_name
 
 
 def findings_of(outcome: Outcome, confounder_column: str | None = None) -> list[str]:
@@ -24,7 +25,23 @@ def findings_of(outcome: Outcome, confounder_column: str | None = None) -> list[
         found.append(checks.ungrouped_columns(metadata, problem.column))
     if confounder_column is not None:
         found.append(_confounded(outcome, confounder_column))
+    found.append(_beside_covariates(outcome))
     return [finding for finding in found if finding is not None]
+
+
+def _beside_covariates(outcome: Outcome) -> str | None:
+    """What the microbes add to the covariates; None without covariates."""
+    ours = first_of_ours(outcome.predictions)
+    if COVARIATES not in outcome.predictions or ours is None:
+        return None
+    measure, names = outcome.measure, ", ".join(outcome.problem.covariates.columns)
+    scores = [mean_score(outcome, name) for name in (ours, COVARIATES)]
+    gain = float(measure.gain(*scores))
+    between = measure.between(*interval_of(measure.gain(*(resampled_scores(outcome, name) for name in (ours, COVARIATES)))))
+    return (
+        f"Covariates ({names}) alone have {measure.label} {scores[1]:.3g}; with the microbes the {ours} has {scores[0]:.3g}: the "
+        f"microbes add {measure.signed(gain)} (95 % interval {between})."
+    )
 
 
 def _confounded(outcome: Outcome, column: str) -> str | None:

@@ -46,6 +46,9 @@ def key_of_run(problem: Problem, folds: Sequence[Fold], *options: object) -> str
     rows = [part for fold in folds for part in (fold.name, fold.train, fold.test)]
     labels = [repr(None if part is None else part.tolist()) for part in (problem.truth, problem.groups, problem.confounder)]
     about = [repr(options), repr(study.sequences), repr(study.reads), repr(problem.column), repr(problem.target)]
+    covariates, metadata = problem.covariates, study.full_metadata
+    if covariates.columns and metadata is not None:
+        about += [repr(covariates), *(repr(metadata.texts(column).tolist()) for column in covariates.columns)]
     return key_of([*about, counts.indptr, counts.indices, counts.data, *rows, *labels, *distances])
 
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy import sparse
 
-Kind = Literal["asv", "clade", "taxon"]
+Kind = Literal["asv", "clade", "taxon", "covariate"]
 Method = Literal["deletion", "gradients", "attention"]
 
 
@@ -51,7 +51,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What is taken out of samples at a time: ids, and the ASVs that belong to each, CSR bool [F, M]."""
+    """What is taken out of samples at a time: ids, and the ASVs that belong to each, CSR bool [F, M]; of covariates none do."""
 
     kind: Kind
     ids: tuple[str, ...]

@@ -21,6 +21,7 @@ from aam.explain.summary import direction_of, ranked
 COLOURS = {1: "#d55e00", -1: "#0072b2", 0: "#8b97a6"}
 # Of files on clades and taxa; those on ASVs have the plain names.
 _SUFFIX: Mapping[Kind, str] = {"asv": "", "clade": "_clades", "taxon": "_taxa"}
+_PERMUTED: Mapping[Kind, str] = {**_SUFFIX, "covariate": "_covariates"}
 WRITTEN = (
     "explain.html",
     "nucleotides.tsv",
@@ -32,7 +33,8 @@ WRITTEN = (
     "itol_bars.txt",
     "itol_colours.txt",
     "ordination.txt",
-    *(f"{name}{suffix}.tsv" for name in ("importance", "permutation") for suffix in _SUFFIX.values()),
+    *(f"importance{suffix}.tsv" for suffix in _SUFFIX.values()),
+    *(f"permutation{suffix}.tsv" for suffix in _PERMUTED.values()),
     *(f"attributions{suffix}{ending}" for suffix in _SUFFIX.values() for ending in (".tsv", ".npz")),
 )
 
@@ -41,9 +43,9 @@ def write_files(story: Story, folder: Path) -> None:
     """Write all tables of an explanation; each is whole or absent.
 
     importance.tsv: QIIME 2 imports it as FeatureData[Importance]; attributions.tsv, and attributions.npz with the same as arrays;
-    permutation.tsv; these three of clades and taxa, too; nucleotides.tsv; empress.tsv: feature metadata; itol_bars.txt and
-    itol_colours.txt: datasets of iTOL; ordination.txt: a biplot as scikit-bio writes it; importance_attention.tsv,
-    attributions_attention.tsv, attention.npz (`write_attention`): where attention was asked for.
+    permutation.tsv; these three of clades and taxa, too; permutation_covariates.tsv; nucleotides.tsv; empress.tsv: feature
+    metadata; itol_bars.txt and itol_colours.txt: datasets of iTOL; ordination.txt: a biplot as scikit-bio writes it;
+    importance_attention.tsv, attributions_attention.tsv, attention.npz (`write_attention`): where attention was asked for.
     """
     for attributions, importance in zip(story.attributions, story.importances, strict=True):
         suffix = _SUFFIX[importance.features.kind]
@@ -51,7 +53,7 @@ def write_files(story: Story, folder: Path) -> None:
         write_tsv(folder / f"attributions{suffix}.tsv", attribution_table(story, attributions), index=False, float_format="%.6g")
         _write_arrays(story, attributions, folder / f"attributions{suffix}.npz")
     for permuted in story.permutations:
-        write_tsv(folder / f"permutation{_SUFFIX[permuted.features.kind]}.tsv", permutation_table(permuted), float_format="%.6g")
+        write_tsv(folder / f"permutation{_PERMUTED[permuted.features.kind]}.tsv", permutation_table(permuted), float_format="%.6g")
     of_asvs = story.importances[0]
     write_tsv(folder / "empress.tsv", empress_table(story, of_asvs), float_format="%.6g")
     write_text(folder / "itol_bars.txt", itol_bars(story, of_asvs))

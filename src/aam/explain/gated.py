@@ -66,7 +66,7 @@ class NetworkViews:
 @dataclass(frozen=True, eq=False)
 class GatedSet:
     """One sample in E set networks. weights: [E, n, D], of each ASV in the averages, head by head; values, candidates: [E, n, D];
-    presence: [E, n, outputs].
+    presence: [E, n, outputs]; design: [1, K], covariates of the sample, which stay as they are, or None.
     """
 
     networks: SetNetworks
@@ -74,11 +74,12 @@ class GatedSet:
     values: Tensor
     candidates: Tensor
     presence: Tensor
+    design: Tensor | None = None
 
     @classmethod
     @torch.no_grad()
-    def of(cls, networks: SetNetworks, table: SeenTable, sample: Sample) -> GatedSet:
-        """Of the ASVs of a sample of a table."""
+    def of(cls, networks: SetNetworks, table: SeenTable, sample: Sample, row: int = 0) -> GatedSet:
+        """Of the ASVs of a sample of a table; row: which one, of which covariates are read."""
         here, device = sample.columns.cpu().numpy(), sample.columns.device
         vectors, identity = torch.tensor(table.vectors[here], device=device), torch.tensor(table.identity[here], device=device)
         known, share = (identity > 0).unsqueeze(-1), sample.log_share.unsqueeze(-1)
@@ -94,7 +95,9 @@ class GatedSet:
         if networks.presence is not None:
             presence = networks.presence[:, identity] * known * networks.presence_scale
         candidates = networks.max_value(networks.max_norm(x))
-        return cls(networks, weights.repeat_interleave(per_head, dim=2), networks.value(normed), candidates, presence)
+        weights = weights.repeat_interleave(per_head, dim=2)
+        design = None if table.design is None else torch.tensor(table.design[[row]], device=device)
+        return cls(networks, weights, networks.value(normed), candidates, presence, design)
 
     @property
     def log_size(self) -> float:
@@ -115,7 +118,7 @@ class GatedSet:
         log_size = stand_in.log_size + opened * (self.log_size - stand_in.log_size)
         presence = stand_in.presence * (1 - opened) + gates @ self.presence
         pooled = networks.pooled(average) + networks.largest(networks.largest_norm(largest)) + networks.richness(log_size)
-        return networks.head(F.gelu(networks.head_widen(networks.head_norm(pooled)))) + presence
+        return networks.head(networks.hidden(pooled, self.design)) + presence
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,7 +106,7 @@ def of_transformer(
     """Attributions of the samples `rows` of the table of a transformer, whose M ASVs are called `ids`; the metadata that the model
     takes stay as they are. show: as for ensembles.
     """
-    model, counts, outputs, codes = sequences.model, sequences.counts, sequences.outputs, sequences.codes
+    model, counts, outputs, design = sequences.model, sequences.counts, sequences.outputs, sequences.design
     level, places, device = model.base_model, Places.of(counts, rows), model.base_model.richness.weight.device
     given = torch.tensor(sequences.vectors, device=device)
     gated = [GatedLevel.of(level, given, Sample.of(counts, row, device)) for row in rows]
@@ -116,8 +116,8 @@ def of_transformer(
     link = of_model(outputs.target)
 
     def said_of(number: int, gates: torch.Tensor) -> torch.Tensor:
-        code = None if codes is None else torch.tensor(codes[rows[number]], device=device).expand(len(gates), -1)
-        return link(model.head(gated[number](gates, stand_in), code).double())
+        beside = None if design is None else torch.tensor(design[rows[number]], device=device).expand(len(gates), -1)
+        return link(model.head(gated[number](gates, stand_in), beside).double())
 
     found: list[Integrated] = []
     for number in track(range(len(rows)), show, len(rows)):

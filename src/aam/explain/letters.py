@@ -91,17 +91,17 @@ class _Replaced:
     gated: GatedLevel
     place: int
     abundance: Tensor
-    codes: Tensor | None
+    design: Tensor | None
 
     @classmethod
     def of(cls, sequences: TransformerSequences, vectors: Tensor, asv: int, row: int) -> _Replaced:
         sample = Sample.of(sequences.counts, row, vectors.device)
         gated = GatedLevel.of(sequences.model.base_model, vectors, sample)
         place = int((sample.columns == asv).nonzero()[0, 0])
-        codes = None if sequences.codes is None else torch.tensor(sequences.codes[row], device=vectors.device)
-        return cls(gated, place, gated.entering[place] - vectors[asv], codes)
+        design = None if sequences.design is None else torch.tensor(sequences.design[row], device=vectors.device)
+        return cls(gated, place, gated.entering[place] - vectors[asv], design)
 
     def __call__(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Vectors [S, D] -> embeddings [S, D], and codes."""
-        codes = None if self.codes is None else self.codes.expand(len(given), -1)
-        return self.gated.replaced(self.place, given + self.abundance), codes
+        """Vectors [S, D] -> embeddings [S, D], and covariates."""
+        design = None if self.design is None else self.design.expand(len(given), -1)
+        return self.gated.replaced(self.place, given + self.abundance), design

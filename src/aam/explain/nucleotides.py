@@ -194,20 +194,21 @@ def with_sequences(table: SeenTable, asv: int, rows: np.ndarray, vectors: np.nda
     counts = sparse.csr_array((np.tile(some.data, len(vectors)), columns.ravel(), indptr), shape=shape)
     identity = np.concatenate([table.identity[used], np.zeros(len(vectors), dtype=np.int64)])
     tokens = np.full((shape[1], 1), Nucleotide.START, dtype=np.uint8)
-    return SeenTable(counts, tokens, np.concatenate([table.vectors[used], vectors]), identity, table.known)
+    design = None if table.design is None else np.tile(table.design[rows], (len(vectors), 1))
+    return SeenTable(counts, tokens, np.concatenate([table.vectors[used], vectors]), identity, table.known, design)
 
 
 @dataclass(frozen=True, eq=False)
 class TransformerSequences:
     """A transformer; vectors: float32 [M, D], what its encoder makes of the ASVs (`embed_asvs`); counts: CSR [N, M], as it reads
-    them; codes: int64 [N, C] of the metadata columns that it takes.
+    them; design: float32 [N, K] of the covariates that it takes.
     """
 
     model: SequencePredictor
     vectors: np.ndarray
     counts: sparse.csr_array
     outputs: Outputs
-    codes: np.ndarray | None = None
+    design: np.ndarray | None = None
     reads_ambiguous: ClassVar[bool] = False
 
     def say(self, asv: int, rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -223,9 +224,9 @@ class TransformerSequences:
         counts = torch.tensor(self.counts.data[here].astype(np.float32), device=given.device)
         index = torch.arange(len(columns), device=given.device).expand(len(given), -1).clone()
         index[:, int(np.flatnonzero(columns == asv)[0])] = len(columns) + torch.arange(len(given), device=given.device)
-        code = None if self.codes is None else torch.tensor(self.codes[row], device=given.device)
+        beside = None if self.design is None else torch.tensor(self.design[row], device=given.device)
         link, found = of_model(self.outputs.target), []
         for part in index.split(_AT_ONCE):
             embedded = self.model.base_model.encode_samples(vectors, part, counts.expand(len(part), -1))
-            found.append(link(self.model.head(embedded, None if code is None else code.expand(len(part), -1)).double()))
+            found.append(link(self.model.head(embedded, None if beside is None else beside.expand(len(part), -1)).double()))
         return torch.cat(found).cpu().numpy()

@@ -22,6 +22,7 @@ from aam.explain.summary import direction_of, ranked
 _ROWS, _SHOWN_SAMPLES, _PERMUTED = 30, 40, 15
 _KINDS: dict[Kind, tuple[str, str]] = {
     "asv": ("ASVs", "ASV"), "clade": ("Clades, taken out as a whole", "clade"), "taxon": ("Taxa, taken out as a whole", "taxon"),
+    "covariate": ("Covariates", "covariate"),
 }  # fmt: skip
 # Classes and signs of directions.
 _SIGNS = {1: ("up", "▲"), -1: ("down", "▼"), 0: ("either", "◆")}
@@ -292,10 +293,11 @@ def _permutations(story: Story) -> list[tuple[str, str]]:
         parts.append(page.table_of_html(header, rows, ["" for _ in rows]))
     label, score = story.permutations[0].measure.title, draw.number(story.permutations[0].score)
     about = (
-        f"How much worse the {label} ({score}) becomes where the reads of one are those of another sample: what the prediction of "
-        f"{story.column} owes to it. Only those that matter most were tried, at most 200 of a kind; what was not is not shown. The "
-        "interval is over groups and over which samples were exchanged: one that holds 0 may be chance, and of many tried a few in "
-        "a hundred lie above 0 by chance. Of samples that the model was trained on, the score is too good."
+        f"How much worse the {label} ({score}) becomes where the reads of one (of a covariate: its value) are those of another "
+        f"sample: what the prediction of {story.column} owes to it. Only those that matter most were tried, at most 200 of a kind; "
+        "what was not is not shown. The interval is over groups and over which samples were exchanged: one that holds 0 may be "
+        "chance, and of many tried a few in a hundred lie above 0 by chance. Of samples that the model was trained on, the score "
+        "is too good."
     )
     return [("What the score owes to them", page.note(about) + page.side_by_side(parts))]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -33,7 +33,13 @@ from aam.explain.letters import with_gradients
 from aam.explain.made_up import read_samples
 from aam.explain.nucleotides import NucleotideEffects, Sequences, TransformerSequences, effects_of, samples_with
 from aam.explain.page import explanation_page, verdict_of
-from aam.explain.permutation import Held, PermutationImportance, by_permutation
+from aam.explain.permutation import (
+    Held,
+    PermutationImportance,
+    ReaderOfCovariates,
+    by_permutation,
+    by_permuting_covariates,
+)
 from aam.explain.story import Compared, Story
 from aam.explain.summary import ranked, summarise
 from aam.options import ExplainBaseline, ExplainOptions
@@ -56,7 +62,7 @@ _PERMUTED = 200
 # Samples of known truth that a score is of.
 _FOR_SCORE = 4
 
-_KINDS: Mapping[Kind, str] = {"asv": "ASVs", "clade": "clades", "taxon": "taxa"}
+_KINDS: Mapping[Kind, str] = {"asv": "ASVs", "clade": "clades", "taxon": "taxa", "covariate": "covariates"}
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +84,8 @@ class Explanation(Story):
         write_text(place / "explain.html", explanation_page(told))
 
 
-class Model(Reader, Protocol):
+class Model(ReaderOfCovariates, Protocol):
     """A reader that can be looked into."""
-
-    @property
-    def codes(self) -> np.ndarray | None:
-        """Of the metadata that it reads beside the counts, int64 [N, C]; None where it reads none."""
 
     def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty", show: str = "") -> Gradients:
         """Attributions by gradients of some samples, whose M ASVs are called `ids`. InputError for a model that has none."""
@@ -98,8 +100,8 @@ class Asked:
 
     column: what is predicted; novelty: of all samples of the study, or None; shuffled: the same model on the study with weights
     shuffled by a seed; truth: of the samples of the study, where it is known; measure: by which the target is scored; learned_from:
-    IDs of the samples that the model learned from; fingerprint: of the model; keep_in: a folder for what is done, from which the
-    same explanation goes on, or None; show: progress bars.
+    IDs of the samples that the model learned from; covariates: that it reads, by name with their columns; fingerprint: of the
+    model; keep_in: a folder for what is done, from which the same explanation goes on, or None; show: progress bars.
     """
 
     reader: Model
@@ -111,6 +113,7 @@ class Asked:
     truth: KnownTruth | None = None
     measure: Measure = MAE
     learned_from: Collection[str] = ()
+    covariates: Mapping[str, Sequence[int]] = field(default_factory=dict)
     fingerprint: str = ""
     keep_in: Path | None = None
     show: bool = False
@@ -223,7 +226,7 @@ def _kept(asked: Asked, options: ExplainOptions, kinds: list[Features], rows: np
         parts += [kind.kind, "\n".join(kind.ids), kind.asvs.indptr, kind.asvs.indices]
     parts += [np.asarray(part, dtype=np.str_) for part in labels if part is not None]
     parts += [counts.indptr, counts.indices, counts.data, study.asv_tokens]
-    parts += [] if asked.reader.codes is None else [asked.reader.codes]
+    parts += [] if asked.reader.design is None else [asked.reader.design]
     kept = Kept(asked.keep_in, key_of(parts))
     kept.check()
     return kept
@@ -254,7 +257,11 @@ def _permutations(
         found = partial(permuted, asked.reader, whole.some(first), held, asked.measure)
         return kept.permutation(whole, first, asked.measure, lambda begun: found(begun=begun))
 
-    return tuple(of(importance) for importance in importances)
+    found = [of(importance) for importance in importances]
+    if asked.covariates:
+        times = {"repeats": options.permutation_repeats, "seed": options.seed}
+        found.append(by_permuting_covariates(asked.reader, asked.covariates, held, asked.measure, **times))
+    return tuple(found)
 
 
 def _nucleotides(

@@ -100,6 +100,8 @@ class Story:
     def name(self, features: Features, row: int) -> str:
         """A short name of a feature: its finest named taxon, where there is a taxonomy, and what tells it from others."""
         feature_id = features.ids[row]
+        if features.kind == "covariate":
+            return feature_id
         if features.kind == "taxon":
             return _finest(feature_id)
         columns = features.asvs[[row]].indices

@@ -84,9 +84,11 @@ class MemberTerms:
 
     @classmethod
     def exact(cls, start: np.ndarray, end: np.ndarray, terms: np.ndarray, places: SeenPlaces, link: Link) -> MemberTerms:
-        """Of terms that add up to scores, from `start` [K] to `end` [n, K], which are then seen through a link."""
+        """Of terms that add up to scores, from `start` [K], or [n, K] where covariates part samples from the beginning, to `end`
+        [n, K], which are then seen through a link.
+        """
         n = len(places.rows)
-        begin = np.tile(start, (n, 1))
+        begin = np.array(np.broadcast_to(start, end.shape))
         carried = through(link, begin, end, terms, places.sample)
         first, last = (link(torch.from_numpy(part)).numpy() for part in (begin, end))
         return cls(first, last, carried, np.zeros(n, dtype=np.int64), np.ones(n, dtype=bool))
@@ -119,14 +121,15 @@ def linear_terms(member: LinearMember, places: SeenPlaces, target: Target, basel
     weights = np.zeros((known, len(model.shift)))
     kept = sparse.csr_array(places.known_shares[:, model.kept])
     values = sparse.csr_array((np.ones(kept.nnz), kept.indices, kept.indptr), kept.shape)
-    weights[model.kept] = model.weights
+    of_asvs, of_covariates = np.split(model.weights, [len(model.kept)])
+    weights[model.kept] = of_asvs
     if member.view == "ratio":
-        weights[model.kept] -= model.weights.mean(axis=0)
+        weights[model.kept] -= of_asvs.mean(axis=0)
         values.data = np.log(kept.data) - np.repeat(_floors(kept), np.diff(kept.indptr))
     spread_out = sparse.csr_array((values.data, model.kept[values.indices], values.indptr), (kept.shape[0], known))
-    terms, start = places.spread(spread_out, weights), model.shift
+    terms, start = places.spread(spread_out, weights), model.shift + places.table.design_of(places.rows) @ of_covariates
     if baseline == "average":
-        mean = seen_by(member.view, places.known_shares, model.kept).mean(axis=0, dtype=np.float64) @ model.weights
+        mean = seen_by(member.view, places.known_shares, model.kept).mean(axis=0, dtype=np.float64) @ of_asvs
         terms, start = places.standing_in(terms, mean), start + mean
     end = start + sums(terms, places.sample, len(places.rows))
     return MemberTerms.exact(start, end, terms, places, of_member(target))
@@ -144,7 +147,7 @@ def kernel_terms(model: KernelModel, places: SeenPlaces, target: Target, baselin
     """
     inputs = KernelInputs.of(places.table).rows(places.rows)
     terms = places.spread(inputs.presence, model.by_presence) + places.spread(inputs.abundance, model.by_abundance)
-    start = model.shift
+    start = model.shift + inputs.design @ model.by_design
     if baseline == "average":
         mean = np.asarray(inputs.presence.mean(axis=0) @ model.by_presence + inputs.abundance.mean(axis=0) @ model.by_abundance)
         terms, start = places.standing_in(terms, mean.ravel()), start + mean.ravel()
@@ -183,7 +186,11 @@ def tree_terms(member: TreesMember, places: SeenPlaces, target: Target, baseline
     """Exact Shapley values of the sum of the trees."""
     shares = places.known_shares[:, member.kept].astype(np.float32).toarray() ** np.float32(member.power)
     reference = shares.mean(axis=0) if baseline == "average" else np.zeros(shares.shape[1], dtype=np.float32)
-    values = shapley_of_trees(member.trees, shares, reference)
+    # Covariates are the sample's own from the beginning: no part of the way.
+    design = places.table.design_of(places.rows)
+    whole = np.hstack([shares, design])
+    before = np.hstack([np.broadcast_to(reference, shares.shape), design]) if design.shape[1] else reference
+    values = shapley_of_trees(member.trees, whole, before)[:, : len(member.kept)]
     place = np.full(places.table.known + 1, -1)
     place[member.kept + 1] = np.arange(len(member.kept))
     feature = place[places.known + 1]
@@ -191,7 +198,7 @@ def tree_terms(member: TreesMember, places: SeenPlaces, target: Target, baseline
     # Of ASVs that the average sample has and this one has not.
     absent = values.sum(axis=1) - sums(terms, places.sample, len(shares))
     terms = terms + (absent / np.maximum(places.size, 1)[:, None])[places.sample]
-    start, end = member.trees.predict(reference[None])[0], member.trees.predict(shares)
+    start, end = member.trees.predict(np.atleast_2d(before)), member.trees.predict(whole)
     return MemberTerms.exact(start, end, terms, places, _of_trees(member, target))
 
 
@@ -219,7 +226,7 @@ def network_terms(
     counts = places.table.counts
     stand_in = NetworkViews.nothing(networks)
     if baseline == "average":
-        views = [GatedSet.of(networks, places.table, Sample.of(counts, row, device)).views() for row in places.rows]
+        views = [GatedSet.of(networks, places.table, Sample.of(counts, row, device), row).views() for row in places.rows]
         stand_in = NetworkViews.mean(views)
     classes = isinstance(target, ClassTarget)
 
@@ -228,7 +235,7 @@ def network_terms(
 
     found = []
     for row in track(places.rows, show, len(places.rows)):
-        gated = GatedSet.of(networks, places.table, Sample.of(counts, row, device))
+        gated = GatedSet.of(networks, places.table, Sample.of(counts, row, device), row)
         gates = torch.ones(gated.values.shape[1], device=device)
         size = gated.values.numel()
         found.append(integrate(lambda g, gated=gated: mean(gated(g, stand_in)), torch.zeros_like(gates), gates, size))  # type: ignore[misc]

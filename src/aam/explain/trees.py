@@ -57,7 +57,8 @@ def _ways(trees: Trees, root: int) -> Iterator[tuple[int, dict[int, tuple[float,
 
 
 def shapley_of_trees(trees: Trees, x: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Shapley values float64 [N, features, outputs] of x float32 [N, features], against one baseline [features].
+    """Shapley values float64 [N, features, outputs] of x float32 [N, features], against one baseline [features], or one for each
+    sample [N, features].
 
     A feature is the sample's or the baseline's; averaged over all orders in which features turn from the one to the other, which
     has a closed form for each leaf (interventional TreeSHAP with one reference; Lundberg et al. 2020, Nat. Mach. Intell. 2:56).
@@ -68,15 +69,15 @@ def shapley_of_trees(trees: Trees, x: np.ndarray, baseline: np.ndarray) -> np.nd
         leaves = Leaves.of(trees, int(root))
         if leaves is not None:
             size = max(_AT_ONCE // len(leaves.feature), 1)
-            for start in range(0, len(x), size):
-                _add(leaves, x[start : start + size], baseline, found[start : start + size])
+            for part in (slice(start, start + size) for start in range(0, len(x), size)):
+                _add(leaves, x[part], baseline if baseline.ndim == 1 else baseline[part], found[part])
     return found
 
 
 def _add(leaves: Leaves, x: np.ndarray, baseline: np.ndarray, found: np.ndarray) -> None:
     """Add the Shapley values of a tree to those that were found."""
     mine = (x[:, leaves.feature] > leaves.low) & (x[:, leaves.feature] <= leaves.high)
-    its = (baseline[leaves.feature] > leaves.low) & (baseline[leaves.feature] <= leaves.high)
+    its = (baseline[..., leaves.feature] > leaves.low) & (baseline[..., leaves.feature] <= leaves.high)
     reached = np.logical_and.reduceat(mine | its, leaves.start, axis=1)
     by_mine = np.add.reduceat((mine & ~its).astype(np.int32), leaves.start, axis=1)
     by_its = np.add.reduceat((its & ~mine).astype(np.int32), leaves.start, axis=1)

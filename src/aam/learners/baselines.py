@@ -31,7 +31,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from aam.ensemble.linear import centred_log_ratio
+from aam.ensemble.linear import centred_log_ratio, covariate_scale
 from aam.ensemble.trees import boosting_leaf
 from aam.errors import InputError
 from aam.options import ModelOptions
@@ -83,7 +83,7 @@ class Baseline:
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedBaseline:
         """Fit to the samples `rows`."""
         posed = problem.learnable_by(rows)
-        info = ModelInfo(ModelOptions(), problem.study.reads, target=TargetInfo(posed.column, posed.target))
+        info = ModelInfo(ModelOptions(), problem.study.reads, target=TargetInfo(posed.column, posed.target, posed.covariates))
         # Matrices this small take two threads longer than one.
         with threadpool_limits(1, user_api="blas"):
             return FittedBaseline(info, self.fitting(posed, rows, self))
@@ -99,6 +99,34 @@ class Prevalent(TransformerMixin, BaseEstimator):
 
     def transform(self, x: sparse.csr_array) -> np.ndarray:
         return x[:, self.kept_].toarray().astype(np.float32)
+
+
+class Beside(TransformerMixin, BaseEstimator):
+    """Columns of ASVs through `features` (None: left out), and the last `covariates` columns behind them, scaled so that together
+    they weigh in a penalty as much as all others: sparse [n, M + K] -> dense [n, kept + K].
+    """
+
+    def __init__(self, features: Pipeline | None, covariates: int) -> None:
+        self.features, self.covariates = features, covariates
+
+    def fit(self, x: sparse.csr_array, y: object = None) -> Beside:
+        asvs, design = self._parts(x)
+        self.features_ = None if self.features is None else clone(self.features).fit(asvs)
+        self.scale_ = 1.0 if self.features_ is None else covariate_scale(self.features_.transform(asvs), design)
+        return self
+
+    def transform(self, x: sparse.csr_array) -> np.ndarray:
+        asvs, design = self._parts(x)
+        return design if self.features_ is None else np.hstack([self.features_.transform(asvs), self.scale_ * design])
+
+    def _parts(self, x: sparse.csr_array) -> tuple[sparse.csr_array, np.ndarray]:
+        end = x.shape[1] - self.covariates
+        return x[:, :end], x[:, end:].toarray()
+
+
+def beside(model: Pipeline, covariates: int, *, alone: bool = False) -> Pipeline:
+    """The same model, which also reads the last `covariates` columns as they are; alone: these and nothing else."""
+    return make_pipeline(Beside(None if alone else model[:-1], covariates), model[-1]) if covariates else model
 
 
 _PRESENCE = (Prevalent(), FunctionTransformer(np.sign))
@@ -196,11 +224,17 @@ def fit_model(model: Any, x: Any, truth: np.ndarray, *, final: bool) -> Any:
     return fitted
 
 
+def read_of(problem: Problem, study: Study) -> sparse.csr_array:
+    """What models read of the samples of a study: shares of the ASVs, and the covariates behind them, CSR [N, M + K]."""
+    design = problem.design if study is problem.study else problem.covariates.of_samples(study.full_metadata)
+    return study.shares if design is None else sparse.csr_array(sparse.hstack([study.shares, sparse.csr_array(design)]))
+
+
 def choose(candidates: list[Any], problem: Problem, rows: np.ndarray, seed: int) -> int:
     """Number of the candidate with the least loss on inner folds of the samples `rows`."""
     if len(candidates) == 1:
         return 0
-    losses, x = np.zeros(len(candidates)), problem.study.shares
+    losses, x = np.zeros(len(candidates)), read_of(problem, problem.study)
     for learn, judge in inner_folds(rows, INNER_FOLDS, seed, groups=problem.groups, labels=problem.labels):
         learned, judged = rows[learn], rows[judge]
         for number, candidate in enumerate(candidates):
@@ -210,17 +244,32 @@ def choose(candidates: list[Any], problem: Problem, rows: np.ndarray, seed: int)
     return int(losses.argmin())
 
 
-def tuned(make: _CANDIDATES, finally_: _CANDIDATES | None = None) -> Callable[[Problem, np.ndarray, Baseline], Predict]:
-    """The best of some candidates, by inner folds; what is fitted then comes from `finally_` where that is given: larger models."""
+def tuned(
+    make: _CANDIDATES, finally_: _CANDIDATES | None = None, *, alone: bool = False
+) -> Callable[[Problem, np.ndarray, Baseline], Predict]:
+    """The best of some candidates, by inner folds; what is fitted then comes from `finally_` where that is given: larger models.
+    They read the covariates, too; alone: these and no microbes.
+    """
 
     def fitting(problem: Problem, rows: np.ndarray, settings: Baseline) -> Predict:
-        target = problem.target
-        chosen = choose(make(target.kind, settings, len(rows)), problem, rows, settings.seed)
-        model = (finally_ or make)(target.kind, settings, len(rows))[chosen]
-        fit_model(model, problem.study.shares[rows], problem.truth[rows], final=True)
-        return lambda study, asked: predict_with(model, target, study.shares[asked])
+        target, width = problem.target, problem.covariates.width
+
+        def candidates(source: _CANDIDATES) -> list[Any]:
+            return [beside(model, width, alone=alone) for model in source(target.kind, settings, len(rows))]
+
+        chosen = choose(candidates(make), problem, rows, settings.seed)
+        model = candidates(finally_ or make)[chosen]
+        fit_model(model, read_of(problem, problem.study)[rows], problem.truth[rows], final=True)
+        return lambda study, asked: predict_with(model, target, read_of(problem, study)[asked])
 
     return fitting
+
+
+def _of_covariates(kind: Kind, settings: Baseline, n: int) -> list[Any]:
+    """Linear models and a forest."""
+    few = {"min_samples_leaf": 5, "n_estimators": _TREES_TO_CHOOSE, "random_state": settings.seed, "n_jobs": settings.jobs}
+    forest = _TREE_MODELS["forest", kind](**few, **_BALANCED[kind])
+    return [*_linear((Prevalent(),))(kind, settings, n), _pipeline((Prevalent(),), forest)]
 
 
 def trees(name: str, features: tuple[Any, ...]) -> Callable[[Problem, np.ndarray, Baseline], Predict]:
@@ -276,6 +325,7 @@ def nearest_neighbours(problem: Problem, rows: np.ndarray, settings: Baseline) -
     return said
 
 
+COVARIATES = "covariates alone"
 _LINEAR: dict[Kind, str] = {"regression": "ridge", "classification": "logistic regression"}
 
 
@@ -285,6 +335,8 @@ def baselines_of(problem: Problem, seed: int, jobs: int) -> Mapping[str, Baselin
     found: dict[str, Callable[[Problem, np.ndarray, Baseline], Predict]] = {constant: trivial}
     if problem.confounder is not None:
         found[level_name(problem.target)] = by_confounder
+    if problem.covariates.columns:
+        found[COVARIATES] = tuned(_of_covariates, alone=True)
     found |= {
         f"{linear}, presence": tuned(_linear(_PRESENCE)),
         f"{linear}, CLR": tuned(_linear(_CLR)),
@@ -303,5 +355,5 @@ def level_name(target: Target) -> str:
 
 
 def is_trivial(name: str) -> bool:
-    """Whether a baseline of this name reads no microbes."""
+    """Whether a baseline of this name says the same of all samples, or of all of a level."""
     return name.startswith(("median", "class shares"))

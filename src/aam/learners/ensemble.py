@@ -40,7 +40,7 @@ class EnsembleLearner:
         log.info("%s", weighing.sentence(MEMBER_LABELS, posed.target.measure))
         decoded = posed.target.decode(members.judged.cross_fitted(ensemble.combination))
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
-        target = TargetInfo(posed.column, posed.target, intervals=intervals, median=median_of(posed.target, posed.truth[rows]))
+        target = TargetInfo(posed.column, posed.target, posed.covariates, intervals, median_of(posed.target, posed.truth[rows]))
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
         fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed))
         fitted.remember(problem.study, members.training.table)

@@ -116,7 +116,7 @@ class TransformerLearner:
             dataset = SampleDataset(posed.study.table, posed.study.reads, self.options.seed)
             encoder, model_options = self._encoder(posed.study, dataset, split, start)
             info = TargetInfo(
-                posed.column, posed.target, posed.categoricals, median=median_of(posed.target, posed.truth[split.train])
+                posed.column, posed.target, posed.covariates, median=median_of(posed.target, posed.truth[split.train])
             )
             model = build_predictor(encoder, model_options, info, self.freeze_base)
             if self.weights is not None:
@@ -155,7 +155,7 @@ class TransformerLearner:
         plan = plan_memory(model.base_model, self.objectives, self.options, compute, training, place.folder / "memory.json")
         options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
         taught = taught_by(study, self.objectives)
-        collate = Collate(study.asv_tokens, posed.learned, posed.codes, taught.in_batches)
+        collate = Collate(study.asv_tokens, posed.learned, posed.design, taught.in_batches)
         made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
         loaders = (
             make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
@@ -171,7 +171,7 @@ class TransformerLearner:
         if self.compute.max_memory_gb or self.compute.auto_batch_size or self.compute.gradient_checkpointing:
             log.warning("a frozen base takes little memory: the options that bound it are not used with `freeze_base`")
         frozen = embed_frozen(model.base_model, study, dataset, self.cache)
-        inputs = (frozen, posed.learned, posed.codes)
+        inputs = (frozen, posed.learned, posed.design)
         loaders = (
             make_embedded_loader(inputs, study.table.sample_ids, split.train, options, shuffle=True),
             make_embedded_loader(inputs, study.table.sample_ids, split.val, options, shuffle=False),

@@ -98,8 +98,8 @@ def told_of(encoder: SequenceEncoder, head: Head, embeddings: np.ndarray) -> np.
 
 
 @torch.inference_mode()
-def predict_embedded(model: SequencePredictor, embeddings: np.ndarray, categoricals: np.ndarray | None) -> np.ndarray:
-    """Head outputs float32 [rows, outputs] of sample embeddings float32 [rows, D] and categoricals int64 [rows, C]."""
+def predict_embedded(model: SequencePredictor, embeddings: np.ndarray, design: np.ndarray | None) -> np.ndarray:
+    """Head outputs float32 [rows, outputs] of sample embeddings float32 [rows, D] and covariates float32 [rows, K]."""
     device = model.base_model.richness.weight.device
-    codes = None if categoricals is None else torch.from_numpy(categoricals).to(device)
-    return model.head(torch.from_numpy(embeddings).to(device), codes).cpu().numpy()
+    given = None if design is None else torch.from_numpy(design).to(device)
+    return model.head(torch.from_numpy(embeddings).to(device), given).cpu().numpy()

@@ -1,12 +1,14 @@
 """Sample embeddings -> the target."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from aam.models.fusion import FUSIONS
 from aam.models.sequence_encoder import SequenceEncoder
-from aam.options import ModelOptions
+from aam.options import Fusion, ModelOptions
 
 _CATEGORICAL_WIDTH = 8
 
@@ -19,28 +21,49 @@ class Prediction:
     target: Tensor
 
 
-class TargetHead(nn.Module):
-    """Embedding [B, D] and codes of categorical columns int64 [B, C] -> [B, outputs]. Code 0 is unknown and embeds to zero."""
+@dataclass(frozen=True)
+class CovariateShape:
+    """What a head must know of covariates: the levels of each categorical column, how many numbers and indicators follow, and how
+    they are joined with the embedding.
+    """
 
-    def __init__(self, options: ModelOptions, outputs: int, sizes: tuple[int, ...]) -> None:
+    levels: tuple[int, ...] = ()
+    numbers: int = 0
+    fusion: Fusion = "concat"
+
+
+class TargetHead(nn.Module):
+    """Embedding [B, D] and covariates [B, K] -> [B, outputs]: K columns of 0 and 1, one for each level, then numbers.
+
+    Each level has an embedding of its own; a sample of no known level has zeros.
+    """
+
+    def __init__(self, options: ModelOptions, outputs: int, covariates: CovariateShape) -> None:
         super().__init__()
-        width = options.embedding_dim
+        width, self.shape = options.embedding_dim, covariates
         self.norm = nn.LayerNorm(width)
-        self.categoricals = nn.ModuleList(nn.Embedding(size, _CATEGORICAL_WIDTH, padding_idx=0) for size in sizes)
-        inputs = width + _CATEGORICAL_WIDTH * len(sizes)
+        # The first row is of the unknown level, as in models of version 0.1.0, which looked levels up by number.
+        self.categoricals = nn.ModuleList(
+            nn.Embedding(1 + levels, _CATEGORICAL_WIDTH, padding_idx=0) for levels in covariates.levels
+        )
+        beside = _CATEGORICAL_WIDTH * len(covariates.levels) + covariates.numbers
+        self.fusion = FUSIONS[covariates.fusion](width, beside) if beside else None
+        inputs = width if self.fusion is None else self.fusion.outputs
         self.mlp = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Dropout(options.dropout), nn.Linear(width, outputs))
 
-    def forward(self, embedding: Tensor, categoricals: Tensor | None) -> Tensor:
-        parts = [self.norm(embedding.to(self.norm.weight.dtype))]
-        if categoricals is not None:
-            parts += [embed(column) for embed, column in zip(self.categoricals, categoricals.unbind(dim=1), strict=True)]
-        return self.mlp(torch.cat(parts, dim=1))
+    def forward(self, embedding: Tensor, design: Tensor | None) -> Tensor:
+        normed = self.norm(embedding.to(self.norm.weight.dtype))
+        if self.fusion is None or design is None:
+            return self.mlp(normed)
+        *levels, numbers = design.split((*self.shape.levels, self.shape.numbers), dim=1)
+        embedded = [one @ cast("nn.Embedding", embed).weight[1:] for one, embed in zip(levels, self.categoricals, strict=True)]
+        return self.mlp(self.fusion(normed, torch.cat([*embedded, numbers], dim=1)))
 
 
 class SequencePredictor(nn.Module):
     """A `SequenceEncoder` as `base_model`, loaded or fresh, and a head for the target.
 
-    `outputs` is 1 for a number, else the number of classes; `sizes` counts the codes of each categorical column. With
+    `outputs` is 1 for a number, else the number of classes; `covariates`: what the head reads beside the samples. With
     `freeze_base` the encoder gets no gradients and stays in inference mode.
     """
 
@@ -49,13 +72,13 @@ class SequencePredictor(nn.Module):
         base_model: SequenceEncoder,
         options: ModelOptions,
         outputs: int,
-        sizes: tuple[int, ...] = (),
+        covariates: CovariateShape = CovariateShape(),
         freeze_base: bool = False,
     ) -> None:
         super().__init__()
         self.base_model = base_model
         self.freeze_base = freeze_base
-        self.head = TargetHead(options, outputs, sizes)
+        self.head = TargetHead(options, outputs, covariates)
         if freeze_base:
             self.base_model.requires_grad_(False)
             self.base_model.eval()
@@ -66,7 +89,7 @@ class SequencePredictor(nn.Module):
             self.base_model.eval()
         return self
 
-    def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor, categoricals: Tensor | None = None) -> Prediction:
-        """asv_tokens uint8 [U, 1 + L], asv_index int64 [B, S], counts [B, S], categoricals int64 [B, C] | None."""
+    def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor, design: Tensor | None = None) -> Prediction:
+        """asv_tokens uint8 [U, 1 + L], asv_index int64 [B, S], counts [B, S], design float32 [B, K] | None."""
         embedding = self.base_model(asv_tokens, asv_index, counts)
-        return Prediction(embedding, self.head(embedding, categoricals))
+        return Prediction(embedding, self.head(embedding, design))

@@ -80,12 +80,13 @@ class SetNetworks(nn.Module):
     added up: averages weighted by attention, the maximum in each channel, and the number of ASVs.
 
     by_presence: scores also have a linear term for each known ASV that is there, divided by `typical_size` ** 0.5. It makes classes
-    learnable that a few of many ASVs decide; of numbers it makes the error larger.
+    learnable that a few of many ASVs decide; of numbers it makes the error larger. covariates: columns K of them, which enter the
+    head beside the pooled sample.
     """
 
     typical_size: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - sizes, each by its name
         self,
         networks: int,
         vector_width: int,
@@ -96,6 +97,7 @@ class SetNetworks(nn.Module):
         heads: int,
         by_presence: bool = False,
         typical_size: float = 1.0,
+        covariates: int = 0,
     ) -> None:
         super().__init__()
         self.project = _Linear(networks, vector_width, width)
@@ -117,6 +119,8 @@ class SetNetworks(nn.Module):
             _Linear(networks, width, outputs),
         )
         self.presence = nn.Parameter(torch.zeros(networks, known + 1, outputs)) if by_presence else None
+        # From zero on: what the microbes say is the rule.
+        self.covariates = nn.Parameter(torch.zeros(networks, covariates, width)) if covariates else None
         self.register_buffer("typical_size", torch.full((networks, 1), typical_size))
 
     @classmethod
@@ -133,6 +137,7 @@ class SetNetworks(nn.Module):
                 width=project.shape[2],
                 heads=weights["score.weight"].shape[2],
                 by_presence="presence" in weights,
+                covariates=weights["covariates"].shape[1] if "covariates" in weights else 0,
             )
         networks.load_state_dict(dict(weights), assign=True)
         return networks
@@ -158,20 +163,27 @@ class SetNetworks(nn.Module):
         """What the linear term of presence is multiplied by, [E, 1, 1]."""
         return (_PRESENCE_RATE / self.typical_size.sqrt()).unsqueeze(-1)
 
-    def forward(self, vectors: Tensor, identity: Tensor, batch: SetBatch, dropout: Tensor | None = None) -> Tensor:
+    def forward(
+        self, vectors: Tensor, identity: Tensor, batch: SetBatch, dropout: Tensor | None = None, design: Tensor | None = None
+    ) -> Tensor:
         """Vectors float32 [M, W] and identity int64 [M] (0 = not known) of the table's ASVs -> [E, B, outputs]; dropout: what
-        the hidden layer of the head [E, B, D] is multiplied by.
+        the hidden layer of the head [E, B, D] is multiplied by; design: covariates [E or 1, B, K].
         """
         known = identity[batch.columns]
         distinct = self.project(vectors[batch.columns]) + _of_known(self.identity, known)
         share = batch.log_share.unsqueeze(-1)
         x = _spread(distinct, batch.asv) + self.abundance(F.gelu(self.abundance_widen(share)))
-        hidden = F.gelu(self.head_widen(self.head_norm(self._pool(x, share, batch))))
+        hidden = self.hidden(self._pool(x, share, batch), design)
         said = self.head(hidden if dropout is None else hidden * dropout)
         if self.presence is None:
             return said
         there = _per_sample(_spread(_of_known(self.presence, known), batch.asv), batch, "sum")
         return said + there * self.presence_scale
+
+    def hidden(self, pooled: Tensor, design: Tensor | None) -> Tensor:
+        """The hidden layer of the head: pooled samples [E, B, D] and covariates [E or 1, B, K] -> [E, B, D]."""
+        widened = self.head_widen(self.head_norm(pooled))
+        return F.gelu(widened if self.covariates is None or design is None else widened + design @ self.covariates)
 
     def _pool(self, x: Tensor, share: Tensor, batch: SetBatch) -> Tensor:
         """ASVs [E, T, D] with log shares [E, T, 1] -> samples [E, B, D]."""

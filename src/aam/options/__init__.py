@@ -10,6 +10,7 @@ from __future__ import annotations
 from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
+    Fusion,
     GroupOptions,
     LossType,
     NewSampleOptions,
@@ -21,6 +22,7 @@ from aam.options.data import (
     TransformName,
     TreeOptions,
     UniFracMetric,
+    check_covariates,
 )
 from aam.options.ensemble import MEMBER_LABELS, EnsembleOptions
 from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions
@@ -70,6 +72,7 @@ __all__ = [
     "FoldExplainOptions",
     "FoldOptions",
     "FoldPretrainOptions",
+    "Fusion",
     "GroupOptions",
     "LabelFreeObjectives",
     "LossType",
@@ -96,6 +99,7 @@ __all__ = [
     "UniFracMetric",
     "check",
     "check_counts",
+    "check_covariates",
     "check_frozen",
     "check_seed",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormali
 AsvSampling = Literal["abundant", "random"]
 TransformName = Literal["none", "minmax", "zscore", "log-zscore"]
 LossType = Literal["mse", "mae", "huber"]
+Fusion = Literal["concat", "gated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,7 @@ class NewSampleOptions(Options):
     """Which samples of a table a fitted model is used on."""
 
     metadata: tuple[Path, ...] = ()
-    """Sample metadata: for `where`, for a model that was trained with `categorical_columns`, and to score predictions, where they
+    """Sample metadata: for `where`, for a model that was trained with metadata columns, and to score predictions, where they
     hold the column that is predicted."""
     where: str | None = None
     """Use the samples for which this SQLite condition on the metadata holds, as --p-where in QIIME 2: "[mom_child]='C'"."""
@@ -159,7 +161,13 @@ class TargetOptions(Options):
     classifier: bool = False
     """Predict classes; without it a number is predicted."""
     categorical_columns: tuple[str, ...] = ()
-    """Metadata columns given to the model beside the microbes (sex, site); predict needs them too."""
+    """Metadata columns of categories given to the model beside the microbes (sex, site); predict needs them too."""
+    numeric_columns: tuple[str, ...] = ()
+    """Metadata columns of numbers given to the model beside the microbes (age, BMI); predict needs them too. A missing value is
+    read as the mean of the training samples, and told apart where these lack some."""
+    fusion: Fusion = "concat"
+    """How a transformer joins these columns with the sample embedding: side by side (concat), or weighed against each other for
+    each sample (gated)."""
     target_transform: TransformName = "zscore"
     """Scale of the target during training, fitted to the training samples. Scores are in original units."""
     loss_type: LossType = "mae"
@@ -167,5 +175,17 @@ class TargetOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.metadata_column in self.categorical_columns:
-            raise InputError(f"`categorical_columns={self.metadata_column}`: this is the column to predict; leave it out")
+        check_covariates(self.categorical_columns, self.numeric_columns, {"the column to predict": self.metadata_column})
+        if self.fusion != "concat" and not (self.categorical_columns or self.numeric_columns):
+            raise InputError(f"`fusion={self.fusion}` needs `categorical_columns` or `numeric_columns`: what to join")
+
+
+def check_covariates(categorical: Sequence[str], numeric: Sequence[str], others: Mapping[str, str | None]) -> None:
+    """InputError for a covariate that is named twice, or is one of some other columns, by what they are."""
+    named = [("categorical_columns", column) for column in categorical] + [("numeric_columns", column) for column in numeric]
+    for place, (option, column) in enumerate(named):
+        for what, other in others.items():
+            if column == other:
+                raise InputError(f"`{option}={column}`: this is {what}; leave it out")
+        if twice := [before for before, name in named[:place] if name == column]:
+            raise InputError(f"`{option}={column}`: is in `{twice[0]}`, too; name it once")

@@ -24,7 +24,6 @@ from aam.ensemble.members import KINDS, Arrays, Member, MemberName
 from aam.ensemble.novelty import KnownAsvs, Novelty
 from aam.ensemble.weights import Combination, Weighing
 from aam.errors import one_line
-from aam.options import ModelOptions
 from aam.saved.fitted import Fitted
 from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
 from aam.saved.info import ModelInfo, parse_info
@@ -77,7 +76,10 @@ class FittedEnsemble(Fitted):
     def see(self, study: Study) -> SeenTable:
         """A study as the members see it; that of the last one is kept."""
         if id(study) not in self._seen:
-            self.remember(study, self.ensemble.catalogue.see(study.read_as(self.info.reads).drawn(self.info.seed)))
+            # First, for they may be absent.
+            design = self.target.covariates.of_samples(study.full_metadata)
+            seen = self.ensemble.catalogue.see(study.read_as(self.info.reads).drawn(self.info.seed))
+            self.remember(study, replace(seen, design=design))
         return self._seen[id(study)][1]
 
     def remember(self, study: Study, seen: SeenTable) -> None:
@@ -151,7 +153,7 @@ def read_ensemble(folder: ModelFolder) -> FittedEnsemble:
         if info.target is None:
             raise ValueError("config.json names no target")
         outputs = info.target.target.outputs
-        ensemble = _build(arrays, tuple(folder.lines(_KEYS)), folder.config["ensemble"], info.options, outputs)
+        ensemble = _build(arrays, tuple(folder.lines(_KEYS)), folder.config["ensemble"], info)
         fitted = FittedEnsemble(ensemble, info, _novelty=folder.novelty() or _novelty_of_0_1(arrays, ensemble.catalogue))
         with np.errstate(all="ignore"):
             _try(fitted, outputs)
@@ -173,8 +175,10 @@ def _novelty_of_0_1(arrays: Arrays, catalogue: Catalogue) -> Novelty | None:
     return Novelty(KnownAsvs(catalogue.words, arrays["familiar.vectors"], float(arrays["familiar.limit"])))
 
 
-def _build(arrays: Arrays, keys: tuple[str, ...], about: dict[str, Any], options: ModelOptions, outputs: int) -> Ensemble:
+def _build(arrays: Arrays, keys: tuple[str, ...], about: dict[str, Any], info: ModelInfo) -> Ensemble:
     """The ensemble, after a look at what could hang or take all memory later. ValueError where something does not fit."""
+    assert info.target is not None  # as was seen
+    options, outputs, covariates = info.options, info.target.target.outputs, info.target.covariates.width
     _require(len(keys) == about["known_asvs"], f"{len(keys)} lines in {_KEYS}, not {about['known_asvs']}")
     words = SequenceWords(**_under(arrays, "words."))
     _require(words.directions.shape == (N_WORDS, len(words.shift)), "words")
@@ -186,7 +190,7 @@ def _build(arrays: Arrays, keys: tuple[str, ...], about: dict[str, Any], options
         _require(isinstance(number, int) and 1 <= number <= _MAX_FITS, f"{number} of {name}")
         members[name] = [KINDS[name].of(_under(arrays, f"{name}.{place}."), options) for place in range(number)]
         for member in members[name]:
-            member.require_fit(len(words.shift), len(keys), outputs)
+            member.require_fit(len(words.shift), len(keys), outputs, covariates)
     calibrations = {name: _calibration(found) for name, found in about["calibrations"].items()}
     _require(not calibrations or calibrations.keys() == members.keys(), "calibrations are not those of the members")
     overall = None if about["overall"] is None else _overall(about["overall"], outputs)
@@ -205,7 +209,8 @@ def _try(fitted: FittedEnsemble, outputs: int) -> None:
     identity = np.arange(min(len(catalogue.keys), _TRIED) + 1)
     tokens = tokenize(["ACGTTGCA"] * len(identity), [str(number) for number in identity], 8)
     counts = sparse.csr_array(np.tile(1 + identity, (2, 1)))
-    table = SeenTable(counts, tokens, catalogue.words.vectors(tokens), identity, len(catalogue.keys))
+    design = np.zeros((2, fitted.target.covariates.width), dtype=np.float32)
+    table = SeenTable(counts, tokens, catalogue.words.vectors(tokens), identity, len(catalogue.keys), design)
     rows = np.arange(2)
     every = [member.predict(table, rows) for members in fitted.ensemble.members.values() for member in members]
     for said in (*every, fitted.ensemble.predict(table, rows)):

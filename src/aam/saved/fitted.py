@@ -205,7 +205,8 @@ class Fitted(ABC):
         target, metadata = self.target.target, study.full_metadata
         truth = known_truth(metadata, study.table.sample_ids, column, target) if chosen.permutation else None
         known = self.info.learned_from
-        asked = Asked(reader, study, column, rows, self.novelty(study), shuffled, truth, target.measure, known)
+        places = self.target.covariates.places
+        asked = Asked(reader, study, column, rows, self.novelty(study), shuffled, truth, target.measure, known, places)
         if keep_in is not None:
             asked = replace(asked, fingerprint=self.fingerprint(), keep_in=path_of("keep_in", keep_in))
         return explain(replace(asked, show=show), chosen)

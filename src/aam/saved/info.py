@@ -11,7 +11,7 @@ import numpy as np
 from aam.disk.schema import fits, parse
 from aam.models.heads import Head, own_space
 from aam.options import ModelOptions, ReadOptions, UniFracMetric
-from aam.study.categoricals import Categoricals
+from aam.study.covariates import Covariates
 from aam.study.targets import KINDS, ClassTarget, Target
 
 
@@ -26,7 +26,7 @@ class TargetInfo:
 
     metadata_column: str
     target: Target
-    categoricals: Categoricals = field(default_factory=lambda: Categoricals({}))
+    covariates: Covariates = field(default_factory=Covariates)
     intervals: Mapping[str, float] = field(default_factory=dict)
     median: float | None = None
 
@@ -118,7 +118,9 @@ def _parse_target(config: dict[str, Any]) -> TargetInfo:
     if not isinstance(column, str) or not fits(found, dict[str, float | None]):
         raise ValueError(f"metadata_column is {column!r}, intervals are {found!r:.100}")
     intervals = {percent: float(value) for percent, value in found.items() if value is not None}
-    categoricals = parse(Categoricals, config["categoricals"], "categoricals")
+    # Version 0.1.0 had categorical ones only.
+    old = "covariates" not in config
+    covariates = parse(Covariates, config["categoricals" if old else "covariates"], "categoricals" if old else "covariates")
     kind = KINDS[config["kind"]]
     target = parse(kind, config["target"], "target")
     if missing := [name for name in kind.fitted if name not in config["target"]]:
@@ -126,4 +128,4 @@ def _parse_target(config: dict[str, Any]) -> TargetInfo:
     median = config.get("median")
     if not fits(median, float | None):
         raise ValueError(f"median is {median!r:.100}")
-    return TargetInfo(column, target, categoricals, intervals, median)
+    return TargetInfo(column, target, covariates, intervals, median)

@@ -58,14 +58,20 @@ class EnsembleReader(_OfStudy):
         return self.seen.identity > 0
 
     @property
-    def codes(self) -> np.ndarray | None:
-        """None: it reads no metadata."""
+    def design(self) -> np.ndarray | None:
+        """What it reads of the covariates, float32 [N, K], or None."""
+        return self.seen.design
+
+    def with_design(self, design: np.ndarray) -> EnsembleReader:
+        """The same, of other covariates."""
+        return replace(self, seen=replace(self.seen, design=design))
 
     def read(self, counts: sparse.csr_array, rows: np.ndarray) -> Said:
         """See `Reader`."""
         combination = self.ensemble.combination
         weights = {name: weight for name, weight in combination.weights.items() if weight > 0}
-        table = replace(self.seen, counts=counts)
+        design = self.seen.design
+        table = replace(self.seen, counts=counts, design=None if design is None else design[rows])
         counted = {name: self.ensemble.members[name] for name in weights}
         said = said_by(counted, table, np.arange(counts.shape[0]), combination.calibrations)
         alone = [replace(combination, weights={name: 1.0}).of(said) for name in weights]
@@ -86,12 +92,12 @@ class EnsembleReader(_OfStudy):
 class TransformerReader(_OfStudy):
     """A transformer, of which only the sample level is run.
 
-    vectors: of the ASVs [M, D], on the model's device; codes: of the metadata that it reads, int64 [N, C], or None.
+    vectors: of the ASVs [M, D], on the model's device; design: of the covariates that it reads, float32 [N, K], or None.
     """
 
     predictor: SequencePredictor
     vectors: Tensor
-    codes: np.ndarray | None
+    design: np.ndarray | None
     batch_size: int
 
     @property
@@ -107,7 +113,7 @@ class TransformerReader(_OfStudy):
         # The sample level reads no nucleotides.
         samples = TableSamples(dataset, np.ones((counts.shape[1], 1), dtype=np.uint8), np.arange(counts.shape[0]), show=False)
         embedded = embed_with(self.predictor.base_model, self.vectors, samples, self.batch_size)
-        said = predict_embedded(self.predictor, embedded, None if self.codes is None else self.codes[rows])
+        said = predict_embedded(self.predictor, embedded, None if self.design is None else self.design[rows])
         target = self.target.target
         outputs = log_odds(said) if target.classes else of_predictions(target.decode_outputs(said))
         return Said(outputs, outputs[None], np.ones(1))
@@ -116,6 +122,10 @@ class TransformerReader(_OfStudy):
         """See `EnsembleReader.gradients`."""
         return of_transformer(self.sequences(), rows, ids, baseline, show)
 
+    def with_design(self, design: np.ndarray) -> TransformerReader:
+        """See `EnsembleReader.with_design`."""
+        return replace(self, design=design)
+
     def sequences(self) -> TransformerSequences:
         """See `EnsembleReader.sequences`."""
-        return TransformerSequences(self.predictor, self.vectors.cpu().numpy(), self.counts, self.outputs, self.codes)
+        return TransformerSequences(self.predictor, self.vectors.cpu().numpy(), self.counts, self.outputs, self.design)

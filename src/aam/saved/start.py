@@ -57,14 +57,12 @@ class StartingWeights:
             raise InputError(f"`init_from={self.path}`: its model has {', '.join(there)}, this run {here}; give what it has")
 
     def into_encoder(self, encoder: SequenceEncoder) -> None:
-        """Replace the weights of an encoder, and of its heads those that tell as much by the same name. InputError where sizes differ."""
-        own = encoder.state_dict()
+        """Replace the weights of an encoder, and of what it tells that which has the same name and size. InputError where sizes
+        differ.
+        """
+        heads = {name: value for name, value in encoder.state_dict().items() if name.startswith(_TOLD)}
         told = {name: value for name, value in self.encoder.items() if name.startswith(_TOLD)}
-        fitting = {
-            name: told[name] if name in told and told[name].shape == own[name].shape else own[name]
-            for name in own
-            if name.startswith(_TOLD)
-        }
+        fitting = {name: told[name] if name in told and told[name].shape == own.shape else own for name, own in heads.items()}
         weights = {**{name: value for name, value in self.encoder.items() if name not in told}, **fitting}
         if misfits := _misfits(encoder, weights):
             raise InputError(f"`init_from={self.path}`: its weights have other sizes than this run's model: {misfits[0]}")

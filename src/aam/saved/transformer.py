@@ -21,6 +21,7 @@ from aam.errors import InputError
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.heads import Head, own_space
 from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded, told_of, vectors_of
+from aam.models.sequence_predictor import CovariateShape
 from aam.models.weightless import weightless
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
 from aam.saved.fitted import Fitted
@@ -28,6 +29,7 @@ from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
 from aam.saved.info import ModelInfo, TargetInfo, parse_info
 from aam.saved.readers import TransformerReader
 from aam.saved.shuffled import shuffled_state
+from aam.study.covariates import Covariates
 from aam.study.study import Study
 
 # At least, of the weights of a transformer.
@@ -38,7 +40,12 @@ def build_predictor(
     encoder: SequenceEncoder, options: ModelOptions, target: TargetInfo, freeze_base: bool = False
 ) -> SequencePredictor:
     """A predictor on top of `encoder`, with a fresh head for the target."""
-    return SequencePredictor(encoder, options, target.target.outputs, target.categoricals.sizes, freeze_base)
+    return SequencePredictor(encoder, options, target.target.outputs, shape_of(target.covariates), freeze_base)
+
+
+def shape_of(covariates: Covariates) -> CovariateShape:
+    """What a head must know of covariates."""
+    return CovariateShape(covariates.sizes, covariates.width - sum(covariates.sizes), covariates.fusion)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -121,10 +128,12 @@ class FittedTransformer(FittedEncoder):
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         self.predictor.to(default_device())
         rows = study.rows if rows is None else rows
-        codes = self._codes(study, rows)
+        design = self.target.covariates.of_samples(study.full_metadata)
         known = self.embedded is not None and self.embedded[0] is study
         embeddings = self.embedded[1][rows] if known and self.embedded else self.embed_as_learned(study, rows)
-        return self.target.target.decode_outputs(predict_embedded(self.predictor, embeddings, codes))
+        return self.target.target.decode_outputs(
+            predict_embedded(self.predictor, embeddings, None if design is None else design[rows])
+        )
 
     def reseeded(self, seed: int) -> FittedTransformer:
         return replace(self, info=replace(self.info, seed=seed), embedded=None)
@@ -133,8 +142,8 @@ class FittedTransformer(FittedEncoder):
         encoder = self.predictor.to(default_device()).base_model
         seen = study.read_as(self.info.reads).drawn(self.info.seed)
         samples = TableSamples(SampleDataset(seen.table, ReadOptions(), 0), seen.asv_tokens, seen.rows)
-        codes = self._codes(study, study.rows)
-        return TransformerReader(seen.counts, self.target, self.predictor, vectors_of(encoder, samples), codes, self.batch_size)
+        design = self.target.covariates.of_samples(study.full_metadata)
+        return TransformerReader(seen.counts, self.target, self.predictor, vectors_of(encoder, samples), design, self.batch_size)
 
     def shuffled(self, seed: int = 0) -> FittedTransformer:
         predictor = deepcopy(self.predictor)
@@ -144,16 +153,6 @@ class FittedTransformer(FittedEncoder):
     def fingerprint(self) -> str:
         weights = self.predictor.state_dict().items()
         return key_of(part for name, value in weights for part in (name, value.detach().cpu().numpy()))
-
-    def _codes(self, study: Study, rows: np.ndarray) -> np.ndarray | None:
-        """Codes of the metadata columns that the model takes, int64 [n, C]."""
-        categoricals = self.target.categoricals
-        if not categoricals.vocabularies:
-            return None
-        if (metadata := study.full_metadata) is None:
-            columns = ", ".join(categoricals.vocabularies)
-            raise InputError(f"`metadata` is missing: this model was trained with the columns {columns}")
-        return categoricals.encode(metadata)[rows]
 
 
 def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> FittedEncoder:

@@ -74,6 +74,12 @@ def say_categoricals(metadata: Metadata, columns: Sequence[str]) -> None:
             log.info("`categorical_columns`: %s: read as of an unknown level", have)
 
 
+def say_missing(column: str, numbers: np.ndarray) -> None:
+    """Say how many samples have no value of a numeric covariate."""
+    if lacking := int(np.isnan(numbers).sum()):
+        log.info("`numeric_columns`: %s: read as the mean", some_of(lacking, len(numbers), f"have no {column}"))
+
+
 def hint_at_classes(column: str, truth: np.ndarray) -> None:
     """Say so where a number to predict has two whole values, as codes of classes have."""
     values = np.unique(truth)

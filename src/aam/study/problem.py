@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from aam.data.metadata import Metadata, categorical_column, numeric_column
-from aam.errors import InputError
-from aam.options import TargetOptions
-from aam.study.categoricals import Categoricals
-from aam.study.labels import hint_at_classes, say_categoricals, say_classes
+from aam.errors import InputError, first_few
+from aam.options import TargetOptions, check_covariates
+from aam.study.covariates import Covariates, numbers_of
+from aam.study.labels import hint_at_classes, say_categoricals, say_classes, say_missing
 from aam.study.study import Study
 from aam.study.targets import ClassTarget, RegressionTarget, Target
 
@@ -22,7 +23,7 @@ class Problem:
 
     column: what is predicted, by name; truth: float64 numbers in original units, or int64 class ids [N]; target: how truth becomes
     what models learn, fitted to training samples once `fitted_to` has named them; groups: labels [N] of samples that stay together,
-    or None; confounder: labels [N] of what may explain the target by itself, or None; categoricals: metadata given to the model.
+    or None; confounder: labels [N] of what may explain the target by itself, or None; covariates: metadata given to the model.
     """
 
     study: Study
@@ -31,7 +32,7 @@ class Problem:
     target: Target
     groups: np.ndarray | None = None
     confounder: np.ndarray | None = None
-    categoricals: Categoricals = field(default_factory=lambda: Categoricals({}))
+    covariates: Covariates = field(default_factory=Covariates)
 
     def __len__(self) -> int:
         """Samples."""
@@ -53,10 +54,10 @@ class Problem:
         return self.target.labels(self.truth)
 
     @cached_property
-    def codes(self) -> np.ndarray | None:
-        """Codes of the categorical columns, int64 [N, C]; None for no columns."""
+    def design(self) -> np.ndarray | None:
+        """What models read of the covariates, float32 [N, K]; None for no columns."""
         metadata = self.study.full_metadata
-        return self.categoricals.encode(metadata) if self.categoricals.vocabularies and metadata is not None else None
+        return self.covariates.matrix(metadata) if self.covariates.columns and metadata is not None else None
 
     def groups_of(self, rows: np.ndarray) -> np.ndarray | None:
         """Groups of some rows."""
@@ -71,21 +72,37 @@ class Problem:
         return replace(self, study=study)
 
     def learnable_by(self, rows: np.ndarray) -> Problem:
-        """The same, whose truth is learned as it is. InputError for a class that none of the training samples `rows` has."""
-        return replace(self, target=self.target.unscaled(self.truth[rows]))
+        """The same, whose truth is learned as it is, with covariates fitted to the training samples `rows`.
+
+        InputError for a class that none of these has.
+        """
+        covariates, _ = self._covariates_of(rows)
+        return replace(self, target=self.target.unscaled(self.truth[rows]), covariates=covariates)
 
     def fitted_to(self, rows: np.ndarray) -> Problem:
-        """The same with target and categoricals fitted to the training samples `rows`. InputError for nothing to learn."""
-        categoricals, metadata = self.categoricals, self.study.full_metadata
-        if categoricals.vocabularies and metadata is not None:
-            categoricals = Categoricals.fit(replace(metadata, typed=metadata.typed.iloc[rows]), tuple(categoricals.vocabularies))
-        return replace(self, target=self.target.fit(self.truth[rows]), categoricals=categoricals)
+        """The same with target and covariates fitted to the training samples `rows`. InputError for nothing to learn.
+
+        A covariate that is the same in all of them is a warning.
+        """
+        covariates, known = self._covariates_of(rows)
+        if known is not None:
+            covariates.warn_of_constant(known)
+        return replace(self, target=self.target.fit(self.truth[rows]), covariates=covariates)
+
+    def _covariates_of(self, rows: np.ndarray) -> tuple[Covariates, Metadata | None]:
+        """Covariates as the samples `rows` have them, and the metadata of these; None for no columns."""
+        metadata = self.study.full_metadata
+        if not self.covariates.columns or metadata is None:
+            return self.covariates, None
+        known = replace(metadata, typed=metadata.typed.iloc[rows])
+        return self.covariates.fit(known), known
 
 
 def pose(study: Study, options: TargetOptions, group_column: str | None = None, confounder_column: str | None = None) -> Problem:
     """Read what is to be predicted from the metadata of a study, and say what classes there are.
 
-    InputError for missing values, for one class only, and for a number where the file declares the column categorical.
+    InputError for missing values, for one class only, for a number where the file declares the column categorical, and for
+    covariates that cannot be read.
     """
     if (metadata := study.full_metadata) is None:
         raise InputError(f"`metadata` is missing: the table that holds the column {options.metadata_column}")
@@ -102,11 +119,34 @@ def pose(study: Study, options: TargetOptions, group_column: str | None = None, 
         if column not in metadata.types:
             hint_at_classes(column, truth)
         target = RegressionTarget(options.target_transform, loss_type=options.loss_type)
-    say_categoricals(metadata, options.categorical_columns)
-    # Of training samples only, once they are known: see `Problem.fitted_to`.
-    categoricals = Categoricals(dict.fromkeys(options.categorical_columns, ()))
+    covariates = posed_covariates(metadata, options.categorical_columns, options.numeric_columns, group_column)
     groups, confounder = study.labels(group_column), study.labels(confounder_column)
-    return Problem(study, column, truth, target, groups, confounder, categoricals)
+    return Problem(study, column, truth, target, groups, confounder, replace(covariates, fusion=options.fusion))
+
+
+def posed_covariates(
+    metadata: Metadata | None, categorical: Sequence[str], numeric: Sequence[str], group_column: str | None = None
+) -> Covariates:
+    """Covariates of these columns, of which nothing is known yet: that comes from training samples (`Problem.fitted_to`).
+
+    InputError for the group column among them, for absent columns, and for text in a column of numbers.
+    """
+    check_covariates(categorical, numeric, {"the group column": group_column})
+    covariates = Covariates.named(categorical, numeric)
+    for option, columns in (("categorical_columns", categorical), ("numeric_columns", numeric)):
+        if columns and metadata is None:
+            raise InputError(f"`{option}`: there are no metadata that hold {first_few(columns)}")
+        if metadata is not None and (absent := [column for column in columns if column not in metadata.typed.columns]):
+            has = ", ".join(metadata.typed.columns)
+            raise InputError(f"`{option}`: the metadata has no column {first_few(absent)}; columns: {has}")
+    if metadata is not None:
+        say_categoricals(metadata, categorical)
+        for column in numeric:
+            if metadata.types.get(column) == "categorical":
+                advice = "give it as `categorical_columns`, or declare it numeric"
+                raise InputError(f"`numeric_columns={column}`: #q2:types in the metadata declares it categorical; {advice}")
+            say_missing(column, numbers_of(metadata, column))
+    return covariates
 
 
 def _refuse_categorical(metadata: Metadata, column: str) -> None:

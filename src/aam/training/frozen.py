@@ -24,13 +24,13 @@ class EmbeddedBatch:
 
     embedding: Tensor
     target: Tensor
-    categoricals: Tensor | None
+    design: Tensor | None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> EmbeddedBatch:
         """The same batch on another device."""
-        categoricals = None if self.categoricals is None else self.categoricals.to(device, non_blocking=non_blocking)
+        design = None if self.design is None else self.design.to(device, non_blocking=non_blocking)
         embedding, target = (x.to(device, non_blocking=non_blocking) for x in (self.embedding, self.target))
-        return EmbeddedBatch(embedding, target, categoricals)
+        return EmbeddedBatch(embedding, target, design)
 
 
 class HeadModule(TrainModule):
@@ -39,7 +39,7 @@ class HeadModule(TrainModule):
     def predict_batch(  # type: ignore[override]
         self, batch: EmbeddedBatch, metrics: SelfSupervisedMetrics, batch_idx: int
     ) -> tuple[Prediction, dict[str, Tensor]]:
-        return Prediction(batch.embedding, self.model.head(batch.embedding, batch.categoricals)), {}
+        return Prediction(batch.embedding, self.model.head(batch.embedding, batch.design)), {}
 
 
 class _Keys(Dataset[Key]):
@@ -56,15 +56,15 @@ def make_embedded_loader(
     fit: FitOptions,
     shuffle: bool,
 ) -> DataLoader[EmbeddedBatch]:
-    """Batches of this rank's part of the rows of `inputs`: embeddings float32 [N, D], target [N], categoricals int64 [N, C]; `ids`
+    """Batches of this rank's part of the rows of `inputs`: embeddings float32 [N, D], target [N], design float32 [N, K]; `ids`
     of N samples.
     """
-    embeddings, target, categoricals = inputs
+    embeddings, target, design = inputs
 
     def collate(keys: list[Key]) -> EmbeddedBatch:
         chosen = [row for _, row in keys]
-        codes = None if categoricals is None else torch.from_numpy(categoricals[chosen])
-        return EmbeddedBatch(torch.from_numpy(embeddings[chosen]), torch.from_numpy(target[chosen]), codes)
+        given = None if design is None else torch.from_numpy(design[chosen])
+        return EmbeddedBatch(torch.from_numpy(embeddings[chosen]), torch.from_numpy(target[chosen]), given)
 
     sampler = EpochSampler(rows, fit.seed, permuted if shuffle else None)
     return Loader(_Keys(), ResumableBatches(RankBatchSampler(sampler, fit.batch_size)), ids, collate_fn=collate)

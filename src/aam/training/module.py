@@ -252,7 +252,7 @@ class TrainModule(LearningModule):
         assert outcome.embedding is not None
         with torch.no_grad():
             metrics.update(outcome)
-        head = model.head(outcome.embedding, batch.categoricals)
+        head = model.head(outcome.embedding, batch.design)
         return Prediction(outcome.embedding, head), self_supervised_losses(outcome, step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

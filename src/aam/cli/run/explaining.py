@@ -22,7 +22,7 @@ def run_explaining(config: ExplainConfig) -> Explanation:
     check_compute(config.compute)
     folder, options = start_run(config, alone="explain"), config.explaining
     fitted = load_folder(config.trained.model, "model", config.compute, config.trained.batch_size)
-    needed = tuple(fitted.target.categoricals.vocabularies)
+    needed = fitted.target.covariates.columns
     if options.permutation:
         needed = (*needed, fitted.target.metadata_column)
     study, _ = read_new_samples(

@@ -30,7 +30,7 @@ def run_predicting(config: PredictConfig) -> None:
     fitted.require_draws(config.draws)
     if not isinstance(fitted, FittedEncoder):
         require_alone("an ensemble")
-    needed = tuple(about.categoricals.vocabularies)
+    needed = about.covariates.columns
     study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen, needed, by_id=not fitted.reads_sequences)
     ids = study.table.sample_ids
     truth = known_truth(metadata, ids, about.metadata_column, about.target)
