@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aam.scoring.scores import class_scores, no_better_than_trivial, regression_scores
+from aam.scoring.classes import class_scores
+from aam.scoring.scores import no_better_than_trivial, regression_scores
 
 TRUE = np.arange(8.0)
 CLASSES = np.array([0, 0, 0, 1, 1])

@@ -3,10 +3,20 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from scipy.stats import spearmanr
 from sklearn import metrics as sklearn_metrics
 
-from aam.scoring.streamed import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir, spearman
+from aam.scoring.classes import class_scores
+from aam.scoring.streamed import (
+    ClassMetrics,
+    NucleotideMetrics,
+    PairedMetrics,
+    Reservoir,
+    restore_running,
+    running_state,
+    spearman,
+)
 
 
 def test_paired_metrics_equal_scikit_learn_over_uneven_batches():
@@ -72,19 +82,59 @@ def test_nucleotide_metrics():
     assert values["majority_accuracy"].item() == pytest.approx(2 / 3)
 
 
-def test_class_metrics_equal_scikit_learn_and_reset():
+def softmax_of(logits):
+    return softmax(logits.astype(np.float64), axis=1)
+
+
+def streamed(logits, true, parts=5, **options):
+    metric = ClassMetrics(softmax_of, **options)
+    for part in np.array_split(np.arange(len(true)), parts):
+        metric.update(torch.from_numpy(logits[part]).float(), torch.from_numpy(true[part]))
+    return metric
+
+
+@pytest.mark.parametrize("lacking", [(), (2,), (0, 2), (0, 1, 2)])
+def test_the_metrics_of_an_epoch_are_the_scores_of_the_same_samples(lacking):
+    """Also where samples lack some classes, and once more after a reset."""
     rng = np.random.default_rng(0)
-    true = rng.integers(0, 3, 200)
-    logits = rng.normal(0, 1, (200, 3)) + 1.5 * np.eye(3)[true]
-    metric = ClassMetrics(3)
-    for round_ in range(2):  # the second time after a reset
-        for part in np.array_split(np.arange(200), 5):
-            metric.update(torch.from_numpy(logits[part]).float(), torch.from_numpy(true[part]))
-        values = metric.compute()
-        assert values["accuracy"].item() == pytest.approx(sklearn_metrics.accuracy_score(true, logits.argmax(1)), abs=1e-6), round_
-        balanced = sklearn_metrics.balanced_accuracy_score(true, logits.argmax(1))
-        assert values["balanced_accuracy"].item() == pytest.approx(balanced, abs=1e-6)
-        probabilities = torch.from_numpy(logits).softmax(1).numpy()
-        auc = sklearn_metrics.roc_auc_score(true, probabilities, multi_class="ovr")
-        assert values["auc"].item() == pytest.approx(auc, abs=0.01)
-        metric.reset()
+    true = rng.choice(np.setdiff1d(np.arange(4), lacking), 200)
+    logits = (rng.normal(0, 1, (200, 4)) + np.eye(4)[true]).astype(np.float32)
+    expected = class_scores(true, softmax_of(logits), true)
+    metric = streamed(logits, true)
+    found = {name: float(value) for name, value in metric.compute().items()}
+    assert found == pytest.approx({name: expected[name] for name in found}, abs=1e-6, nan_ok=True)
+    metric.reset()
+    metric.update(torch.from_numpy(logits), torch.from_numpy(true))
+    assert float(metric.compute()["f1"]) == pytest.approx(expected["f1"])
+
+
+def test_a_class_that_no_sample_has_does_not_count_as_an_auc_of_0():
+    """The AUCs of the two classes that there are, 0.5 and 0.25, have the mean 0.375; with a 0 for the third it was 0.25."""
+    probabilities = np.array([[0.3, 0.2, 0.5], [0.1, 0.4, 0.5], [0.2, 0.1, 0.7], [0.2, 0.3, 0.5]])
+    true = np.array([0, 0, 1, 1])
+    assert class_scores(true, probabilities, true)["auc"] == pytest.approx(0.375)
+    assert float(streamed(np.log(probabilities), true).compute()["auc"]) == pytest.approx(0.375)
+
+
+def test_of_many_samples_some_are_scored():
+    true = np.repeat([0, 1], 5_000)
+    metric = streamed(np.eye(2)[true] + np.random.default_rng(0).normal(0, 1, (10_000, 2)), true, parts=100, size=4_000)
+    assert len(metric.rows[0]) == len(metric.keys[0]) == 4_000
+    assert float(metric.compute()["auc"]) == pytest.approx(0.841, abs=0.02)
+
+
+def test_an_epoch_that_is_not_over_goes_on_with_what_it_saw():
+    rng = np.random.default_rng(0)
+    true, logits = rng.integers(0, 3, 60), rng.normal(0, 1, (60, 3)).astype(np.float32)
+    module, other = (
+        torch.nn.ModuleDict({"a": streamed(logits[:40], true[:40])}),
+        torch.nn.ModuleDict({"a": ClassMetrics(softmax_of)}),
+    )
+    restore_running(other, running_state(module))
+    other["a"].update(torch.from_numpy(logits[40:]), torch.from_numpy(true[40:]))
+    assert float(other["a"].compute()["auc"]) == pytest.approx(class_scores(true, softmax_of(logits), true)["auc"])
+
+
+def test_a_model_that_diverged_has_no_scores():
+    metric = streamed(np.full((4, 2), np.nan), np.array([0, 1, 0, 1]))
+    assert all(value.isnan() for value in metric.compute().values())

@@ -25,6 +25,14 @@ def test_weighted_scores_are_scikit_learns(seed, n, classes, ties):
     np.testing.assert_allclose(weighted_mae(truth, shares[:, 0], weights), expected)
 
 
-def test_a_class_without_weight_has_no_auc():
+def test_a_class_without_weight_is_left_out():
+    rng = np.random.default_rng(0)
+    truth, shares = np.arange(30) % 3, rng.dirichlet(np.ones(3), 30)
+    there = truth < 2
+    expected = np.mean([roc_auc_score(truth[there] == k, shares[there, k]) for k in range(2)])
+    assert weighted_auc(truth, shares, there[None].astype(float))[0] == pytest.approx(expected)
+
+
+def test_where_one_class_has_weight_there_is_no_auc():
     truth, shares = np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.4, 0.6], [0.3, 0.7]])
     assert np.isnan(weighted_auc(truth, shares, np.array([[1.0, 1.0, 0.0]]))[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from aam.evaluation.explained import explained_section
 from aam.evaluation.members import MemberInEvaluation, members_table
 from aam.explain.run import Explanation
 from aam.learners.baselines import is_trivial
+from aam.scoring.classes import ECE_BINS
 from aam.scoring.intervals import COVERAGE
 from aam.scoring.measures import Measure
 from aam.study.targets import Kind
@@ -29,6 +30,9 @@ from aam.study.targets import Kind
 # Scores that are shown, and what they are called.
 _SHOWN = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "spearman": "Spearman", "auc": "AUC", "accuracy": "accuracy",
           "balanced_accuracy": "balanced accuracy", "log_loss": "log loss"}  # fmt: skip
+# Those of a table of their own, below.
+_MORE = {"f1": "F1", "precision": "precision", "recall": "recall", "pr_auc": "average precision", "brier": "Brier score",
+         "ece": "calibration error"}  # fmt: skip
 _PERCENT = f"{100 * COVERAGE:.0f} %"
 
 
@@ -123,12 +127,15 @@ def write_summary(report: Report, path: Path) -> None:
     rows = []
     for summary in report.summaries:
         row: dict[str, object] = {"model": summary.model}
-        for name in _SHOWN:
-            if name in summary.scores:
-                row |= {name: summary.scores[name], f"{name}_sd": summary.deviations[name]}
+        row |= _with_deviations(summary, _SHOWN)
         row |= {"gain_over_best_simple": summary.gain, "gain_low": summary.gain_low, "gain_high": summary.gain_high}
-        rows.append(row | _coverage(report, summary.model))
+        rows.append(row | _coverage(report, summary.model) | _with_deviations(summary, _MORE))
     write_tsv(path, pd.DataFrame(rows), index=False, float_format="%.6g")
+
+
+def _with_deviations(summary: Summary, names: Collection[str]) -> dict[str, float]:
+    there = [name for name in names if name in summary.scores]
+    return {key: value for name in there for key, value in ((name, summary.scores[name]), (f"{name}_sd", summary.deviations[name]))}
 
 
 def _coverage(report: Report, model: str) -> dict[str, float]:
@@ -212,6 +219,7 @@ def _models(report: Report) -> str:
             _table(report),
             page.note(_about_scores(report)),
             page.note(_about_coverage(report)),
+            *_more_scores(report),
             pictures.svg(pictures.models(shown, outcome.measure, report.simple), "models"),
         ]
     )
@@ -263,6 +271,25 @@ def _table(report: Report) -> str:
         f"coverage of {_PERCENT} {report.words.interval}s",
     ]
     return page.table([*header, width[1]], rows, [summary.model not in report.simple for summary in summaries])
+
+
+def _more_scores(report: Report) -> list[str]:
+    """A table of the scores that are looked at second, and what they are."""
+    summaries = report.summaries
+    names = [name for name in _MORE if name in summaries[0].scores]
+    if not names:
+        return []
+    rows = [[summary.model, *(_with_deviation(summary, name) for name in names)] for summary in summaries]
+    bold = [summary.model not in report.simple for summary in summaries]
+    return [page.table(["model", *(_MORE[name] for name in names)], rows, bold), page.note(_ABOUT_MORE)]
+
+
+_ABOUT_MORE = (
+    "F1, precision, recall, average precision (the area under the curve of precision and recall) and AUC are means over the "
+    "classes that the scored samples have; a class that none of them has is left out. Brier score: the mean squared error of the "
+    "probabilities. Calibration error (ECE): how far probabilities of the likeliest class are from how often it is right, in "
+    f"{ECE_BINS} bins. Both are better when lower."
+)
 
 
 def _with_deviation(summary: Summary, name: str) -> str:

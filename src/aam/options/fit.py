@@ -13,7 +13,10 @@ from aam.options.data import ReadOptions
 
 Optimizer = Literal["muon", "adamw"]
 MaskStrategy = Literal["random", "span", "hybrid"]
-BestMetric = Literal["auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "rmse", "r2", "accuracy", "auc"]
+BestMetric = Literal[
+    "auto", "loss", "unifrac_mse", "unifrac_spearman", "mae", "rmse", "r2",
+    "accuracy", "balanced_accuracy", "auc", "f1", "precision", "recall", "pr_auc", "brier", "ece",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,29 +36,6 @@ def regression_scores(true: np.ndarray, predicted: np.ndarray, train_true: np.nd
     }
 
 
-def class_scores(true: np.ndarray, probabilities: np.ndarray, train_true: np.ndarray) -> dict[str, float]:
-    """Scores of class probabilities [N, K] against class ids [N], and of always naming the training samples' commonest class.
-
-    AUC is one class against the rest, averaged over the classes; NaN when a class is absent from `true`.
-    """
-    from sklearn import metrics
-
-    classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
-    present = np.unique(true)
-    complete = len(present) == classes
-    ranked = probabilities[:, 1] if classes == 2 else probabilities
-    commonest = np.bincount(train_true, minlength=classes).argmax()
-    return {
-        "accuracy": float(metrics.accuracy_score(true, predicted)),
-        # The mean of recalls by hand: scikit-learn warns where a class is predicted that does not occur.
-        "balanced_accuracy": float(np.mean([(predicted[true == k] == k).mean() for k in present])),
-        "auc": float(metrics.roc_auc_score(true, ranked, multi_class="ovr")) if complete else float("nan"),
-        "log_loss": float(metrics.log_loss(true, probabilities, labels=range(classes))),
-        "majority_accuracy": float((true == commonest).mean()),
-    }
-
-
 def distance_scores(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Recovery of distances [P]: Spearman, R2, Kruskal's stress-1, mse, and the mse of always predicting their mean."""
     from aam.scoring.streamed import PairedMetrics, spearman
@@ -81,7 +58,7 @@ def no_better_than_trivial(scores: Mapping[str, float]) -> str | None:
             return _no_better(trivial, label, scores[name], reached)
     if "auc" in scores and scores["auc"] <= _CHANCE:
         return _no_better("the shares of the classes, as by chance", "AUC", scores["auc"], _CHANCE)
-    # Without an AUC, where a class is not among the held-out samples.
+    # Without an AUC, where the held-out samples are of one class.
     if "accuracy" in scores and math.isnan(scores.get("auc", math.nan)) and scores["accuracy"] <= scores["majority_accuracy"]:
         return _no_better("always naming the commonest class", "accuracy", scores["accuracy"], scores["majority_accuracy"])
     return None

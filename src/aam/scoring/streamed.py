@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+from torchmetrics.utilities.distributed import gather_all_tensors
 
-from aam.parallel.collectives import total
+from aam.parallel.collectives import total, world
 from aam.parallel.ranks import rank
+from aam.scoring.classes import probability_scores
 
-# Points kept for plots and rank correlations.
-RESERVOIR_SIZE = 1_000
+# Points kept for plots and rank correlations, and samples kept for the scores of classes.
+RESERVOIR_SIZE, SCORED_SAMPLES = 1_000, 10_000
+
+
+def random_keys(update: int, n: int, device: torch.device) -> Tensor:
+    """Random numbers [n] by the number of the update: the same in every epoch, and so in a resumed run."""
+    # A GPU need not be waited for.
+    return torch.rand(n, generator=torch.Generator().manual_seed(update)).to(device, non_blocking=True)
 
 
 class Reservoir(Metric):
@@ -30,11 +40,7 @@ class Reservoir(Metric):
         self.add_state("points", torch.zeros(0, 2), dist_reduce_fx="cat")
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
-        # By the number of the update: the same keys in every epoch, and so in a resumed run.
-        generator = torch.Generator().manual_seed(self.update_count)
-        # A GPU need not be waited for.
-        keys = torch.rand(len(true), generator=generator).to(self.keys.device, non_blocking=True)
-        keys = torch.cat([self.keys, keys])
+        keys = torch.cat([self.keys, random_keys(self.update_count, len(true), self.keys.device)])
         points = torch.cat([self.points, torch.stack([predicted.float(), true.float()], dim=1)])
         kept = keys.topk(min(self.size, len(keys))).indices
         self.keys, self.points = keys[kept], points[kept]
@@ -69,10 +75,17 @@ def running_state(module: nn.Module) -> dict[str, dict[str, Tensor]]:
     state = {}
     for name, metric in module.named_modules():
         if isinstance(metric, Metric) and metric.update_called:
-            states = {key: torch.as_tensor(value) for key, value in metric.metric_state.items()}
-            whole = {key: total(value) if metric.sync_on_compute else value for key, value in states.items()}
+            whole = {key: _of_all(value, metric.sync_on_compute) for key, value in metric.metric_state.items()}
             state[name] = {"updates": torch.tensor(metric.update_count), **whole}
     return state
+
+
+def _of_all(value: Any, apart: bool) -> Tensor:
+    """A state of a metric; where ranks see samples apart, lists of all of them are put together, and tensors are added up."""
+    if not isinstance(value, list):
+        return total(torch.as_tensor(value)) if apart else torch.as_tensor(value)
+    own = dim_zero_cat(value)
+    return torch.cat(gather_all_tensors(own)) if apart and world() > 1 else own
 
 
 def restore_running(module: nn.Module, state: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -83,7 +96,8 @@ def restore_running(module: nn.Module, state: Mapping[str, Mapping[str, Tensor]]
         metric._update_count = int(values["updates"])
         if rank() == 0 or not metric.sync_on_compute:
             for key in values.keys() - {"updates"}:
-                setattr(metric, key, values[key].to(metric.device))
+                value = values[key].to(metric.device)
+                setattr(metric, key, [value] if isinstance(getattr(metric, key), list) else value)
 
 
 class PairedMetrics(Metric):
@@ -184,32 +198,36 @@ class TaxonMetrics(Metric):
 
 
 class ClassMetrics(Metric):
-    """Accuracy, balanced accuracy and AUC (one against the rest, macro) of class logits [B, K] against ids [B]."""
+    """Scores of a head's outputs [B, O] against class ids [B]: those of `probability_scores`, so that an epoch and the held-out
+    samples of a run are scored alike.
+
+    decode: outputs [n, O] -> class probabilities [n, K]. Outputs of up to `size` samples are kept: of more, a uniform draw.
+    """
 
     full_state_update = False
+    keys: list[Tensor]
+    rows: list[Tensor]
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, decode: Callable[[np.ndarray], np.ndarray], size: int = SCORED_SAMPLES) -> None:
         super().__init__()
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
+        self.decode, self.size = decode, size
+        # Lists, so that ranks may have kept different numbers of samples.
+        self.add_state("keys", [], dist_reduce_fx="cat")
+        self.add_state("rows", [], dist_reduce_fx="cat")
 
-        # Arguments are not looked through, which a GPU would be waited for; it is once, for the counts.
-        self.parts = nn.ModuleDict(
-            {
-                "accuracy": MulticlassAccuracy(classes, average="micro", validate_args=False),
-                "balanced_accuracy": MulticlassAccuracy(classes, average="macro", validate_args=False),
-                # Binned, so that memory does not grow with the samples.
-                "auc": MulticlassAUROC(classes, thresholds=200, validate_args=False),
-            }
-        )
-
-    def update(self, logits: Tensor, true: Tensor) -> None:
-        for part in self.parts.values():
-            part.update(logits.softmax(dim=1), true)  # type: ignore[operator]
+    def update(self, outputs: Tensor, true: Tensor) -> None:
+        rows = torch.cat([outputs.float(), true[:, None].float()], dim=1)
+        keys = random_keys(self.update_count, len(rows), rows.device)
+        keys, rows = torch.cat([*self.keys, keys]), torch.cat([*self.rows, rows])
+        if len(keys) > self.size:
+            kept = keys.topk(self.size).indices
+            keys, rows = keys[kept], rows[kept]
+        self.keys, self.rows = [keys], [rows]
 
     def compute(self) -> dict[str, Tensor]:
-        return {name: part.compute() for name, part in self.parts.items()}  # type: ignore[operator]
-
-    def reset(self) -> None:
-        super().reset()
-        for part in self.parts.values():
-            part.reset()  # type: ignore[operator]
+        rows = dim_zero_cat(self.rows).double().cpu().numpy()
+        outputs, true = rows[:, :-1], rows[:, -1].astype(np.int64)
+        found = probability_scores(true, self.decode(np.where(np.isfinite(outputs), outputs, 0.0)))
+        # Of a model that diverged.
+        sound = bool(np.isfinite(outputs).all())
+        return {name: torch.tensor(value if sound else torch.nan) for name, value in found.items()}

@@ -14,12 +14,16 @@ def weighted_mae(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) 
 
 
 def weighted_auc(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC [W] of class probabilities [n, K] under each of the sample weights [W, n], one class against the rest, averaged.
+    """AUC [W] of class probabilities [n, K] under each of the sample weights [W, n], one class against the rest, averaged over the
+    classes that have weight (see `aam.scoring.classes`).
 
-    NaN where a class has no weight. As scikit-learn's, ties counting a half, for all weights at once.
+    NaN where fewer than two have. As scikit-learn's, ties counting a half, for all weights at once.
     """
-    classes = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
-    return np.mean([_binary_auc(truth == k, probabilities[:, k], weights) for k in classes], axis=0)
+    classes = [1] if probabilities.shape[1] == 2 else np.unique(truth)
+    each = np.stack([_binary_auc(truth == k, probabilities[:, k], weights) for k in classes])
+    known = np.isfinite(each)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, each, 0.0).sum(axis=0) / known.sum(axis=0)
 
 
 def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:

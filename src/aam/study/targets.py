@@ -19,9 +19,10 @@ from torch.nn import functional as F
 
 from aam.errors import InputError, first_few
 from aam.options import BestMetric, LossType, TransformName
+from aam.scoring.classes import class_scores
 from aam.scoring.intervals import likely
 from aam.scoring.measures import AUC, MAE, Measure
-from aam.scoring.scores import class_scores, regression_scores
+from aam.scoring.scores import regression_scores
 
 # What a cell of a TSV can hold that other programs read too.
 _CELL = re.compile("[^\x00-\x1f\x7f]*")
@@ -154,7 +155,9 @@ class ClassTarget:
 
     kind: ClassVar[Kind] = "classification"
     measure: ClassVar[Measure] = AUC
-    best_metrics: ClassVar[tuple[BestMetric, ...]] = ("loss", "accuracy", "auc")
+    best_metrics: ClassVar[tuple[BestMetric, ...]] = (
+        "loss", "accuracy", "balanced_accuracy", "auc", "f1", "precision", "recall", "pr_auc", "brier", "ece",
+    )  # fmt: skip
     trivial_name: ClassVar[str] = "class shares"
     fitted: ClassVar[tuple[str, ...]] = ("weights",)
 

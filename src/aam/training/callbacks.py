@@ -15,6 +15,9 @@ from aam.training.module import LearningModule, PretrainModule, TrainModule
 
 log = logging.getLogger(__name__)
 
+# Ends of metrics that metrics.json and TensorBoard have, and the line of an epoch has no room for.
+_SHORT_OF = ("_mse", "_rmse", "majority_accuracy", "_log_loss", "_precision", "_recall", "_f1", "_pr_auc", "_brier", "_ece")
+
 
 class EpochBar(Callback):
     """How far an epoch is."""
@@ -60,7 +63,7 @@ class EpochLine(Callback):
         shown = [
             f"{name.removeprefix('val/')} {_number(values.get(name.replace('val/', 'train/')))} | {value:.4g}"
             for name, value in sorted(values.items())
-            if name.startswith("val/") and not name.endswith(("_mse", "_rmse", "majority_accuracy"))
+            if name.startswith("val/") and not name.endswith(_SHORT_OF)
         ]
         log.info("epoch %d/%s  %s", trainer.current_epoch + 1, trainer.max_epochs, "  ".join(shown))
 

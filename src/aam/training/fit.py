@@ -43,7 +43,7 @@ class ScaledLosses(MixedPrecision):
         return nullcontext()
 
 
-_HIGHER_IS_BETTER = ("spearman", "r2", "accuracy", "auc")
+_HIGHER_IS_BETTER = ("spearman", "r2", "accuracy", "auc", "f1", "precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,12 @@ class FitResult:
         return self.history[self.best_epoch - 1]
 
 
-_MONITORS = {
-    "loss": "val/loss",
-    "unifrac_mse": "val/unifrac_mse",
-    "unifrac_spearman": "val/unifrac_spearman",
-    "mae": "val/target_mae",
-    "rmse": "val/target_rmse",
-    "r2": "val/target_r2",
-    "accuracy": "val/target_accuracy",
-    "auc": "val/target_auc",
-}
+def _logged(metric: BestMetric) -> str:
+    """The name that a metric is logged under."""
+    return f"val/{metric}" if metric in _OF_NO_TARGET else f"val/target_{metric}"
+
+
+_OF_NO_TARGET = ("loss", "unifrac_mse", "unifrac_spearman")
 
 
 def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
@@ -78,7 +74,7 @@ def monitor_of(best_metric: BestMetric, measured: Sequence[BestMetric]) -> str:
     chosen = measured[0] if best_metric == "auto" else best_metric
     if chosen not in measured:
         raise InputError(f"`best_metric={chosen}`: not measured in this run; choose one of {', '.join(measured)}")
-    return _MONITORS[chosen]
+    return _logged(chosen)
 
 
 def check_fit(options: FitOptions, split: Split, pairs_are_taught: bool) -> None:

@@ -80,7 +80,7 @@ class ClassesMetrics(TargetMetrics):
 
     def __init__(self, target: Target, points: bool) -> None:
         super().__init__()
-        self.scores = ClassMetrics(target.outputs)
+        self.scores = ClassMetrics(target.decode_outputs)
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
         self.scores.update(predicted.float(), true)
