@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from aam.data.simulate import simulate, write_simulation
 from aam.models import SequenceEncoder
 from aam.options import ComputeOptions, ModelOptions
-from benchmarks import accuracy, beside, explanations, gpu, memory, operators, planted, scaling, throughput, unifrac
+from benchmarks import accuracy, beside, explanations, gpu, measures, memory, operators, planted, scaling, throughput, unifrac
 from benchmarks.arithmetic import FORWARD_AND_BACKWARD, encode_asvs_flops, forward_flops, masked_flops, positions_of
 from benchmarks.measure import interleave, text_table
 from benchmarks.peak import highest, restart_peak
@@ -269,6 +269,14 @@ def test_unifrac(tmp_path):
     assert [row["metric"] for row in result["command"]] == list(unifrac.METRICS)
     assert all(min(row["first s"], row["s"], row["cpu s"], row["MB"]) > 0 for row in result["command"])
     assert {row["met"] for row in result.get("targets", ())} <= {"no", "at least", "aim"}
+
+
+def test_measures(tmp_path):
+    result = result_of(measures, "measures", tmp_path)
+    assert {row["metric"] for row in result["whole table"]} == set(measures.MEASURES)
+    assert all(row["difference"] < 1e-9 for row in result["whole table"] if "difference" in row)
+    assert {*measures.MEASURES, "pretraining step"} < {row["metric"] for row in result["per batch"]}
+    assert all(row["ms"] > 0 for row in result["per batch"])
 
 
 def test_scaling(tmp_path):

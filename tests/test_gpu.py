@@ -14,12 +14,16 @@ import pandas as pd
 import pytest
 import torch
 
+from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import Nucleotide
+from aam.data.simulate import simulate
+from aam.distances.registry import MEASURES, batch_form
 from aam.models.masking import hide
 from aam.models.precision import Lowered
 from aam.models.transformer import attend
 from aam.options import ComputeOptions
 from aam.training.objectives.distances import sample_pairs
+from tests.distances.test_unifrac import as_batch
 from tests.support.commands import SMALL, TRANSFORMER, aam
 from tests.support.encoders import make_batch, make_encoder
 from tests.support.steps import module_and_batch
@@ -156,3 +160,18 @@ def test_the_other_commands_run_and_say_what_the_cpu_says(community, regressor, 
     aam("explain", "--model", regressor, *table, "--group-column", "subject", "--output-dir", tmp_path / "of_transformer")
     aam("unifrac", *table[:2], "--tree", community / "tree.nwk", "--output", tmp_path / "here.h5")
     aam("doctor")
+
+
+@pytest.mark.parametrize("metric", MEASURES)
+def test_measures_of_a_batch_are_those_of_the_cpu(metric):
+    simulated = simulate(4, n_samples=40, n_asvs=60, length=40)
+    phylogeny = Phylogeny.from_tree(simulated.tree, simulated.table.feature_ids)
+    columns, counts = as_batch(simulated.table.counts.toarray(), np.random.default_rng(0))
+    form, expected = (batch_form(metric, 60, phylogeny) for _ in range(2))
+    torch.use_deterministic_algorithms(True)
+    try:
+        found = form.to(DEVICE)(columns.to(DEVICE), counts.to(DEVICE))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert found.device.type == DEVICE.type
+    torch.testing.assert_close(found.cpu(), expected(columns, counts), rtol=1e-12, atol=1e-12)

@@ -34,6 +34,7 @@ from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, read_table
 from aam.data.where import select_where
 from aam.distances.files import read_distances, write_distances
+from aam.distances.sample_values import read_sample_values
 from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
 from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.novelty import KnownAsvs, Novelty
@@ -183,6 +184,10 @@ def distances(path: Path) -> None:
     matrix = read_distances(path, ("a", "b", "c"))
     assert matrix.shape == (3, 3)
     assert np.isfinite(matrix).all()
+
+
+def sample_values(path: Path) -> None:
+    assert np.isfinite(read_sample_values(path, ("a", "b"))).all()
 
 
 def config_file(path: Path) -> None:
@@ -355,6 +360,7 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         "where": (condition, [b"[age] > .5 AND site = 'gut'", b"site BETWEEN 1 AND '9' OR 1 < \"age\"", b"age NOT IN (1, -2)"]),
         "matrix-h5": (of_file(distances, ".h5"), [formats[".h5"]]),
         "matrix-tsv": (of_file(distances, ".tsv"), [formats[".tsv"]]),
+        "sample-values": (of_file(sample_values), [b"\tfaith_pd\na\t1.5\nb\t2e3\n", b"id,v\nb,1\na,0\n"]),
         "config": (of_file(config_file), [written(lambda path: write_config(path, config))]),
         "encoder-config": (encoder.of("config.json"), [(encoder.path / "config.json").read_bytes()]),
         "encoder-weights": (encoder.of("model.safetensors"), [(encoder.path / "model.safetensors").read_bytes()]),

@@ -21,12 +21,11 @@ class OnAsvs(nn.Module):
         """Float64 [B, B], symmetric, diagonal exactly 0, or [B].
 
         columns: int64 [B, S] in the table; counts: whole numbers of reads [B, S], 0 for padding, whose column is arbitrary.
-        sample_index is unused: it is the shared signature of batch distances. ValueError for counts that are not whole.
+        sample_index is unused: it is the shared signature of batch distances. Autocast leaves 64 bits alone. ValueError for
+        counts that are not whole.
         """
-        # Autocast would multiply matrices in 16 bits.
-        with torch.autocast(columns.device.type, enabled=False):
-            found = self.measure(reads_of_asvs(columns, counts))
-            return found if found.ndim == 1 else mirror(found)
+        found = self.measure(reads_of_asvs(columns, counts))
+        return found if found.ndim == 1 else mirror(found)
 
 
 def reads_of_asvs(columns: Tensor, counts: Tensor) -> Tensor:
