@@ -43,7 +43,8 @@ class SoftAsv:
             x = x + encoder.position_embedding[: letters.shape[1]]
         for layer in encoder.layers:
             x = layer(x, None, encoder.rotary)
-        return encoder.pooling(x)
+        pooled = encoder.pooling(x)
+        return pooled if encoder.words is None else pooled + encoder.words.of_mixtures(letters)
 
 
 def with_gradients(
@@ -79,7 +80,8 @@ def gradients_by_position(
         return torch.stack([link(model.head(*sample(given)).double())[:, [output]] for sample in samples]).mean(dim=0)
 
     heads, length = model.base_model.pooling.heads, len(real)
-    size = length * (_VOCABULARY**3 + heads * length) + sum(len(sample.gated.entering) ** 2 * heads for sample in samples)
+    words = len(LETTERS) ** model.base_model.asv_encoder.options.word_length
+    size = length * (_VOCABULARY**3 + words + heads * length) + sum(len(sample.gated.entering) ** 2 * heads for sample in samples)
     found = integrate(said, mixed, whole, size)
     return replace(found, values=found.values[1:].sum(axis=(1, 2)))
 

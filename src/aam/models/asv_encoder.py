@@ -13,12 +13,15 @@ from aam.models.masking import NO_LETTER, HiddenNucleotides
 from aam.models.pooling import AttentionPooling
 from aam.models.sampled import Sampled, run_sampled
 from aam.models.transformer import RotaryPositions, TransformerLayer, hide_padding
+from aam.models.words import Words
 from aam.options import ComputeOptions, ModelOptions
 
 # The nucleotide head tells four letters apart: A, C, G, T.
 KNOWN_NUCLEOTIDES = 4
 # Of fewer ASVs than this all gradients are computed.
 _FEWEST_WITH_GRADIENTS = 32
+# Standard deviation of what the layers say of ASVs beside their words, whose is 1, before training.
+_BESIDE_WORDS = 0.3
 
 
 def with_gradients(asvs: int, share: float) -> int:
@@ -68,28 +71,41 @@ class ASVEncoder(nn.Module):
         self.context = NucleotideContext(width)
         self.layers = nn.ModuleList(TransformerLayer(options, compute) for _ in range(options.attention_layers))
         self.pooling = AttentionPooling(width, heads)
+        self.words = Words(options.word_length, width) if options.word_length else None
         self.nucleotide_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KNOWN_NUCLEOTIDES))
 
     def forward(self, asv_tokens: Tensor, equal_lengths: bool | None = None) -> Tensor:
         """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]; equal_lengths: whether none is padded, where that is known."""
+        return self._beside_words(self._from_layers(asv_tokens, equal_lengths), asv_tokens)
+
+    def _beside_words(self, vectors: Tensor, asv_tokens: Tensor) -> Tensor:
+        return vectors if self.words is None else vectors + self.words(asv_tokens)
+
+    def _from_layers(self, asv_tokens: Tensor, equal_lengths: bool | None = None) -> Tensor:
+        """Vectors [U, D] without the part of words, in chunks."""
         encode = partial(self._vectors, equal_lengths=equal_lengths)
         number = self._with_gradients(asv_tokens)
         if number < len(asv_tokens):
             sampled = Sampled(encode, self._at_once(asv_tokens), number, self.gradient_checkpointing)
-            return run_sampled(sampled, asv_tokens, self._all_but(self.nucleotide_head))
+            return run_sampled(sampled, asv_tokens, self._all_but(self.nucleotide_head, self.words))
         work = Chunked(encode, self._chunks(asv_tokens), self.gradient_checkpointing)
-        return run_chunks(work, (), self._all_but(self.nucleotide_head))
+        return run_chunks(work, (), self._all_but(self.nucleotide_head, self.words))
 
     @torch.no_grad()
     def calibrate(self, asv_tokens: Tensor) -> None:
-        """Scale and shift the output layer so that the vectors of these ASVs have mean 0 and standard deviation 1 in each channel.
+        """Scale and shift the output layer so that the vectors of these ASVs have mean 0 and standard deviation 1 in each channel,
+        or a third of that beside words.
 
         Once, before training: at first the pooled vectors of all ASVs are nearly the same one, and what tells them apart would be
         lost beside it. Data-dependent initialisation (Kingma & Dhariwal 2018, arXiv 1807.03039).
         """
-        vectors = self(asv_tokens)
+        vectors = self._from_layers(asv_tokens)
         deviation = vectors.std(dim=0, correction=0)
-        scale = torch.where(deviation > 1e-6, 1 / deviation, 1.0)
+        wanted = 1.0
+        if self.words is not None:
+            wanted = _BESIDE_WORDS
+            self.words.calibrate(asv_tokens)
+        scale = torch.where(deviation > 1e-6, wanted / deviation, 1.0)
         self.pooling.out.bias.sub_(vectors.mean(dim=0)).mul_(scale)
         self.pooling.out.weight.mul_(scale.unsqueeze(1))
 
@@ -100,7 +116,7 @@ class ASVEncoder(nn.Module):
         """
         loss = partial(self._masked_loss, equal_lengths=equal_lengths)
         work = ChunkedLoss(loss, self._chunks(hidden.tokens, hidden.places, hidden.letters))
-        return run_losses(work, self._all_but(self.pooling))
+        return run_losses(work, self._all_but(self.pooling, self.words))
 
     def with_masked(
         self, asv_tokens: Tensor, hidden: HiddenNucleotides, equal_lengths: bool | None = None
@@ -119,11 +135,12 @@ class ASVEncoder(nn.Module):
         x, real = self._encode(torch.cat([asv_tokens, hidden.tokens]), equal_lengths)
         whole, masked = x.split((len(asv_tokens), len(hidden.tokens)))
         loss, logits = self._loss(masked, hidden.places, hidden.letters)
-        return self.pooling(whole, None if real is None else real[: len(asv_tokens)]), loss, logits.detach()
+        pooled = self.pooling(whole, None if real is None else real[: len(asv_tokens)])
+        return self._beside_words(pooled, asv_tokens), loss, logits.detach()
 
-    def _all_but(self, unused: nn.Module) -> list[nn.Parameter]:
+    def _all_but(self, *unused: nn.Module | None) -> list[nn.Parameter]:
         """Only parameters that have a part in an output: an engine of several ranks waits for the gradient of each."""
-        left_out = {id(parameter) for parameter in unused.parameters()}
+        left_out = {id(parameter) for part in unused if part is not None for parameter in part.parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in left_out]
 
     def _with_gradients(self, tokens: Tensor) -> int:

@@ -129,6 +129,7 @@ class SequenceEncoder(SampleLevel):
             samples.abundance_embedding: embeddings or abundances,
             samples.layers: embeddings or abundances,
             asvs.pooling: embeddings or abundances or asvs_told,
+            **({} if asvs.words is None else {asvs.words: embeddings or abundances or asvs_told}),
             **dict.fromkeys((self.pooling, self.max_pooling, self.richness), embeddings),
         }
         for part, needed in used.items():

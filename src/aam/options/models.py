@@ -27,6 +27,8 @@ class ModelOptions(Options):
     """Width of the feed-forward layers, as a multiple of `embedding_dim`. Lower is faster and takes less memory."""
     position_encoding: PositionEncoding = "rotary"
     """Encoding of the positions of nucleotides in an ASV. ASVs in a sample have none: a sample is a set."""
+    word_length: int = 6
+    """Length of the words of nucleotides that an ASV's vector begins from, beside what the layers make of it; 0 for none."""
     dropout: float = 0.1
     """Dropout in the head that predicts the target. The encoder has none: its noise would add to every distance."""
 
@@ -36,6 +38,7 @@ class ModelOptions(Options):
         divisor = 2 * self.attention_heads
         need = f"a multiple of {divisor} (2 x `attention_heads`)"
         check(self.embedding_dim % divisor == 0, "embedding_dim", self.embedding_dim, need)
+        check(0 <= self.word_length <= 8, "word_length", self.word_length, "from 0 to 8")
         check(self.ffn_ratio > 0, "ffn_ratio", self.ffn_ratio, "above 0")
         check(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "0 or more and below 1")
 

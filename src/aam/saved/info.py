@@ -91,7 +91,7 @@ def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
     if not (fits(seed, int) and 0 <= seed < 2**32):
         raise ValueError(f"seed is {str(seed)[:100]!r}")
     return ModelInfo(
-        options=parse(ModelOptions, config["options"], "options"),
+        options=parse(ModelOptions, _with_words(config["options"]), "options"),
         reads=parse(ReadOptions, config["reads"], "reads"),
         unifrac_metric=config["unifrac_metric"],
         target=None if target is None else _parse_target(target),
@@ -100,6 +100,11 @@ def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
         seed=seed,
         heads=_parse_heads(config),
     )
+
+
+def _with_words(options: Any) -> Any:
+    """Models of version 0.1.0 have no words."""
+    return {"word_length": 0, **options} if isinstance(options, dict) else options
 
 
 def _parse_heads(config: dict[str, Any]) -> tuple[Head, ...]:
