@@ -1,5 +1,7 @@
 """The models learn: eight samples by heart, and the losses of a short run stay what they were."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -32,9 +34,9 @@ def make_batch(community, target=None, rows=range(8)):
     return Collate(tokens, target, measures={"unifrac": distance})([dataset[0, row] for row in rows])
 
 
-def make_encoder(batch):
+def make_encoder(batch, word_length=OPTIONS.word_length):
     torch.manual_seed(0)
-    encoder = SequenceEncoder(OPTIONS, 150)
+    encoder = SequenceEncoder(replace(OPTIONS, word_length=word_length), 150)
     encoder.calibrate(batch.asv_tokens, batch.asv_index, batch.counts)
     return encoder
 
@@ -91,18 +93,28 @@ def test_gradients_reach_every_parameter(community):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-GOLDEN = [
-    [2.431964e-01, 1.468353e00, 1.700580e01],
-    [8.921271e-03, 1.478924e00, 7.053740e00],
-    [3.757562e-03, 1.525491e00, 4.774443e00],
-    [7.185042e-03, 1.479561e00, 4.168510e00],
-]
+# Without words, and with.
+GOLDEN = {
+    0: [
+        [2.431964e-01, 1.468353e00, 1.700580e01],
+        [8.921271e-03, 1.478924e00, 7.053740e00],
+        [3.757562e-03, 1.525491e00, 4.774443e00],
+        [7.185042e-03, 1.479561e00, 4.168510e00],
+    ],
+    6: [
+        [2.643580e-01, 1.468353e00, 1.696025e01],
+        [5.216040e-02, 1.478717e00, 1.156507e01],
+        [9.593961e-03, 1.524783e00, 7.681751e00],
+        [5.240960e-03, 1.478126e00, 6.275653e00],
+    ],
+}
 
 
-def test_golden_losses(community):
+@pytest.mark.parametrize("word_length", [0, 6])
+def test_golden_losses(community, word_length):
     """UniFrac, nucleotide and count losses of the first steps, fp32; an optimisation must not move them."""
     batch = make_batch(community)
-    encoder, step = make_encoder(batch), Step.alone(batch)
+    encoder, step = make_encoder(batch, word_length), Step.alone(batch)
     options = PretrainObjectives(penalty=1, nuc_penalty=0.1, count_penalty=0.1)
     seen = []
 
@@ -113,7 +125,7 @@ def test_golden_losses(community):
         return total_loss(losses, {"unifrac": 1.0, "nucleotide": 0.1, "count": 0.1})
 
     descend(encoder.parameters(), loss, steps=4, lr=1e-3)
-    np.testing.assert_allclose(seen, GOLDEN, rtol=2e-3)
+    np.testing.assert_allclose(seen, GOLDEN[word_length], rtol=2e-3)
 
 
 def test_a_frozen_base_gets_no_gradients_and_stays_in_inference_mode(community):

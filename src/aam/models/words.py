@@ -60,6 +60,9 @@ class Words(nn.Module):
         mean = shares.mean(dim=0)
         _, spread, axes = torch.linalg.svd(shares - mean, full_matrices=False)
         number = min(self.table.shape[1], int((spread > _RANK * spread[0]).sum()))
+        # Which way a component points is left to the library that finds it.
+        largest = axes.abs().argmax(dim=1, keepdim=True)
+        axes = axes * axes.gather(1, largest).sign()
         self.table.zero_()
         self.table[:, :number] = axes[:number].T * (len(tokens) ** 0.5 / spread[:number])
         self.mean.copy_(mean @ self.table.double())
