@@ -31,6 +31,7 @@ from aam.options import (
     ReadOptions,
     SampleOptions,
     TableOptions,
+    TargetOptions,
     TrainComputeOptions,
     TrainFitOptions,
     TrainObjectives,
@@ -38,6 +39,7 @@ from aam.options import (
     UniFracMetric,
     check,
     check_counts,
+    check_covariates,
     check_frozen,
     check_seed,
 )
@@ -100,7 +102,7 @@ class TrainConfig(ConfigFile):
     caching: cli.CacheIn = CacheOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target.metadata_column)
+        _require_metadata(self.samples, self.target)
         check_together(self.data, self.compute, self.fit)
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
@@ -133,7 +135,7 @@ class EvaluateConfig(ConfigFile):
     caching: cli.CacheIn = CacheOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target.metadata_column)
+        _require_metadata(self.samples, self.target)
         if self.folding.leave_one_group_out and self.samples.group_column is None:
             raise InputError("`leave_one_group_out` needs `group_column`: which groups")
         if (self.compute.devices or 1) > 1:
@@ -268,6 +270,7 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
         raise InputError("`mixed_precision=fp16` with `strategy=fsdp`: take bf16")
 
 
-def _require_metadata(samples: GroupOptions, column: str) -> None:
+def _require_metadata(samples: GroupOptions, target: TargetOptions) -> None:
     if not samples.metadata:
-        raise InputError(f"`metadata` is missing: the table that holds the column {column}")
+        raise InputError(f"`metadata` is missing: the table that holds the column {target.metadata_column}")
+    check_covariates(target.categorical_columns, target.numeric_columns, {"the group column": samples.group_column})
