@@ -181,3 +181,10 @@ def given_or_default(name: str, value: Any, kind: type) -> Any:
     if value is not None and not isinstance(value, kind):
         raise InputError(f"`{name}`: must be {kind.__name__}, not {type(value).__name__}")
     return kind() if value is None else value
+
+
+def column_names(option: str, value: Any) -> tuple[str, ...]:
+    """Names of columns. InputError for anything else."""
+    if isinstance(value, str) or not all(isinstance(column, str) for column in value):
+        raise InputError(f"`{option}={value}`: must be a list of names of columns")
+    return tuple(value)

@@ -36,7 +36,7 @@ from aam.saved.fitted import Fitted
 from aam.saved.load import load_encoder
 from aam.saved.transformer import FittedEncoder, FittedTransformer
 from aam.scoring.intervals import COVERAGE, likely
-from aam.sklearn.estimator import Estimator, flag, given_or_default, require_sequences
+from aam.sklearn.estimator import Estimator, column_names, flag, given_or_default, require_sequences
 from aam.study.covariates import Covariates
 from aam.study.matrices import GivenSequences
 from aam.study.problem import Problem, posed_covariates
@@ -117,8 +117,8 @@ class Predictor(Estimator):
 
     def _covariates(self, study: Study, y: Any, groups: Any) -> Covariates:
         """Covariates that the parameters name. InputError for those that are not there, and for y or groups among them."""
-        categorical = _columns("categorical_columns", self.categorical_columns)
-        numeric = _columns("numeric_columns", self.numeric_columns)
+        categorical = column_names("categorical_columns", self.categorical_columns)
+        numeric = column_names("numeric_columns", self.numeric_columns)
         check_covariates(categorical, numeric, {"y": y if isinstance(y, str) else None})
         return posed_covariates(study.full_metadata, categorical, numeric, groups if isinstance(groups, str) else None)
 
@@ -198,13 +198,6 @@ class Predictor(Estimator):
     def _take(self, target: Target, folder: str | Path) -> None:
         """Take what is of this estimator from the target of a fitted model. InputError for another kind."""
         raise NotImplementedError
-
-
-def _columns(option: str, value: Any) -> tuple[str, ...]:
-    """Names of columns. InputError for anything else."""
-    if isinstance(value, str) or not all(isinstance(column, str) for column in value):
-        raise InputError(f"`{option}={value}`: must be a list of names of columns")
-    return tuple(value)
 
 
 class AAMRegressor(RegressorMixin, Predictor):
