@@ -227,6 +227,43 @@ def test_a_transformer_from_a_pretrained_encoder(study, encoder, tmp_path):
             aam.AAMRegressor(**options, **wrong).fit(frame_of(study), study.metadata["age"])
 
 
+@pytest.mark.parametrize("recipe", ["ensemble", "transformer"])
+def test_covariates_are_columns_of_the_metadata_of_a_study(study, recipe, tmp_path):
+    options = {"numeric_columns": ["years"], "categorical_columns": ("sex",), "recipe": recipe}
+    study = replace(study, metadata=study.metadata.assign(years=study.metadata["age"] + 0.1))
+    if recipe == "transformer":
+        options |= {"model_options": TINY, "fit_options": TrainFitOptions(epochs=1)}
+    else:
+        options |= {"ensemble_options": QUICKER, "n_jobs": 1}
+    model = aam.AAMRegressor(**options).fit(study, "age", groups="subject")
+    assert model.fitted_.target.covariates.columns == ("sex", "years")
+    model.save(tmp_path / "model")
+    loaded = aam.AAMRegressor.load(tmp_path / "model")
+    assert (loaded.numeric_columns, loaded.categorical_columns) == (("years",), ("sex",))
+    moved = replace(study, metadata=study.metadata.assign(years=study.metadata["years"].to_numpy()[::-1]))
+    np.testing.assert_allclose(loaded.predict(moved), model.predict(moved), rtol=1e-4)
+    assert not np.allclose(loaded.predict(moved), loaded.predict(study), rtol=1e-6)
+    with pytest.raises(InputError, match="`metadata` is missing: this model was trained with the columns sex, years"):
+        loaded.predict(frame_of(study))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"numeric_columns": ("age",)}, "`numeric_columns=age`: this is y; leave it out"),
+        ({"categorical_columns": ("subject",)}, "`categorical_columns=subject`: this is the group column; leave it out"),
+        ({"numeric_columns": "bmi"}, "`numeric_columns=bmi`: must be a list of names of columns"),
+        ({"categorical_columns": None}, "`categorical_columns=None`: must be a list of names of columns"),
+        ({"numeric_columns": ("bmi",)}, "`numeric_columns`: the metadata has no column bmi; columns:"),
+    ],
+)
+def test_what_cannot_be_a_covariate_is_named(study, columns, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        regressor(**columns).fit(study, "age", groups="subject")
+    with pytest.raises(InputError, match="`numeric_columns`: there are no metadata that hold bmi"):
+        regressor(numeric_columns=["bmi"]).fit(frame_of(study), np.arange(48.0))
+
+
 def test_progress_is_shown_where_it_is_asked_for(study, capfd, monkeypatch):
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
     fit_options = TrainFitOptions(epochs=1)

@@ -4,15 +4,17 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
 from aam.ensemble.trees import boosting_leaf
 from aam.errors import InputError
 from aam.learners import baselines
 from aam.learners.baselines import Baseline, Prevalent, baselines_of, by_confounder, centred_log_ratio, is_trivial
+from aam.study.covariates import Covariates
 from aam.study.folds import make_folds
 from tests.support.problems import learnable_problem, with_counts
 
@@ -115,3 +117,49 @@ def test_a_model_that_stops_before_its_optimum_is_said_to_in_our_words(caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "LogisticRegression stopped before its optimum: its score may be too low"
     ]
+
+
+def with_dose(problem, rng, covariates):
+    """The problem with metadata: a dose that is the truth, and an arm that is nothing."""
+    ids = problem.study.table.sample_ids
+    columns = {"dose": problem.truth + 0.1 * rng.normal(size=len(ids)), "arm": rng.choice(["a", "b"], len(ids))}
+    metadata = pd.DataFrame(columns, index=list(ids))
+    return replace(problem, study=replace(problem.study, metadata=metadata), covariates=covariates)
+
+
+def test_baselines_read_the_same_covariates_and_one_reads_nothing_else():
+    problem = with_dose(learnable_problem(), np.random.default_rng(0), Covariates.named(("arm",), ("dose",)))
+    fold = make_folds(80, 4, 1, 0, groups=problem.groups)[0]
+    without = replace(problem, covariates=Covariates())
+    assert baselines.COVARIATES not in baselines_of(without, seed=0, jobs=1)
+    poisoned = problem.study.metadata.copy()
+    poisoned.iloc[fold.test[1:]] = [[1e6, "unheard of"]] * (len(fold.test) - 1)
+    other = replace(problem, study=replace(problem.study, metadata=poisoned))
+    moved = with_counts(problem, problem.study.counts.toarray()[::-1])
+    truth = problem.truth[fold.test]
+    for name, learner in baselines_of(problem, seed=0, jobs=1).items():
+        fitted = learner.fit(problem, fold.train)
+        predicted = fitted.predict(problem.study, fold.test)
+        # What the other held-out samples have tells a model nothing.
+        np.testing.assert_array_equal(learner.fit(other, fold.train).predict(other.study, fold.test)[0], predicted[0], err_msg=name)
+        if name not in ("median", "nearest neighbours, UniFrac"):
+            assert np.array_equal(fitted.predict(moved.study, fold.test), predicted) == (name == baselines.COVARIATES), name
+            microbes = baselines_of(without, seed=0, jobs=1).get(name)
+            if microbes is not None:
+                said = microbes.fit(without, fold.train).predict(without.study, fold.test)
+                assert np.abs(predicted - truth).mean() < np.abs(said - truth).mean(), name
+
+
+def test_a_linear_baseline_with_covariates_is_scikit_learns():
+    problem = with_dose(learnable_problem(), np.random.default_rng(0), Covariates.named((), ("dose",)))
+    rows, asked = np.arange(60), np.arange(60, 80)
+    model = baselines.beside(baselines._pipeline(baselines._PRESENCE, Ridge(alpha=10)), 1)
+    posed = problem.learnable_by(rows)
+    x = baselines.read_of(posed, problem.study)
+    found = model.fit(x[rows], problem.truth[rows]).predict(x[asked])
+    present = (problem.study.counts.toarray() > 0).astype(float)
+    dose = problem.study.metadata["dose"].to_numpy()
+    dose = (dose - dose[rows].mean()) / dose[rows].std()
+    design = np.column_stack([present, np.sqrt(present[rows].var(axis=0).sum()) * dose])
+    expected = Ridge(alpha=10).fit(design[rows], problem.truth[rows]).predict(design[asked])
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

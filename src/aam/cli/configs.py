@@ -33,6 +33,7 @@ from aam.options import (
     SampleOptions,
     StartOptions,
     TableOptions,
+    TargetOptions,
     TrainComputeOptions,
     TrainFitOptions,
     TrainObjectives,
@@ -40,6 +41,7 @@ from aam.options import (
     UniFracMetric,
     check,
     check_counts,
+    check_covariates,
     check_frozen,
     check_seed,
 )
@@ -107,7 +109,7 @@ class TrainConfig(ConfigFile):
     caching: cli.CacheIn = CacheOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target.metadata_column)
+        _require_metadata(self.samples, self.target)
         check_together(self.data, self.compute, self.fit)
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
@@ -140,7 +142,7 @@ class EvaluateConfig(ConfigFile):
     caching: cli.CacheIn = CacheOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target.metadata_column)
+        _require_metadata(self.samples, self.target)
         if self.folding.leave_one_group_out and self.samples.group_column is None:
             raise InputError("`leave_one_group_out` needs `group_column`: which groups")
         if (self.compute.devices or 1) > 1:
@@ -308,6 +310,7 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
         raise InputError("`mixed_precision=fp16` with `strategy=fsdp`: take bf16")
 
 
-def _require_metadata(samples: GroupOptions, column: str) -> None:
+def _require_metadata(samples: GroupOptions, target: TargetOptions) -> None:
     if not samples.metadata:
-        raise InputError(f"`metadata` is missing: the table that holds the column {column}")
+        raise InputError(f"`metadata` is missing: the table that holds the column {target.metadata_column}")
+    check_covariates(target.categorical_columns, target.numeric_columns, {"the group column": samples.group_column})

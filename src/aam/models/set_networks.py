@@ -20,6 +20,8 @@ from aam.models.weightless import weightless
 
 # How much faster than other parameters the linear term of presence learns: it starts at zero, and one ASV is in few samples.
 _PRESENCE_RATE = 20.0
+# The same of covariates: a table of 40 samples has 40 steps.
+_COVARIATE_RATE = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +185,9 @@ class SetNetworks(nn.Module):
     def hidden(self, pooled: Tensor, design: Tensor | None) -> Tensor:
         """The hidden layer of the head: pooled samples [E, B, D] and covariates [E or 1, B, K] -> [E, B, D]."""
         widened = self.head_widen(self.head_norm(pooled))
-        return F.gelu(widened if self.covariates is None or design is None else widened + design @ self.covariates)
+        if self.covariates is not None and design is not None:
+            widened = widened + design @ self.covariates * _COVARIATE_RATE
+        return F.gelu(widened)
 
     def _pool(self, x: Tensor, share: Tensor, batch: SetBatch) -> Tensor:
         """ASVs [E, T, D] with log shares [E, T, 1] -> samples [E, B, D]."""

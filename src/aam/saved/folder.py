@@ -147,7 +147,7 @@ def _model_card(info: ModelInfo, novelty: Novelty | None, ensemble: Mapping[str,
 
 - Trained on {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
 - {_shape(info, ensemble)}
-{_least(novelty)}{_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`,
+{_beside(info.target)}{_least(novelty)}{_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`,
   or in Python: `aam.load(".").{method}(aam.read_study("TABLE"{", by_id=True" if ensemble and ensemble["by_id"] else ""}))`.
 
 | held-out score | value |
@@ -162,6 +162,11 @@ def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
     options = info.options
     heads, layers = options.attention_heads, options.attention_layers
     return f"A transformer: width {options.embedding_dim}, {heads} heads, {layers} layers at each level."
+
+
+def _beside(target: TargetInfo | None) -> str:
+    columns = () if target is None else target.covariates.columns
+    return f"- Reads these metadata columns beside the microbes: `{'`, `'.join(columns)}`.\n" if columns else ""
 
 
 def _least(novelty: Novelty | None) -> str:

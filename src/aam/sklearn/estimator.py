@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from biom import Table
+from pandas.api.types import is_list_like
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -181,3 +182,10 @@ def given_or_default(name: str, value: Any, kind: type) -> Any:
     if value is not None and not isinstance(value, kind):
         raise InputError(f"`{name}`: must be {kind.__name__}, not {type(value).__name__}")
     return kind() if value is None else value
+
+
+def column_names(option: str, value: Any) -> tuple[str, ...]:
+    """Names of columns. InputError for anything else."""
+    if not is_list_like(value) or not all(isinstance(column, str) for column in value):
+        raise InputError(f"`{option}={value}`: must be a list of names of columns")
+    return tuple(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -21,14 +22,24 @@ from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE
 from aam.errors import InputError, path_of
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import GivenEncoder, TransformerLearner
-from aam.options import MEMBER_LABELS, EnsembleOptions, ModelOptions, ReadOptions, TrainFitOptions, TransformName, check
+from aam.options import (
+    MEMBER_LABELS,
+    EnsembleOptions,
+    ModelOptions,
+    ReadOptions,
+    TrainFitOptions,
+    TransformName,
+    check,
+    check_covariates,
+)
 from aam.saved.fitted import Fitted
 from aam.saved.load import load_encoder
 from aam.saved.transformer import FittedEncoder, FittedTransformer
 from aam.scoring.intervals import COVERAGE, likely
-from aam.sklearn.estimator import Estimator, flag, given_or_default, require_sequences
+from aam.sklearn.estimator import Estimator, column_names, flag, given_or_default, require_sequences
+from aam.study.covariates import Covariates
 from aam.study.matrices import GivenSequences
-from aam.study.problem import Problem
+from aam.study.problem import Problem, posed_covariates
 from aam.study.study import Study
 from aam.study.targets import ClassTarget, RegressionTarget, Target
 
@@ -53,6 +64,8 @@ class Predictor(Estimator):
         freeze_base: bool = False,
         model_options: ModelOptions | None = None,
         fit_options: TrainFitOptions | None = None,
+        categorical_columns: Sequence[str] = (),
+        numeric_columns: Sequence[str] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
         verbose: bool = False,
@@ -67,6 +80,8 @@ class Predictor(Estimator):
         self.freeze_base = freeze_base
         self.model_options = model_options
         self.fit_options = fit_options
+        self.categorical_columns = categorical_columns
+        self.numeric_columns = numeric_columns
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -93,11 +108,19 @@ class Predictor(Estimator):
 
     def _fit(self, study: Study, y: Any, truth: np.ndarray, target: Target, groups: Any) -> Any:
         name = y if isinstance(y, str) else getattr(y, "name", None)
-        problem = Problem(study, name if isinstance(name, str) and name else "y", truth, target, self._groups(study, groups))
+        column, apart = name if isinstance(name, str) and name else "y", self._groups(study, groups)
+        problem = Problem(study, column, truth, target, apart, covariates=self._covariates(study, y, groups))
         # What learners seed is theirs.
         with isolate_rng():
             self.fitted_ = self._fit_ensemble(problem) if self._is_ensemble() else self._fit_transformer(problem)
         return self
+
+    def _covariates(self, study: Study, y: Any, groups: Any) -> Covariates:
+        """Covariates that the parameters name. InputError for those that are not there, and for y or groups among them."""
+        categorical = column_names("categorical_columns", self.categorical_columns)
+        numeric = column_names("numeric_columns", self.numeric_columns)
+        check_covariates(categorical, numeric, {"y": y if isinstance(y, str) else None})
+        return posed_covariates(study.full_metadata, categorical, numeric, groups if isinstance(groups, str) else None)
 
     def _is_ensemble(self) -> bool:
         """Which recipe. InputError for an unknown one, and where options of the other are given."""
@@ -168,7 +191,9 @@ class Predictor(Estimator):
 
     def _restore(self, fitted: Fitted, folder: str | Path) -> None:
         self._take(fitted.target.target, folder)
-        self.set_params(recipe="transformer" if isinstance(fitted, FittedEncoder) else "ensemble")
+        covariates = fitted.target.covariates
+        columns = {"categorical_columns": tuple(covariates.vocabularies), "numeric_columns": tuple(covariates.numbers)}
+        self.set_params(recipe="transformer" if isinstance(fitted, FittedEncoder) else "ensemble", **columns)
 
     def _take(self, target: Target, folder: str | Path) -> None:
         """Take what is of this estimator from the target of a fitted model. InputError for another kind."""
@@ -200,6 +225,9 @@ class AAMRegressor(RegressorMixin, Predictor):
         Transformer: its shape, where there is no `pretrained_encoder`.
     fit_options : TrainFitOptions, optional
         Transformer: how it is trained.
+    categorical_columns, numeric_columns : sequence of str
+        Covariates: columns of the metadata that the model reads beside the microbes. X is then a study with metadata
+        (`aam.read_study`), in `fit` and in `predict`.
     random_state : int, RandomState or None
         Seed: the same seed gives the same result.
     n_jobs : int, optional
@@ -238,6 +266,8 @@ class AAMRegressor(RegressorMixin, Predictor):
         freeze_base: bool = False,
         model_options: ModelOptions | None = None,
         fit_options: TrainFitOptions | None = None,
+        categorical_columns: Sequence[str] = (),
+        numeric_columns: Sequence[str] = (),
         random_state: Any = 0,
         n_jobs: int | None = None,
         verbose: bool = False,
@@ -254,6 +284,8 @@ class AAMRegressor(RegressorMixin, Predictor):
             freeze_base=freeze_base,
             model_options=model_options,
             fit_options=fit_options,
+            categorical_columns=categorical_columns,
+            numeric_columns=numeric_columns,
             random_state=random_state,
             n_jobs=n_jobs,
             verbose=verbose,
