@@ -111,13 +111,18 @@ def test_attention_is_safe_where_nothing_is_visible():
     assert encoder.asv_encoder(tokens).isfinite().all()
 
 
-def test_calibration_makes_asvs_differ_and_distances_typical():
-    encoder = make_encoder()
+@pytest.mark.parametrize("word_length", [0, 3])
+def test_calibration_makes_asvs_differ_and_distances_typical(word_length):
+    encoder = make_encoder(word_length=word_length)
     tokens, index, counts = make_batch(0, 40, 12, 10, mixed_lengths=True)
     encoder.calibrate(tokens, index, counts)
     vectors = encoder.asv_encoder(tokens)
     close(vectors.mean(dim=0), torch.zeros(16, dtype=torch.float64))
-    close(vectors.std(dim=0, correction=0), torch.ones(16, dtype=torch.float64))
+    if word_length:
+        close((vectors - encoder.asv_encoder.words(tokens)).std(dim=0, correction=0), torch.full((16,), 0.3, dtype=torch.float64))
+        close(encoder.asv_encoder.words(tokens).std(dim=0, correction=0), torch.ones(16, dtype=torch.float64))
+    else:
+        close(vectors.std(dim=0, correction=0), torch.ones(16, dtype=torch.float64))
     close(torch.pdist(encoder(tokens, index, counts)).mean(), torch.tensor(0.6, dtype=torch.float64))
 
 

@@ -77,7 +77,17 @@ def encode_asv(model: SequenceEncoder, tokens: Tensor) -> Tensor:
     no_bias = x.new_zeros(encoder.options.attention_heads, len(tokens))
     for layer in encoder.layers:
         x = _layer(layer, x, no_bias, visible, angles)
-    return _pool(encoder.pooling, x, no_bias, visible)
+    return _pool(encoder.pooling, x, no_bias, visible) + _words(encoder.words, tokens.tolist()[1:])
+
+
+def _words(words, letters: list[int]) -> Tensor:
+    """The mean of the vectors of a sequence's words, none with another letter than A, C, G, T (1 to 4)."""
+    places = []
+    for start in range(len(letters) - words.length + 1):
+        word = letters[start : start + words.length]
+        if all(1 <= letter <= 4 for letter in word):
+            places.append(1 + sum((letter - 1) * 4**place for place, letter in enumerate(word[::-1])))
+    return (words.table[places].sum(dim=0) / max(1, len(places))) - words.mean
 
 
 def encode_sample(model: SequenceEncoder, asv_tokens: Tensor, counts: Tensor, pad_to: int) -> Tensor:
