@@ -1,5 +1,6 @@
 """A sample is a set of ASVs with counts: nothing else about how it is laid out may change its embedding."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
