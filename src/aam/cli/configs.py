@@ -13,6 +13,7 @@ from aam.cli.recipes import OF_ENSEMBLE, OF_EVALUATED_TRANSFORMERS, Recipe, unus
 from aam.errors import InputError
 from aam.options import (
     DEFAULT_COMPUTE,
+    AugmentOptions,
     CacheOptions,
     ContestOptions,
     EncoderOptions,
@@ -96,6 +97,7 @@ class TrainConfig(ConfigFile):
     encoder: cli.EncoderIn = EncoderOptions()
     model: cli.ModelIn = ModelOptions()
     objectives: cli.TrainObjectivesIn = TrainObjectives()
+    augmenting: cli.AugmentIn = AugmentOptions()
     fit: cli.TrainFitIn = TrainFitOptions()
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
@@ -129,6 +131,7 @@ class EvaluateConfig(ConfigFile):
     pretraining: cli.FoldPretrainIn = FoldPretrainOptions()
     model: cli.ModelIn = ModelOptions()
     objectives: cli.TrainObjectivesIn = TrainObjectives()
+    augmenting: cli.AugmentIn = AugmentOptions()
     fit: cli.EvaluateFitIn = EvaluateFitOptions()
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
@@ -144,6 +147,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
         if self.target.categorical_columns:
             raise InputError("`categorical_columns`: evaluate compares predictions from the microbes alone; leave it out")
+        if self.augmenting.augment and self.contest.only_baselines:
+            raise InputError("`augment` is of AAM, which `only_baselines` leaves out: choose one")
         if self.explaining.explain and self.contest.only_baselines:
             raise InputError("`explain` is of the ensemble, which `only_baselines` leaves out: choose one")
 

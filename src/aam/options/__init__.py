@@ -7,6 +7,7 @@ arguments in Python, and the command line spells them as flags.
 
 from __future__ import annotations
 
+from aam.options.augment import CANDIDATES, CHANGE_SEQUENCES, STRENGTHS, AugmentName, AugmentOptions, Step
 from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
@@ -51,10 +52,15 @@ from aam.options.models import (
 )
 
 __all__ = [
+    "CANDIDATES",
+    "CHANGE_SEQUENCES",
     "DEFAULT_COMPUTE",
     "MEMBER_LABELS",
+    "STRENGTHS",
     "AsvSampling",
     "AttnImplementation",
+    "AugmentName",
+    "AugmentOptions",
     "BestMetric",
     "CacheOptions",
     "ComputeOptions",
@@ -82,6 +88,7 @@ __all__ = [
     "ReadOptions",
     "SampleOptions",
     "StartOptions",
+    "Step",
     "Strategy",
     "TableOptions",
     "TargetOptions",

@@ -56,12 +56,17 @@ def run_evaluation(config: EvaluateConfig) -> None:
         pretraining=config.pretraining,
         val_fraction=config.samples.val_fraction,
         scratch=folder,
+        augment=config.augmenting,
     )
-    contestants = contestants_of(problem, config.contest, seed, ensemble=config.ensemble, transformers=settings)
+    contestants = contestants_of(
+        problem, config.contest, seed, ensemble=config.ensemble, transformers=settings, augment=config.augmenting
+    )
     check_contestants(problem, contestants, folds)
     models = (config.contest, config.ensemble, config.model, config.objectives, config.fit, config.pretraining)
     about = (config.reads, config.samples.val_fraction, config.distances.unifrac_metric, config.distances.alpha)
-    key = key_of_run(problem, folds, *about, *models)
+    # As without the option, where it is not given.
+    changed = (config.augmenting,) if config.augmenting.augment else ()
+    key = key_of_run(problem, folds, *about, *models, *changed)
     kept = KeptFolds(folder / "folds", key)
     explained = first_of_ours(contestants) if config.explaining.explain else None
     outcome, failed = run_folds(problem, contestants, folds, kept, explained)
