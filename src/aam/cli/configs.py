@@ -30,6 +30,7 @@ from aam.options import (
     PretrainObjectives,
     PretrainSampleOptions,
     ReadOptions,
+    RobustnessOptions,
     SampleOptions,
     StartOptions,
     TableOptions,
@@ -127,6 +128,7 @@ class EvaluateConfig(ConfigFile):
     folding: cli.FoldsIn = FoldOptions()
     contest: cli.ContestIn = ContestOptions()
     explaining: cli.FoldExplainIn = FoldExplainOptions()
+    testing: cli.RobustnessIn = RobustnessOptions()
     ensemble: cli.EnsembleIn = EnsembleOptions()
     pretraining: cli.FoldPretrainIn = FoldPretrainOptions()
     model: cli.ModelIn = ModelOptions()

@@ -8,18 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
 
 from aam.augment.registry import augmented, mixed_target
 from aam.augment.sample import Clades, Context, Sample
-from aam.data.table import FeatureTable
 from aam.distances.unifrac import UniFrac
-from aam.ensemble.catalogue import letters_of
 from aam.ensemble.training import Training
 from aam.options import Step
+from aam.study.changed import behind, of_changed
 from aam.study.problem import Problem
-from aam.study.study import Study
 
 
 def with_copies(training: Training, steps: Sequence[Step], parts: Sequence[np.ndarray]) -> tuple[Training, list[np.ndarray]]:
@@ -49,7 +45,9 @@ def with_copies(training: Training, steps: Sequence[Step], parts: Sequence[np.nd
             sample, rng = augmented(Sample.of(int(row), *read(row)), steps, context, (training.seed, number, key))
             made.append(sample)
             truth.append(_truth(problem, learned, sample, rng))
-    more = _study(study, made)
+    # No two are alike: a sample has a copy in each part.
+    ids = [f"{study.table.sample_ids[sample.parents[0]]} copy {number}" for number, sample in enumerate(made)]
+    more = behind(study, of_changed(study, made, ids))
     first = np.array([sample.parents[0] for sample in made], dtype=np.int64)
     extended = replace(
         problem,
@@ -67,44 +65,3 @@ def _truth(problem: Problem, learned: np.ndarray, sample: Sample, rng: np.random
         return problem.truth[sample.parents[0]]
     mixed = mixed_target(learned, sample, rng)
     return mixed if problem.classes else problem.target.decode(np.array([mixed]))[0]
-
-
-def _study(study: Study, made: Sequence[Sample]) -> Study:
-    """The study with copies behind its samples, and changed sequences behind its ASVs."""
-    width = study.counts.shape[1]
-    place: dict[bytes, int] = {}
-    columns = []
-    for sample in made:
-        own = sample.columns.copy()
-        if sample.tokens is not None:
-            changed = (sample.tokens != study.asv_tokens[own]).any(axis=1)
-            for number in np.flatnonzero(changed):
-                own[number] = width + place.setdefault(sample.tokens[number].tobytes(), len(place))
-        columns.append(own)
-    new = np.frombuffer(b"".join(place), dtype=np.uint8).reshape(len(place), study.asv_tokens.shape[1])
-    shape = (len(made), width + len(place))
-    ends = np.cumsum([0, *(len(own) for own in columns)])
-    # Two ASVs of a sample may have become one.
-    copies = sparse.csr_array((np.concatenate([sample.counts for sample in made]), np.concatenate(columns), ends), shape=shape)
-    copies.sum_duplicates()
-    now = study.counts
-    wide = sparse.csr_array((now.data, now.indices, now.indptr), shape=(now.shape[0], shape[1]))
-    counts = sparse.csr_array(sparse.vstack([wide, copies], format="csr"))
-    ids, parents = study.table.sample_ids, [int(sample.parents[0]) for sample in made]
-    # No two are alike: a sample has a copy in each part.
-    more = tuple(f"{ids[row]} copy {number}" for number, row in enumerate(parents))
-    features = (*study.table.feature_ids, *(f"changed {number}" for number in range(len(place))))
-    metadata, written = (_repeated(table, parents, more) for table in (study.metadata, study.written))
-    return replace(
-        study,
-        table=FeatureTable(counts, (*ids, *more), features),
-        sequences=None if study.sequences is None else (*study.sequences, *letters_of(new)),
-        asv_tokens=np.concatenate([study.asv_tokens, new]),
-        metadata=metadata,
-        written=written,
-        distance=None,
-    )
-
-
-def _repeated(table: pd.DataFrame | None, rows: Sequence[int], ids: Sequence[str]) -> pd.DataFrame | None:
-    return None if table is None else pd.concat([table, table.iloc[list(rows)].set_axis(list(ids), axis=0)])

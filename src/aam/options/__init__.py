@@ -24,7 +24,7 @@ from aam.options.data import (
     UniFracMetric,
 )
 from aam.options.ensemble import MEMBER_LABELS, EnsembleOptions
-from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions
+from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions, RobustnessOptions
 from aam.options.explain import ExplainBaseline, ExplainMethod, ExplainOptions
 from aam.options.fit import (
     BestMetric,
@@ -86,6 +86,7 @@ __all__ = [
     "PretrainObjectives",
     "PretrainSampleOptions",
     "ReadOptions",
+    "RobustnessOptions",
     "SampleOptions",
     "StartOptions",
     "Step",
