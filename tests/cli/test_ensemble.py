@@ -92,6 +92,16 @@ def test_the_split_of_a_run_gives_the_run_again(community, of_load, tmp_path):
     assert not (tmp_path / "no" / "test_samples.txt").exists()
 
 
+def test_augmented_copies_are_in_the_config_and_in_the_metrics(community, tmp_path):
+    aam(*options_for(community, "rich", tmp_path / "mixed"), "--classifier", "--augment", "mixup=0.3,errors")
+    metrics = json.loads((tmp_path / "mixed" / "metrics.json").read_text())
+    assert metrics["augmentation"] == {"augment": "mixup=0.3,errors", "gain_low_high": {}}
+    assert "augment: mixup=0.3,errors" in (tmp_path / "mixed" / "config.yaml").read_text()
+    said = aam(*options_for(community, "rich", tmp_path / "no"), "--augment", "noise", code=2)
+    assert said.startswith("error: --augment noise: noise is not one of") and not (tmp_path / "no").exists()
+    assert "needs a tree" in aam(*options_for(community, "load", tmp_path / "no"), "--augment", "phylomix", code=2)
+
+
 def test_classes_without_trees_or_a_test_part(community):
     folder = community / "disease"
     said = aam(*options_for(community, "rich", folder), "--classifier", "--no-trees", "--test-fraction", 0)

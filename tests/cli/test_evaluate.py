@@ -12,6 +12,7 @@ from biom import Table
 from aam.data.simulate import simulate, write_simulation
 from aam.data.table import FeatureTable, read_table
 from aam.errors import InputError
+from aam.evaluation.robustness import PERTURBATIONS
 from aam.learners import baselines
 from tests.support.commands import SMALL, aam
 
@@ -220,3 +221,20 @@ def test_held_out_samples_are_explained(community, tmp_path):
     assert (named["importance"].diff().dropna() <= 0).all()
     assert "Which ASVs carry it" in (folder / "index.html").read_text()
     assert "AAM ensemble, fitted in each fold" in (folder / "explain.html").read_text()
+
+
+def test_scores_of_samples_that_are_made_worse(community, tmp_path):
+    options = [*options_for(community, "age"), *QUICK, "--group-column", "subject", "--folds", 2, "--robustness"]
+    aam(*options, "--output-dir", tmp_path / "e")
+    table = pd.read_csv(tmp_path / "e" / "robustness.tsv", sep="\t")
+    assert set(table["model"]) == {"AAM ensemble", "random forest"}
+    assert set(table["perturbation"]) == {one.name for one in PERTURBATIONS}
+    scores = pd.read_csv(tmp_path / "e" / "summary.tsv", sep="\t").set_index("model")["mae"]
+    as_they_are = table[table["level"] == 0]
+    np.testing.assert_allclose(as_they_are["mae"], scores[as_they_are["model"]], rtol=1e-4)
+    text = check_page(tmp_path / "e")
+    assert "<h2>Robustness</h2>" in text and "score by reads left out" in text
+    assert len(json.loads((tmp_path / "e" / "metrics.json").read_text())["robustness"]) == len(table)
+    before = (tmp_path / "e" / "robustness.tsv").read_bytes()
+    aam(*options, "--output-dir", tmp_path / "e", "--resume")
+    assert (tmp_path / "e" / "robustness.tsv").read_bytes() == before

@@ -14,16 +14,19 @@ from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.learner import Shared
 from aam.learners.pretraining import PretrainingLearner, commonest_letters
 from aam.learners.transformer import GivenEncoder, TransformerLearner
-from aam.options import FitOptions, ModelOptions, TrainFitOptions
+from aam.options import CANDIDATES, AugmentOptions, FitOptions, ModelOptions, TrainFitOptions
 from aam.study.targets import RegressionTarget
 from tests.support.studies import QUICK, problem_in, simulated_study
 
 SHAPE = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
 FIT = TrainFitOptions(epochs=1, batch_size=8)
+AUGMENT = AugmentOptions(augment="cutmix,mixup,contaminate,dropout,rarefy,errors,reverse,trim")
 LEARNED, OTHERS = np.arange(36), np.arange(36, 48)
 LEARNERS = {
     "ensemble": EnsembleLearner(QUICK, jobs=1),
     "transformer": TransformerLearner(SHAPE, options=FIT),
+    "augmented ensemble": EnsembleLearner(QUICK, jobs=1, augment=AUGMENT),
+    "augmented transformer": TransformerLearner(SHAPE, options=FIT, augment=AUGMENT),
     **baselines_of(problem_in(simulated_study()), seed=0, jobs=1),
 }
 
@@ -143,3 +146,19 @@ def test_baselines_are_there_to_be_compared_with(study, tmp_path):
     assert set(trivial.predict(study)) == {np.median(problem.truth[LEARNED])}
     with pytest.raises(InputError, match="a baseline is there to be compared with"):
         trivial.save(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["ensemble", "transformer"])
+def test_augmentation_is_chosen_only_where_groups_say_that_it_helps(study, name, caplog):
+    problem = problem_in(study)
+    with caplog.at_level("INFO"):
+        fitted = replace(LEARNERS[name], augment=AugmentOptions(augment="auto")).fit(problem, LEARNED)
+    choice = fitted.augmentation
+    assert set(choice.compared) == set(CANDIDATES)
+    helpful = [candidate for candidate, (_, low, _) in choice.compared.items() if low > 0]
+    assert (choice.chosen in helpful) if helpful else choice.chosen is None
+    for gain, low, high in choice.compared.values():
+        assert low <= gain <= high
+    assert choice.about() == {"augment": choice.chosen, "gain_low_high": {key: list(gain) for key, gain in choice.compared.items()}}
+    named = replace(LEARNERS[name], augment=choice.options).fit(problem, LEARNED)
+    np.testing.assert_array_equal(named.predict(study), fitted.predict(study))

@@ -14,6 +14,7 @@ from aam.distances.registry import MEASURES, check_tree
 from aam.errors import InputError
 from aam.options import (
     DEFAULT_COMPUTE,
+    AugmentOptions,
     CacheOptions,
     ContestOptions,
     EncoderOptions,
@@ -30,6 +31,7 @@ from aam.options import (
     PretrainObjectives,
     PretrainSampleOptions,
     ReadOptions,
+    RobustnessOptions,
     SampleOptions,
     StartOptions,
     TableOptions,
@@ -103,6 +105,7 @@ class TrainConfig(ConfigFile):
     encoder: cli.EncoderIn = EncoderOptions()
     model: cli.ModelIn = ModelOptions()
     objectives: cli.TrainObjectivesIn = TrainObjectives()
+    augmenting: cli.AugmentIn = AugmentOptions()
     fit: cli.TrainFitIn = TrainFitOptions()
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
@@ -132,10 +135,12 @@ class EvaluateConfig(ConfigFile):
     folding: cli.FoldsIn = FoldOptions()
     contest: cli.ContestIn = ContestOptions()
     explaining: cli.FoldExplainIn = FoldExplainOptions()
+    testing: cli.RobustnessIn = RobustnessOptions()
     ensemble: cli.EnsembleIn = EnsembleOptions()
     pretraining: cli.FoldPretrainIn = FoldPretrainOptions()
     model: cli.ModelIn = ModelOptions()
     objectives: cli.TrainObjectivesIn = TrainObjectives()
+    augmenting: cli.AugmentIn = AugmentOptions()
     fit: cli.EvaluateFitIn = EvaluateFitOptions()
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
@@ -149,6 +154,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError(f"`devices={self.compute.devices}`: evaluate runs on one device, with all of its cores; leave it out")
         if self.data.stream:
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
+        if self.augmenting.augment and self.contest.only_baselines:
+            raise InputError("`augment` is of AAM, which `only_baselines` leaves out: choose one")
         if self.explaining.explain and self.contest.only_baselines:
             raise InputError("`explain` is of the ensemble, which `only_baselines` leaves out: choose one")
 

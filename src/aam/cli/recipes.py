@@ -34,7 +34,10 @@ OF_EVALUATED_TRANSFORMERS = (_TRAINED | {"fusion"} | names_of(EvaluateFitOptions
 _READ = ("table", "rep_seqs", "metadata", "metadata_column", "classifier", "group_column", "where")
 # What the help shows of each command; --help-all shows the rest. A command that is not here shows all it has.
 SHOWN: Mapping[str, Sequence[str]] = {
-    "train": (*_READ, "ignore_missing", "sampling_depth", "test_fraction", "recipe", "trees", "seed", "output_dir", "overwrite"),
+    "train": (
+        *_READ, "ignore_missing", "sampling_depth", "test_fraction", "recipe", "trees", "augment", "seed", "output_dir",
+        "overwrite",
+    ),
     "train transformer": (
         *_READ, "recipe", "pretrained_encoder", "freeze_base", "epochs", "batch_size", "lr", "output_dir", "resume",
     ),
@@ -43,7 +46,8 @@ SHOWN: Mapping[str, Sequence[str]] = {
         "attention_layers", "epochs", "batch_size", "lr", "devices", "output_dir", "resume",
     ),
     "evaluate": (
-        *_READ, "tree", "folds", "repeats", "test_table", "confounder_column", "only_baselines", "transformers", "output_dir",
+        *_READ, "tree", "folds", "repeats", "test_table", "confounder_column", "only_baselines", "transformers", "robustness",
+        "output_dir",
     ),
 }  # fmt: skip
 

@@ -64,11 +64,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Draw:
-    """The ASVs (table columns) and counts of one sample as the model sees them in one epoch, and its row in the table."""
+    """The ASVs (table columns) and counts of one sample as the model sees them in one epoch, and its row in the table.
+
+    Of an augmented sample also tokens, uint8 [S, 1 + L], where they are not those of the table, and target, where it is not that of
+    the row.
+    """
 
     columns: np.ndarray
     counts: np.ndarray
     row: int
+    tokens: np.ndarray | None = None
+    target: np.generic | None = None
 
 
 class SampleDataset(Dataset[Draw]):
@@ -140,14 +146,13 @@ class Collate:
 
     def __call__(self, draws: Sequence[Draw]) -> Batch:
         lengths = np.array([len(draw.columns) for draw in draws])
-        distinct, occurrence = np.unique(np.concatenate([draw.columns for draw in draws]), return_inverse=True)
+        distinct, occurrence, tokens = self._distinct(draws)
         real = np.arange(lengths.max()) < lengths[:, None]
         asv_index = np.zeros(real.shape, dtype=np.int64)
         asv_index[real] = occurrence
         counts = np.zeros(real.shape, dtype=np.float32)
         counts[real] = np.concatenate([draw.counts for draw in draws])
         rows = np.array([draw.row for draw in draws])
-        tokens = self.asv_tokens[distinct]
         places = np.count_nonzero(tokens, axis=1)
         batch = Batch(
             asv_tokens=torch.from_numpy(tokens[:, : places.max()]),
@@ -155,12 +160,32 @@ class Collate:
             asv_index=torch.from_numpy(asv_index),
             counts=torch.from_numpy(counts),
             sample_index=torch.from_numpy(rows),
-            target=None if self.target is None else torch.from_numpy(self.target[rows]),
+            target=None if self.target is None else torch.from_numpy(self._targets(draws)),
             design=None if self.design is None else torch.from_numpy(self.design[rows]),
             sizes=tuple(lengths.tolist()),
             equal_lengths=bool(places.min() == places.max()),
         )
         return replace(batch, measured=measured(self.measures, batch))
+
+    def _distinct(self, draws: Sequence[Draw]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distinct ASVs of some draws: their table columns [U], which of them each occurrence is, and their tokens [U, 1 + L]."""
+        columns = np.concatenate([draw.columns for draw in draws])
+        if all(draw.tokens is None for draw in draws):
+            distinct, occurrence = np.unique(columns, return_inverse=True)
+            return distinct, occurrence, self.asv_tokens[distinct]
+        tokens = np.concatenate([self.asv_tokens[draw.columns] if draw.tokens is None else draw.tokens for draw in draws])
+        # Told apart by both: a changed sequence keeps its place in the tree.
+        keys = np.hstack([columns.astype(">i8").view(np.uint8).reshape(len(columns), -1), tokens])
+        _, first, occurrence = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        return columns[first], occurrence, tokens[first]
+
+    def _targets(self, draws: Sequence[Draw]) -> np.ndarray:
+        assert self.target is not None
+        targets = self.target[[draw.row for draw in draws]]
+        for place, draw in enumerate(draws):
+            if draw.target is not None:
+                targets[place] = draw.target
+        return targets
 
 
 def measured(measures: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from aam.ensemble.copies import with_copies
 from aam.ensemble.members import (
     KERNELS,
     LINEAR,
@@ -63,9 +64,16 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
     if torch.cuda.is_available():
         # Each worker takes memory of the GPU for itself.
         jobs = min(jobs, 2)
-    work = list(_work(rows, names, parts, jobs))
+    learned, asked = [rows[learn] for learn, _ in parts], [rows[judge] for _, judge in parts]
+    whole = rows
+    if training.augment:
+        # Of each part by itself: what a part is judged on has no part in its copies.
+        training, extended = with_copies(training, training.augment, [*learned, rows])
+        *learned, whole = extended
+    work = list(_work(whole, names, learned, asked, jobs))
     # Workers need neither metadata nor a tree.
-    sent = replace(training, problem=replace(problem, study=replace(problem.study, metadata=None, written=None, distance=None)))
+    study = replace(training.problem.study, metadata=None, written=None, distance=None)
+    sent = replace(training, problem=replace(training.problem, study=study))
     from joblib import Parallel, delayed, parallel_config
 
     with warnings.catch_warnings(), parallel_config(backend="loky", inner_max_num_threads=1):
@@ -83,8 +91,8 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
     place[rows] = np.arange(len(rows))
     for some, (kept, said) in zip(work, results, strict=True):
         members[some.name] += kept
-        for asked, answer in zip(some.asked, said, strict=True):
-            judged[some.name][place[asked]] = answer
+        for judge, answer in zip(some.asked, said, strict=True):
+            judged[some.name][place[judge]] = answer
     return CrossFitted(members, judged)
 
 
@@ -99,13 +107,14 @@ class _Work:
 
 
 def _work(
-    rows: np.ndarray, names: Sequence[MemberName], parts: Sequence[tuple[np.ndarray, np.ndarray]], jobs: int
+    rows: np.ndarray, names: Sequence[MemberName], learned: Sequence[np.ndarray], asked: Sequence[np.ndarray], jobs: int
 ) -> Iterator[_Work]:
-    """The fits of the members to the samples `rows` and to parts of them: networks first, which take longest."""
-    learned, asked = [rows[learn] for learn, _ in parts], [rows[judge] for _, judge in parts]
+    """The fits of the members to the samples `rows` and to parts of them (learned, and asked about): networks first, which take
+    longest.
+    """
     if "network" in names:
         # Side by side they take less time than one after the other.
-        for some in np.array_split(np.arange(len(parts)), 1 if torch.cuda.is_available() else min(jobs, len(parts))):
+        for some in np.array_split(np.arange(len(learned)), 1 if torch.cuda.is_available() else min(jobs, len(learned))):
             yield _Work("network", [learned[place] for place in some], [asked[place] for place in some], kept=True)
     for name in names:
         if name != "network":

@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from aam.augment.registry import require_possible
+from aam.distances.unifrac import UniFrac
 from aam.ensemble.calibration import Calibration
 from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.cross_fit import CrossFitted, cross_fit
@@ -15,7 +17,7 @@ from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE, WITHOUT_TREES, Membe
 from aam.ensemble.training import Training
 from aam.ensemble.weights import Combination, Weighing, choose_weights
 from aam.errors import InputError
-from aam.options import EnsembleOptions
+from aam.options import EnsembleOptions, Step
 from aam.study.problem import Problem
 from aam.study.targets import Target
 
@@ -111,9 +113,19 @@ class Judged:
 
 
 def fit_members(
-    problem: Problem, rows: np.ndarray, options: EnsembleOptions, seed: int, jobs: int, *, show: bool = False
+    problem: Problem,
+    rows: np.ndarray,
+    options: EnsembleOptions,
+    seed: int,
+    jobs: int,
+    *,
+    augment: tuple[Step, ...] = (),
+    show: bool = False,
 ) -> FittedMembers:
-    """Fit the members to the samples `rows`: nothing is known of the others. `show`: a progress bar."""
+    """Fit the members to the samples `rows`, and to copies of them that are changed by the steps `augment`: nothing is known of the
+    others. `show`: a progress bar.
+    """
+    require_possible(augment, sequences=problem.study.sequences is not None, tree=isinstance(problem.study.distance, UniFrac))
     names = MEMBERS if options.trees else WITHOUT_TREES
     if problem.study.sequences is None:
         names = tuple(name for name in names if name in NEED_NO_SEQUENCE)
@@ -121,5 +133,5 @@ def fit_members(
     if not catalogue.keys and problem.study.sequences is None:
         raise InputError(f"no feature is in {options.known_asv_samples} training samples or more: nothing can be learned of them")
     seen = replace(catalogue.see(problem.study), design=problem.design)
-    training = Training(problem, seen, options, seed)
+    training = Training(problem, catalogue, seen, options, seed, augment)
     return FittedMembers(training, rows, catalogue, cross_fit(training, rows, names, jobs, show=show))

@@ -19,6 +19,7 @@ from aam.learners.learner import Learner, Shared
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.transformer import TransformerLearner
 from aam.options import (
+    AugmentOptions,
     ContestOptions,
     EnsembleOptions,
     EvaluateFitOptions,
@@ -49,6 +50,7 @@ class TransformerSettings:
     pretraining: FoldPretrainOptions = field(default_factory=FoldPretrainOptions)
     val_fraction: float = 0.1
     scratch: Path | None = None
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def contestants_of(
     *,
     ensemble: EnsembleOptions | None = None,
     transformers: TransformerSettings | None = None,
+    augment: AugmentOptions | None = None,
     jobs: int | None = None,
 ) -> dict[str, Learner[Any]]:
     """Learners by name, simple models first; jobs: threads and processes at a time, by default as many as the run is allotted.
@@ -87,16 +90,18 @@ def contestants_of(
     jobs = jobs or allotted_threads()
     found: dict[str, Learner[Any]] = dict(baselines_of(problem, seed, jobs))
     if not contest.only_baselines:
-        found |= ensembles(ensemble or EnsembleOptions(), seed, jobs)
+        found |= ensembles(ensemble or EnsembleOptions(), seed, jobs, augment or AugmentOptions())
     if contest.transformers:
         settings = transformers or TransformerSettings()
         found |= transformers_of(settings, frozen=not problem.study.reads.rarefy_each_epoch)
     return found
 
 
-def ensembles(options: EnsembleOptions, seed: int, jobs: int) -> dict[str, Learner[FittedEnsemble]]:
+def ensembles(
+    options: EnsembleOptions, seed: int, jobs: int, augment: AugmentOptions = AugmentOptions()
+) -> dict[str, Learner[FittedEnsemble]]:
     """The ensemble without trees and with them."""
-    shared: Shared[FittedEnsemble] = Shared(EnsembleLearner(options, seed, jobs))
+    shared: Shared[FittedEnsemble] = Shared(EnsembleLearner(options, seed, jobs, augment=augment))
     found: dict[str, Learner[FittedEnsemble]] = {WITHOUT_TREES: EnsembleOf(shared, MEMBERS_WITHOUT_TREES)}
     return found | {ENSEMBLE: EnsembleOf(shared, MEMBERS)} if options.trees else found
 
@@ -126,6 +131,8 @@ def transformers_of(settings: TransformerSettings, *, frozen: bool = True) -> di
             compute=settings.compute,
             start=start,
             freeze_base=freeze_base,
+            # A frozen base runs once, on samples as they are.
+            augment=AugmentOptions() if freeze_base else settings.augment,
             val_fraction=settings.val_fraction,
             scratch=settings.scratch,
         )

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from aam.evaluation.compare import Outcome, Summary
+from aam.evaluation.robustness import Fall
 from aam.scoring.measures import Measure
 
 # Drawn in this colour, which nothing else has, and then replaced by the text's.
@@ -141,6 +142,17 @@ def means_by_truth(outcome: Outcome, models: dict[str, str]) -> Figure:
         ends += centres
     axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color=_TEXT, linewidth=0.8, alpha=0.5)
     _legend(axes, "upper left")
+    return figure
+
+
+def fall(name: str, falls: Sequence[Fall], measure: Measure, simple: str) -> Figure:
+    """The score of each model by the level of a perturbation; `simple`: the model that is not ours."""
+    figure, axes = _axes(4.2, 3.2, name, f"{name}, %", measure.title)
+    for model in dict.fromkeys(one.model for one in falls):
+        points = [(100 * one.level, one.score) for one in falls if one.model == model]
+        axes.plot(*zip(*points, strict=True), "o-", color=_SIMPLE if model == simple else _OURS, label=model, ms=4)
+    axes.grid(alpha=0.15)
+    axes.legend(frameon=False, labelcolor=_TEXT, fontsize=8, loc="best")
     return figure
 
 

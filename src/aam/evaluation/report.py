@@ -20,6 +20,8 @@ from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, summ
 from aam.evaluation.coverage import covered
 from aam.evaluation.explained import explained_section
 from aam.evaluation.members import MemberInEvaluation, members_table
+from aam.evaluation.robustness import Fall, falls_table
+from aam.evaluation.robustness_section import robustness_section
 from aam.explain.run import Explanation
 from aam.learners.baselines import is_trivial
 from aam.scoring.classes import ECE_BINS
@@ -76,7 +78,8 @@ class Report:
 
     facts: about the study, by name; simple: models to be beaten; findings: sentences, what the reader must know before believing
     a score; headline: the model that the verdict is about, else the best simple one; members: of that model, if it is an ensemble;
-    explanation: of what that model predicts for held-out samples, where it was asked for.
+    explanation: of what that model predicts for held-out samples, where it was asked for; falls: scores of perturbed held-out
+    samples, where they were asked for.
     """
 
     facts: Mapping[str, str]
@@ -86,6 +89,7 @@ class Report:
     headline: str | None = None
     members: Sequence[MemberInEvaluation] = ()
     explanation: Explanation | None = None
+    falls: Sequence[Fall] = ()
 
     @cached_property
     def summaries(self) -> list[Summary]:
@@ -106,11 +110,15 @@ def write_report(report: Report, folder: Path) -> None:
     """Write summary.tsv, metrics.json and index.html."""
     write_summary(report, folder / "summary.tsv")
     write_json(folder / "metrics.json", _figures(report))
+    if report.falls:
+        table = falls_table(report.falls, report.outcome.measure.key)
+        write_tsv(folder / "robustness.tsv", table, index=False, float_format="%.6g")
     title = f"Can the microbes predict {report.outcome.problem.column}?"
     sections = [
         ("Models", _models(report)),
         *_members(report),
         *([] if report.explanation is None else [("Which ASVs carry it", explained_section(report.explanation))]),
+        *([("Robustness", robustness_section(report.falls, report.outcome.measure))] if report.falls else []),
         ("How to read this", page.bullets(_how_to_read(report))),
         ("What the models are", page.bullets(about_models([summary.model for summary in report.summaries]))),
         *_pictures(report),
@@ -169,6 +177,7 @@ def _figures(report: Report) -> dict[str, object]:
         "metric": report.outcome.measure.key,
         "members": {member.name: asdict(member) for member in report.members},
         "models": models,
+        "robustness": [asdict(fall) for fall in report.falls],
     }
 
 

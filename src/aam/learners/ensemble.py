@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aam.ensemble.ensemble import fit_members
+from aam.augment.choice import AugmentChoice, choose_augmentation
+from aam.ensemble.ensemble import FittedMembers, fit_members
 from aam.ensemble.members import MEMBERS
 from aam.ensemble.novelty import novelty_of
-from aam.options import MEMBER_LABELS, EnsembleOptions
+from aam.options import CANDIDATES, MEMBER_LABELS, AugmentOptions, EnsembleOptions
 from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
 from aam.saved.info import ModelInfo, TargetInfo, median_of
@@ -22,12 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EnsembleLearner:
-    """Fits an ensemble; jobs: processes at a time; show: a progress bar."""
+    """Fits an ensemble; jobs: processes at a time; show: a progress bar; augment: how copies of training samples are changed."""
 
     options: EnsembleOptions = field(default_factory=EnsembleOptions)
     seed: int = 0
     jobs: int | None = None
     show: bool = False
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
 
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedEnsemble:
         """Fit to the samples `rows`, as the study rarefies them. No epoch is chosen, so no sample is set aside for that."""
@@ -35,16 +37,36 @@ class EnsembleLearner:
         posed = problem if study is problem.study else problem.on(study)
         posed = posed.fitted_to(rows)
         jobs = self.jobs or allotted_threads()
-        members = fit_members(posed, rows, self.options, self.seed, jobs, show=self.show)
+        members, choice = self._members(posed, rows, jobs)
         ensemble, weighing = members.combine(MEMBERS)
         log.info("%s", weighing.sentence(MEMBER_LABELS, posed.target.measure))
         decoded = posed.target.decode(members.judged.cross_fitted(ensemble.combination))
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
         target = TargetInfo(posed.column, posed.target, posed.covariates, intervals, median_of(posed.target, posed.truth[rows]))
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
-        fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed))
+        fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed), choice)
         fitted.remember(problem.study, members.training.table)
         return fitted
+
+    def _members(self, posed: Problem, rows: np.ndarray, jobs: int) -> tuple[FittedMembers, AugmentChoice | None]:
+        """The members, and which augmentation they learned with, where one was asked for."""
+
+        def fit(augment: AugmentOptions) -> FittedMembers:
+            return fit_members(posed, rows, self.options, self.seed, jobs, augment=augment.steps, show=self.show)
+
+        if not self.augment.is_auto:
+            return fit(self.augment), AugmentChoice(self.augment.augment) if self.augment.augment else None
+        plain = fit(AugmentOptions())
+        tried = {name: fit(AugmentOptions(augment=name)) for name in CANDIDATES}
+        said = {name: self._cross_fitted(members, posed) for name, members in tried.items()}
+        judged = (posed.truth[rows], self._cross_fitted(plain, posed), said, posed.units(rows), posed.target.measure)
+        choice = choose_augmentation(*judged)
+        return plain if choice.chosen is None else tried[choice.chosen], choice
+
+    @staticmethod
+    def _cross_fitted(members: FittedMembers, posed: Problem) -> np.ndarray:
+        ensemble, _ = members.combine(MEMBERS)
+        return posed.target.decode(members.judged.cross_fitted(ensemble.combination))
 
 
 def cross_fitted(fitted: FittedEnsemble) -> np.ndarray:

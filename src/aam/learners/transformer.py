@@ -12,9 +12,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from aam.augment.choice import AugmentChoice, choose_augmentation
+from aam.augment.dataset import AugmentedDataset
+from aam.augment.registry import require_possible
+from aam.augment.sample import Clades
 from aam.compute import default_device, describe, workers_of
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.disk.cache import Cache
+from aam.distances.unifrac import UniFrac
 from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
 from aam.learners.pretraining import commonest_letters, first_draws, split_off, warn_of_few
@@ -22,11 +27,21 @@ from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
-from aam.options import ModelOptions, TrainComputeOptions, TrainFitOptions, TrainObjectives, check_frozen
+from aam.options import (
+    CANDIDATES,
+    AugmentOptions,
+    ModelOptions,
+    TrainComputeOptions,
+    TrainFitOptions,
+    TrainObjectives,
+    check_frozen,
+)
+from aam.parallel.collectives import world
 from aam.saved.info import ModelInfo, TargetInfo, median_of
 from aam.saved.start import StartingWeights
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
 from aam.scoring.intervals import scores_of, thresholds
+from aam.study.folds import INNER_FOLDS, inner_folds
 from aam.study.problem import Problem
 from aam.study.splits import Split
 from aam.study.study import Study
@@ -62,7 +77,7 @@ class TransformerLearner:
     """Fits a transformer to a target.
 
     start: gives the encoder to start from, None for a fresh one; weights: of an earlier run, with its head, to start from instead;
-    freeze_base: only the head learns; validation: samples that choose
+    freeze_base: only the head learns; augment: how training samples are changed in each epoch; validation: samples that choose
     the epoch, else a share `val_fraction` of the samples is drawn; cache: of embeddings of a frozen base; workspace: where
     checkpoints are kept, or a folder below `scratch` that is gone afterwards; show: progress bars of training.
     """
@@ -74,6 +89,7 @@ class TransformerLearner:
     start: EncoderSource | None = None
     weights: StartingWeights | None = None
     freeze_base: bool = False
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
     val_fraction: float = 0.1
     validation: np.ndarray | None = None
     cache: Cache = field(default_factory=lambda: Cache(None))
@@ -95,8 +111,19 @@ class TransformerLearner:
             check_frozen(self.objectives, problem.study.reads)
         if self.weights is not None:
             self.weights.require_shape(self.model)
+        self._check_augment(problem)
         check_fit(self.options, self._split(problem, rows), self.objectives.is_taught)
         return monitor_of(self.options.best_metric, problem.target.best_metrics)
+
+    def _check_augment(self, problem: Problem) -> None:
+        """InputError for an augmentation that cannot be."""
+        if self.augment.augment is None:
+            return
+        if self.freeze_base:
+            raise InputError("`augment` with `freeze_base`: a frozen encoder runs once, on the samples as they are; leave one out")
+        if self.compute.max_memory_gb or self.compute.auto_batch_size:
+            raise InputError("`augment` with `max_memory_gb` or `auto_batch_size`: these plan for unchanged samples; leave one out")
+        require_possible(self.augment.steps, sequences=True, tree=isinstance(problem.study.distance, UniFrac))
 
     @property
     def seen_before(self) -> tuple[str, ...]:
@@ -108,6 +135,10 @@ class TransformerLearner:
 
     def fit_with_history(self, problem: Problem, rows: np.ndarray) -> tuple[FittedTransformer, FitResult]:
         """The same, with the metrics of every epoch."""
+        if self.augment.is_auto:
+            choice = self._chosen(problem, rows)
+            fitted, result = replace(self, augment=choice.options).fit_with_history(problem, rows)
+            return replace(fitted, augmentation=choice), result
         monitor, split = self.check(problem, rows), self._split(problem, rows)
         posed = problem.fitted_to(split.train)
         start = None if self.start is None else self.start.encoder_for(problem, rows)
@@ -135,7 +166,24 @@ class TransformerLearner:
         about = ModelInfo(model_options, posed.study.reads, metric, info, learned_from, seed=self.options.seed)
         embedded = None if parts.frozen is None else (problem.study, parts.frozen)
         novelty = novelty_of(posed.study, np.sort(seen), posed.groups, self.options.seed)
-        return FittedTransformer(encoder=encoder, info=about, _novelty=novelty, predictor=model, embedded=embedded), result
+        made: dict[str, Any] = {"encoder": encoder, "info": about, "_novelty": novelty, "predictor": model, "embedded": embedded}
+        augmentation = AugmentChoice(self.augment.augment) if self.augment.augment else None
+        return FittedTransformer(**made, augmentation=augmentation), result
+
+    def _chosen(self, problem: Problem, rows: np.ndarray) -> AugmentChoice:
+        """Whether augmentation helps, by inner folds of the samples `rows`."""
+        self.check(problem, rows)
+        if world() > 1:
+            raise InputError("`augment=auto` is chosen on one device; choose it there, and name it here")
+        alone = replace(self, validation=None, workspace=None, scratch=None, show=False)
+        parts = inner_folds(rows, INNER_FOLDS, self.options.seed, groups=problem.groups, labels=problem.labels)
+        said: dict[str, np.ndarray] = {}
+        for name in ("", *CANDIDATES):
+            learner = replace(alone, augment=AugmentOptions(augment=name or None))
+            said[name] = problem.target.nothing_said(len(rows))
+            for learn, judge in parts:
+                said[name][judge] = learner.fit(problem, rows[learn]).predict(problem.study, rows[judge])
+        return choose_augmentation(problem.truth[rows], said.pop(""), said, problem.units(rows), problem.target.measure)
 
     def _encoder(
         self, study: Study, dataset: SampleDataset, split: Split, start: FittedEncoder | None
@@ -157,8 +205,14 @@ class TransformerLearner:
         taught = taught_by(study, self.objectives)
         collate = Collate(study.asv_tokens, posed.learned, posed.design, taught.in_batches)
         made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
+        trained = dataset
+        if steps := self.augment.steps:
+            clades = (
+                Clades.of(study.distance.phylogeny, len(study.table.feature_ids)) if isinstance(study.distance, UniFrac) else None
+            )
+            trained = AugmentedDataset(dataset, steps, split.train, posed.learned, study.asv_tokens, clades)
         loaders = (
-            make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
+            make_loader(trained, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
             make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, **made),
         )
         about = (posed.target, commonest_letters(study, split.train))

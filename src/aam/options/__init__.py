@@ -7,6 +7,7 @@ arguments in Python, and the command line spells them as flags.
 
 from __future__ import annotations
 
+from aam.options.augment import CANDIDATES, CHANGE_SEQUENCES, STRENGTHS, AugmentName, AugmentOptions, Step
 from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
@@ -25,7 +26,7 @@ from aam.options.data import (
     check_covariates,
 )
 from aam.options.ensemble import MEMBER_LABELS, EnsembleOptions
-from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions
+from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions, RobustnessOptions
 from aam.options.explain import ExplainBaseline, ExplainMethod, ExplainOptions
 from aam.options.fit import (
     BestMetric,
@@ -54,10 +55,15 @@ from aam.options.models import (
 )
 
 __all__ = [
+    "CANDIDATES",
+    "CHANGE_SEQUENCES",
     "DEFAULT_COMPUTE",
     "MEMBER_LABELS",
+    "STRENGTHS",
     "AsvSampling",
     "AttnImplementation",
+    "AugmentName",
+    "AugmentOptions",
     "BestMetric",
     "CacheOptions",
     "ComputeOptions",
@@ -85,8 +91,10 @@ __all__ = [
     "PretrainObjectives",
     "PretrainSampleOptions",
     "ReadOptions",
+    "RobustnessOptions",
     "SampleOptions",
     "StartOptions",
+    "Step",
     "Strategy",
     "TableOptions",
     "TargetOptions",

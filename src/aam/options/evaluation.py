@@ -50,6 +50,15 @@ class ContestOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RobustnessOptions(Options):
+    """What an evaluation tests beside the held-out samples as they are."""
+
+    robustness: bool = False
+    """Also score the ensemble and the random forest on held-out samples that are made worse, step by step: fewer reads, fewer ASVs,
+    contamination, nucleotide errors, reverse complements."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldExplainOptions(Options):
     """What an evaluation explains."""
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from scipy import sparse
 
+from aam.augment.choice import AugmentChoice
 from aam.data.sequences import tokenize
 from aam.disk.cache import key_of
 from aam.ensemble.asv_vectors import N_WORDS, SequenceWords
@@ -64,6 +65,7 @@ class FittedEnsemble(Fitted):
     members: FittedMembers | None = None
     weighing: Weighing | None = None
     _novelty: Novelty | Callable[[], Novelty] | None = field(default=None, repr=False)
+    augmentation: AugmentChoice | None = None
     _seen: dict[int, tuple[Study, SeenTable]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:

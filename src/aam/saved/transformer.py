@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from aam.augment.choice import AugmentChoice
 from aam.compute import default_device
 from aam.data.dataset import SampleDataset
 from aam.disk.cache import key_of
@@ -111,10 +112,12 @@ class FittedEncoder(Fitted):
 class FittedTransformer(FittedEncoder):
     """A transformer that predicts a target.
 
-    embedded: a study and the embeddings of its samples float32 [N, D], which a frozen base has given already.
+    embedded: a study and the embeddings of its samples float32 [N, D], which a frozen base has given already; augmentation: what
+    was used in training, where one was.
     """
 
     predictor: SequencePredictor
+    augmentation: AugmentChoice | None = None
     embedded: tuple[Study, np.ndarray] | None = None
 
     def __getstate__(self) -> dict[str, Any]:

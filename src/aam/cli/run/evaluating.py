@@ -29,6 +29,7 @@ from aam.evaluation.kept import KeptFolds
 from aam.evaluation.pretrained import recovery_of
 from aam.evaluation.report import Report, write_report
 from aam.evaluation.results import facts_of, facts_of_run, write_folds, write_predictions
+from aam.evaluation.robustness import robustness_of
 from aam.evaluation.run import folds_of, key_of_run, members_of, run_folds
 from aam.options import ExplainOptions
 from aam.study.folds import require_learnable
@@ -56,15 +57,21 @@ def run_evaluation(config: EvaluateConfig) -> None:
         pretraining=config.pretraining,
         val_fraction=config.samples.val_fraction,
         scratch=folder,
+        augment=config.augmenting,
     )
-    contestants = contestants_of(problem, config.contest, seed, ensemble=config.ensemble, transformers=settings)
+    contestants = contestants_of(
+        problem, config.contest, seed, ensemble=config.ensemble, transformers=settings, augment=config.augmenting
+    )
     check_contestants(problem, contestants, folds)
     models = (config.contest, config.ensemble, config.model, config.objectives, config.fit, config.pretraining)
     about = (config.reads, config.samples.val_fraction, config.distances.unifrac_metric, config.distances.alpha)
-    key = key_of_run(problem, folds, *about, *models)
+    # As without the option, where it is not given.
+    changed = (config.augmenting,) if config.augmenting.augment else ()
+    key = key_of_run(problem, folds, *about, *models, *changed)
     kept = KeptFolds(folder / "folds", key)
-    explained = first_of_ours(contestants) if config.explaining.explain else None
-    outcome, failed = run_folds(problem, contestants, folds, kept, explained)
+    ours = first_of_ours(contestants)
+    explained = ours if config.explaining.explain else None
+    outcome, failed = run_folds(problem, contestants, folds, kept, ours if config.testing.robustness else explained)
     outcome, recovered = recovery_of(outcome)
     write_predictions(outcome, folder / "predictions.tsv")
     facts = facts_of(
@@ -86,7 +93,9 @@ def run_evaluation(config: EvaluateConfig) -> None:
             explanation.write(folder, {"model": f"{headline}, fitted in each fold", **facts})
         except InputError as error:
             findings.append(f"Not explained: {error}")
-    write_report(Report(facts, outcome, simple_of(contestants, outcome), findings, headline, members, explanation), folder)
+    falls = robustness_of(problem, folds, contestants, headline, kept, seed) if config.testing.robustness else []
+    simple = simple_of(contestants, outcome)
+    write_report(Report(facts, outcome, simple, findings, headline, members, explanation, falls), folder)
     log.info("wrote %s", folder / "index.html")
 
 

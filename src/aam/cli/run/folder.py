@@ -45,6 +45,7 @@ WRITTEN = (
     "folds.tsv",
     "folds",
     "summary.tsv",
+    "robustness.tsv",
     "index.html",
     *EXPLANATION,
 )

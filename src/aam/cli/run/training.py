@@ -47,7 +47,7 @@ def train_ensemble(config: TrainConfig) -> None:
     log.info("the validation samples are trained on, too: an ensemble chooses no epoch")
     split = replace(split, train=np.sort(np.concatenate([split.train, split.val])), val=split.val[:0])
     write_split(problem.study, split, folder, config.output.resume)
-    fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True).fit(problem, split.train)
+    fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True, augment=config.augmenting).fit(problem, split.train)
     assert fitted.weighing is not None  # it is fresh
     weighing = fitted.weighing
     if len(split.test):
@@ -68,6 +68,7 @@ def train_ensemble(config: TrainConfig) -> None:
         "weights": dict(fitted.ensemble.weights),
         "member_scores": dict(weighing.scores),
         "standard_errors_behind_the_best": dict(weighing.behind),
+        "augmentation": None if fitted.augmentation is None else fitted.augmentation.about(),
     }
     write_json(folder / "metrics.json", about)
     say_scores(problem, part, len(held_out), scores, folder)
@@ -90,6 +91,7 @@ def train_transformer(config: TrainConfig) -> None:
         compute=config.compute,
         start=None if start is None else GivenEncoder(start),
         weights=weights,
+        augment=config.augmenting,
         freeze_base=config.encoder.freeze_base,
         cache=cache,
         workspace=Workspace(config.output.output_dir, resume),
@@ -125,6 +127,8 @@ def train_transformer(config: TrainConfig) -> None:
     fitted = replace(fitted, info=replace(fitted.info, scores=scores))
     fitted.save(folder / "model")
     about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
+    if fitted.augmentation is not None:
+        about["augmentation"] = fitted.augmentation.about()
     write_metrics(folder, result, {"recipe": "transformer", **about, "held_out": scores})
     say_scores(problem, part, len(held_out), scores, folder)
 
