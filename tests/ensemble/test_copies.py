@@ -47,6 +47,16 @@ def test_copies_stand_behind_the_samples_and_are_of_their_groups(study, classes)
     assert problem.truth[:40].min() - 1e-5 <= truth.min() and truth.max() <= problem.truth[:40].max() + 1e-5
 
 
+def test_a_copy_has_the_covariates_of_its_sample(study):
+    problem = problem_in(study)
+    training = training_of(problem)
+    design = np.random.default_rng(0).normal(size=(len(study), 3)).astype(np.float32)
+    training, parts = with_copies(replace(training, table=replace(training.table, design=design)), STEPS, PARTS)
+    assert training.table.design.shape == (len(training.problem), 3)
+    for given, whole in zip(PARTS, parts, strict=True):
+        np.testing.assert_array_equal(training.table.design_of(whole), np.concatenate([design[given], design[given]]))
+
+
 def test_copies_of_a_part_know_nothing_of_other_samples(study):
     problem = replace(problem_in(study), target=RegressionTarget("zscore", shift=1.0, scale=2.0))
     poison, truth = study.counts.toarray(), problem.truth.copy()

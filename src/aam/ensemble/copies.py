@@ -56,7 +56,10 @@ def with_copies(training: Training, steps: Sequence[Step], parts: Sequence[np.nd
         groups=None if problem.groups is None else np.concatenate([problem.groups, problem.groups[first]]),
         confounder=None if problem.confounder is None else np.concatenate([problem.confounder, problem.confounder[first]]),
     )
-    return replace(training, problem=extended, table=training.catalogue.see(more)), whole
+    table, design = training.catalogue.see(more), training.table.design
+    # A copy has the covariates of its sample.
+    table = replace(table, design=None if design is None else np.concatenate([design, design[first]]))
+    return replace(training, problem=extended, table=table), whole
 
 
 def _truth(problem: Problem, learned: np.ndarray, sample: Sample, rng: np.random.Generator) -> Any:
