@@ -87,7 +87,7 @@ def _words(words, letters: list[int]) -> Tensor:
         word = letters[start : start + words.length]
         if all(1 <= letter <= 4 for letter in word):
             places.append(1 + sum((letter - 1) * 4**place for place, letter in enumerate(word[::-1])))
-    return (words.table[places].sum(dim=0) / max(1, len(places))) - words.mean
+    return words.table[places].sum(dim=0) / max(1, len(places))
 
 
 def encode_sample(model: SequenceEncoder, asv_tokens: Tensor, counts: Tensor, pad_to: int) -> Tensor:

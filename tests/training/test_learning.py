@@ -90,6 +90,10 @@ def test_gradients_reach_every_parameter(community):
     losses = self_supervised_losses(self_supervised(encoder, step, options, UNIFRAC), step)
     total_loss(losses, dict.fromkeys(losses, 1.0)).backward()
     for name, parameter in encoder.named_parameters():
+        if name == "asv_encoder.words.table":
+            # It stays as it is.
+            assert parameter.grad is None
+            continue
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
@@ -103,9 +107,9 @@ GOLDEN = {
     ],
     6: [
         [2.643580e-01, 1.468353e00, 1.696025e01],
-        [5.216040e-02, 1.478717e00, 1.156507e01],
-        [9.593961e-03, 1.524783e00, 7.681751e00],
-        [5.240960e-03, 1.478126e00, 6.275653e00],
+        [5.255692e-02, 1.478717e00, 1.160389e01],
+        [9.678910e-03, 1.524784e00, 7.724828e00],
+        [5.240518e-03, 1.478130e00, 6.320115e00],
     ],
 }
 

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 # What may choose the best epoch; the first is the default.
 _OF_UNIFRAC: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
-_FIRST_DRAWS = 32
+_FIRST_DRAWS, _KNOWN_ASVS = 32, 2_000
 # Steps of an epoch, and validation samples, of which fewer are said to be few.
 _FEW_STEPS, _FEW_VALIDATION = 4, 10
 
@@ -100,7 +100,7 @@ class PretrainingLearner:
             probe = first_draws(dataset, study, split.train, taught.measures)
             taught = taught.fitted_to(probe)
             encoder = SequenceEncoder(self.model, study.reads.max_bp, compute, taught.heads)
-            encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts)
+            encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts, known_tokens(study, split.train, self.options.seed))
             if self.weights is not None:
                 self.weights.into_encoder(encoder)
             training = TrainingTable(dataset, split.train, study.asv_tokens)
@@ -171,6 +171,13 @@ def first_draws(
     return Collate(study.asv_tokens, measures=measures or {})(
         [dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]]
     )
+
+
+def known_tokens(study: Study, rows: np.ndarray, seed: int) -> Tensor:
+    """Tokens of some ASVs of the samples `rows`, uint8 [U, 1 + L]: their words are those that a fresh model knows."""
+    columns = used_columns(study.table.counts, rows)
+    chosen = np.random.default_rng(seed).permutation(columns)[:_KNOWN_ASVS]
+    return torch.from_numpy(study.asv_tokens[np.sort(chosen)])
 
 
 def commonest_letters(study: Study, rows: np.ndarray) -> Tensor:

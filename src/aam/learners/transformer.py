@@ -22,7 +22,7 @@ from aam.disk.cache import Cache
 from aam.distances.unifrac import UniFrac
 from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
-from aam.learners.pretraining import commonest_letters, first_draws, split_off, warn_of_few
+from aam.learners.pretraining import commonest_letters, first_draws, known_tokens, split_off, warn_of_few
 from aam.learners.workspace import Workspace, working_in
 from aam.models import SequenceEncoder, SequencePredictor
 from aam.models.inference import TableSamples, embed_samples
@@ -193,7 +193,7 @@ class TransformerLearner:
             return start.encoder.without_heads(), replace(start.info.options, dropout=self.model.dropout)
         encoder = SequenceEncoder(self.model, study.reads.max_bp, self.compute)
         first = first_draws(dataset, study, split.train)
-        encoder.calibrate(first.asv_tokens, first.asv_index, first.counts)
+        encoder.calibrate(first.asv_tokens, first.asv_index, first.counts, known_tokens(study, split.train, self.options.seed))
         return encoder, self.model
 
     def _whole(self, posed: Problem, model: SequencePredictor, dataset: SampleDataset, split: Split, place: Workspace) -> _Parts:

@@ -92,9 +92,9 @@ class ASVEncoder(nn.Module):
         return run_chunks(work, (), self._all_but(self.nucleotide_head, self.words))
 
     @torch.no_grad()
-    def calibrate(self, asv_tokens: Tensor) -> None:
+    def calibrate(self, asv_tokens: Tensor, known: Tensor) -> None:
         """Scale and shift the output layer so that the vectors of these ASVs have mean 0 and standard deviation 1 in each channel,
-        or a third of that beside words.
+        or a third of that beside the words of the sequences `known`.
 
         Once, before training: at first the pooled vectors of all ASVs are nearly the same one, and what tells them apart would be
         lost beside it. Data-dependent initialisation (Kingma & Dhariwal 2018, arXiv 1807.03039).
@@ -104,7 +104,7 @@ class ASVEncoder(nn.Module):
         wanted = 1.0
         if self.words is not None:
             wanted = _BESIDE_WORDS
-            self.words.calibrate(asv_tokens)
+            self.words.calibrate(known)
         scale = torch.where(deviation > 1e-6, wanted / deviation, 1.0)
         self.pooling.out.bias.sub_(vectors.mean(dim=0)).mul_(scale)
         self.pooling.out.weight.mul_(scale.unsqueeze(1))

@@ -129,7 +129,6 @@ class SequenceEncoder(SampleLevel):
             samples.abundance_embedding: embeddings or abundances,
             samples.layers: embeddings or abundances,
             asvs.pooling: embeddings or abundances or asvs_told,
-            **({} if asvs.words is None else {asvs.words: embeddings or abundances or asvs_told}),
             **dict.fromkeys((self.pooling, self.max_pooling, self.richness), embeddings),
         }
         for part, needed in used.items():
@@ -139,12 +138,13 @@ class SequenceEncoder(SampleLevel):
         self.abundance_multiple.requires_grad_(embeddings)
 
     @torch.no_grad()
-    def calibrate(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> None:
+    def calibrate(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor, known: Tensor | None = None) -> None:
         """Scale a fresh model to a batch: ASV vectors that differ, distances between samples as large as UniFrac's.
 
-        Once, before training; arguments as for `forward`. See `ASVEncoder.calibrate`.
+        Once, before training; arguments as for `forward`. known: tokens of ASVs whose words are taken, default: those of the batch.
+        See `ASVEncoder.calibrate`.
         """
-        self.asv_encoder.calibrate(asv_tokens)
+        self.asv_encoder.calibrate(asv_tokens, asv_tokens if known is None else known)
         self.richness.weight.mul_(0.1)
         embedding = self(asv_tokens, asv_index, counts)
         distance = float(torch.pdist(embedding).mean())
