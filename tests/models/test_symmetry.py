@@ -121,7 +121,7 @@ def test_calibration_makes_asvs_differ_and_distances_typical(word_length):
     close(vectors.mean(dim=0), torch.zeros(16, dtype=torch.float64))
     if word_length:
         worded = encoder.asv_encoder.words.words(tokens).any(dim=1)
-        close((vectors - encoder.asv_encoder.words(tokens)).std(dim=0, correction=0), torch.full((16,), 0.3, dtype=torch.float64))
+        close((vectors - encoder.asv_encoder.words(tokens)).std(dim=0, correction=0), torch.full((16,), 0.1, dtype=torch.float64))
         close(encoder.asv_encoder.words(tokens)[worded].std(dim=0, correction=0), torch.ones(16, dtype=torch.float64))
     else:
         close(vectors.std(dim=0, correction=0), torch.ones(16, dtype=torch.float64))

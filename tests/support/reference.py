@@ -77,7 +77,7 @@ def encode_asv(model: SequenceEncoder, tokens: Tensor) -> Tensor:
     no_bias = x.new_zeros(encoder.options.attention_heads, len(tokens))
     for layer in encoder.layers:
         x = _layer(layer, x, no_bias, visible, angles)
-    return _pool(encoder.pooling, x, no_bias, visible) + _words(encoder.words, tokens.tolist()[1:])
+    return 0.1 * _pool(encoder.pooling, x, no_bias, visible) + _words(encoder.words, tokens.tolist()[1:])
 
 
 def _words(words, letters: list[int]) -> Tensor:

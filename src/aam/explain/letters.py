@@ -44,7 +44,8 @@ class SoftAsv:
         for layer in encoder.layers:
             x = layer(x, None, encoder.rotary)
         pooled = encoder.pooling(x)
-        return pooled if encoder.words is None else pooled + encoder.words.of_mixtures(letters)
+        words = encoder.words
+        return pooled if words is None else words.beside(pooled, words.of_mixtures(letters))
 
 
 def with_gradients(

@@ -20,8 +20,6 @@ from aam.options import ComputeOptions, ModelOptions
 KNOWN_NUCLEOTIDES = 4
 # Of fewer ASVs than this all gradients are computed.
 _FEWEST_WITH_GRADIENTS = 32
-# Standard deviation of what the layers say of ASVs beside their words, whose is 1, before training.
-_BESIDE_WORDS = 0.3
 
 
 def with_gradients(asvs: int, share: float) -> int:
@@ -76,10 +74,10 @@ class ASVEncoder(nn.Module):
 
     def forward(self, asv_tokens: Tensor, equal_lengths: bool | None = None) -> Tensor:
         """Whole, unmasked sequences uint8 [U, 1 + L] -> [U, D]; equal_lengths: whether none is padded, where that is known."""
-        return self._beside_words(self._from_layers(asv_tokens, equal_lengths), asv_tokens)
+        return self._with_words(self._from_layers(asv_tokens, equal_lengths), asv_tokens)
 
-    def _beside_words(self, vectors: Tensor, asv_tokens: Tensor) -> Tensor:
-        return vectors if self.words is None else vectors + self.words(asv_tokens)
+    def _with_words(self, vectors: Tensor, asv_tokens: Tensor) -> Tensor:
+        return vectors if self.words is None else self.words.beside(vectors, self.words(asv_tokens))
 
     def _from_layers(self, asv_tokens: Tensor, equal_lengths: bool | None = None) -> Tensor:
         """Vectors [U, D] without the part of words, in chunks."""
@@ -93,21 +91,19 @@ class ASVEncoder(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, asv_tokens: Tensor, known: Tensor) -> None:
-        """Scale and shift the output layer so that the vectors of these ASVs have mean 0 and standard deviation 1 in each channel,
-        or a third of that beside the words of the sequences `known`.
+        """Scale and shift the output layer so that the vectors of these ASVs have mean 0 and standard deviation 1 in each channel.
+        Words are those of the sequences `known`.
 
         Once, before training: at first the pooled vectors of all ASVs are nearly the same one, and what tells them apart would be
         lost beside it. Data-dependent initialisation (Kingma & Dhariwal 2018, arXiv 1807.03039).
         """
         vectors = self._from_layers(asv_tokens)
         deviation = vectors.std(dim=0, correction=0)
-        wanted = 1.0
-        if self.words is not None:
-            wanted = _BESIDE_WORDS
-            self.words.calibrate(known)
-        scale = torch.where(deviation > 1e-6, wanted / deviation, 1.0)
+        scale = torch.where(deviation > 1e-6, 1 / deviation, 1.0)
         self.pooling.out.bias.sub_(vectors.mean(dim=0)).mul_(scale)
         self.pooling.out.weight.mul_(scale.unsqueeze(1))
+        if self.words is not None:
+            self.words.calibrate(known)
 
     def masked_nucleotides(self, hidden: HiddenNucleotides, equal_lengths: bool | None = None) -> tuple[Tensor, Tensor]:
         """Predict the hidden nucleotides, which the model does not see.
@@ -136,7 +132,7 @@ class ASVEncoder(nn.Module):
         whole, masked = x.split((len(asv_tokens), len(hidden.tokens)))
         loss, logits = self._loss(masked, hidden.places, hidden.letters)
         pooled = self.pooling(whole, None if real is None else real[: len(asv_tokens)])
-        return self._beside_words(pooled, asv_tokens), loss, logits.detach()
+        return self._with_words(pooled, asv_tokens), loss, logits.detach()
 
     def _all_but(self, *unused: nn.Module | None) -> list[nn.Parameter]:
         """Only parameters that have a part in an output: an engine of several ranks waits for the gradient of each."""
