@@ -102,6 +102,8 @@ class TrainConfig(ConfigFile):
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target.metadata_column)
         check_together(self.data, self.compute, self.fit)
+        if self.recipe == "transformer" and self.target.quantiles and self.target.loss_type != "quantile":
+            raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:

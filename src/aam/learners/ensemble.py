@@ -13,7 +13,7 @@ from aam.ensemble.novelty import novelty_of
 from aam.options import MEMBER_LABELS, EnsembleOptions
 from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
-from aam.saved.info import ModelInfo, TargetInfo, median_of
+from aam.saved.info import ModelInfo, TargetInfo, band_of, median_of
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.problem import Problem
 
@@ -40,7 +40,9 @@ class EnsembleLearner:
         log.info("%s", weighing.sentence(MEMBER_LABELS, posed.target.measure))
         decoded = posed.target.decode(members.judged.cross_fitted(ensemble.combination))
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
-        target = TargetInfo(posed.column, posed.target, intervals=intervals, median=median_of(posed.target, posed.truth[rows]))
+        band = band_of(posed.target, posed.truth[rows], decoded, posed.units(rows))
+        median = median_of(posed.target, posed.truth[rows])
+        target = TargetInfo(posed.column, posed.target, intervals=intervals, median=median, band=band)
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
         fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed))
         fitted.remember(problem.study, members.training.table)

@@ -19,16 +19,33 @@ class Prediction:
     target: Tensor
 
 
-class TargetHead(nn.Module):
-    """Embedding [B, D] and codes of categorical columns int64 [B, C] -> [B, outputs]. Code 0 is unknown and embeds to zero."""
+class SharedSteps(nn.Module):
+    """Outputs [B, O] -> [B, O + steps]: steps between ordered classes, the same for every sample (proportional odds)."""
 
-    def __init__(self, options: ModelOptions, outputs: int, sizes: tuple[int, ...]) -> None:
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = nn.Parameter(torch.zeros(steps))
+
+    def forward(self, said: Tensor) -> Tensor:
+        return torch.cat([said, self.steps.expand(len(said), -1)], dim=1)
+
+
+class TargetHead(nn.Module):
+    """Embedding [B, D] and codes of categorical columns int64 [B, C] -> [B, outputs]. Code 0 is unknown and embeds to zero. The last
+    `steps` outputs are the same for every sample.
+    """
+
+    def __init__(self, options: ModelOptions, outputs: int, sizes: tuple[int, ...], steps: int = 0) -> None:
         super().__init__()
         width = options.embedding_dim
         self.norm = nn.LayerNorm(width)
         self.categoricals = nn.ModuleList(nn.Embedding(size, _CATEGORICAL_WIDTH, padding_idx=0) for size in sizes)
         inputs = width + _CATEGORICAL_WIDTH * len(sizes)
-        self.mlp = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Dropout(options.dropout), nn.Linear(width, outputs))
+        self.mlp = nn.Sequential(
+            nn.Linear(inputs, width), nn.GELU(), nn.Dropout(options.dropout), nn.Linear(width, outputs - steps)
+        )
+        if steps:
+            self.mlp.append(SharedSteps(steps))
 
     def forward(self, embedding: Tensor, categoricals: Tensor | None) -> Tensor:
         parts = [self.norm(embedding.to(self.norm.weight.dtype))]
@@ -40,7 +57,7 @@ class TargetHead(nn.Module):
 class SequencePredictor(nn.Module):
     """A `SequenceEncoder` as `base_model`, loaded or fresh, and a head for the target.
 
-    `outputs` is 1 for a number, else the number of classes; `sizes` counts the codes of each categorical column. With
+    `outputs` and `steps` are what the target asks of a head; `sizes` counts the codes of each categorical column. With
     `freeze_base` the encoder gets no gradients and stays in inference mode.
     """
 
@@ -51,11 +68,12 @@ class SequencePredictor(nn.Module):
         outputs: int,
         sizes: tuple[int, ...] = (),
         freeze_base: bool = False,
+        steps: int = 0,
     ) -> None:
         super().__init__()
         self.base_model = base_model
         self.freeze_base = freeze_base
-        self.head = TargetHead(options, outputs, sizes)
+        self.head = TargetHead(options, outputs, sizes, steps)
         if freeze_base:
             self.base_model.requires_grad_(False)
             self.base_model.eval()

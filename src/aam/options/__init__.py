@@ -11,14 +11,12 @@ from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
     GroupOptions,
-    LossType,
     NewSampleOptions,
     PretrainSampleOptions,
     ReadOptions,
     SampleOptions,
     TableOptions,
     TargetOptions,
-    TransformName,
     TreeOptions,
     UniFracMetric,
 )
@@ -48,9 +46,22 @@ from aam.options.models import (
     TrainComputeOptions,
     TrainedModelOptions,
 )
+from aam.options.target import (
+    DEFAULT_QUANTILES,
+    LossType,
+    TransformName,
+    check_loss,
+    check_quantiles,
+    check_range,
+    order_in,
+    quantiles_in,
+    range_in,
+    weights_in,
+)
 
 __all__ = [
     "DEFAULT_COMPUTE",
+    "DEFAULT_QUANTILES",
     "MEMBER_LABELS",
     "AsvSampling",
     "AttnImplementation",
@@ -93,5 +104,12 @@ __all__ = [
     "check",
     "check_counts",
     "check_frozen",
+    "check_loss",
+    "check_quantiles",
+    "check_range",
     "check_seed",
+    "order_in",
+    "quantiles_in",
+    "range_in",
+    "weights_in",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from aam.data.metadata import Metadata, categorical_column, numeric_column
 from aam.errors import InputError
-from aam.options import TargetOptions
+from aam.options import TargetOptions, order_in, quantiles_in, range_in, weights_in
 from aam.study.categoricals import Categoricals
 from aam.study.labels import hint_at_classes, say_categoricals, say_classes
 from aam.study.study import Study
@@ -94,19 +94,38 @@ def pose(study: Study, options: TargetOptions, group_column: str | None = None, 
     if options.classifier:
         labels = categorical_column(metadata, column, ids)
         say_classes(column, labels, ids)
-        target = ClassTarget.of(labels)
+        target = _as_chosen(ClassTarget.of(labels), options)
         truth = target.index(labels)
     else:
         _refuse_categorical(metadata, column)
         truth = numeric_column(metadata, column, ids)
         if column not in metadata.types:
             hint_at_classes(column, truth)
-        target = RegressionTarget(options.target_transform, loss_type=options.loss_type)
+        low, high = range_in(options.output_range)
+        target = RegressionTarget(
+            options.target_transform,
+            loss_type=options.loss_type,
+            quantiles=quantiles_in(options.quantiles),
+            asymmetry=options.asymmetry,
+            low=low,
+            high=high,
+        )
+        target.require(truth)
     say_categoricals(metadata, options.categorical_columns)
     # Of training samples only, once they are known: see `Problem.fitted_to`.
     categoricals = Categoricals(dict.fromkeys(options.categorical_columns, ()))
     groups, confounder = study.labels(group_column), study.labels(confounder_column)
     return Problem(study, column, truth, target, groups, confounder, categoricals)
+
+
+def _as_chosen(target: ClassTarget, options: TargetOptions) -> ClassTarget:
+    """Classes in the order and with the weights that are asked for."""
+    if options.loss_type == "ordinal":
+        target = target.ordered(order_in(options.class_order))
+    if options.class_weights == "none":
+        return replace(target, weighting="none")
+    given = weights_in(options.class_weights)
+    return target.weighted(given) if given else target
 
 
 def _refuse_categorical(metadata: Metadata, column: str) -> None:

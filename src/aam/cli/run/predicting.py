@@ -37,7 +37,8 @@ def run_predicting(config: PredictConfig) -> None:
     warn_of_learned(fitted, study)
     warn_of_novelty(fitted, study, measured)
     true = None if truth is None else truth.column(about.target)
-    write_predictions(config.output, ids, predicted, about.target, fitted.certainty(predicted, measured), true)
+    certainty = fitted.certainty(predicted, measured, fitted.banded(study, predicted))
+    write_predictions(config.output, ids, predicted, about.target, certainty, true)
     if truth is not None and len(truth.rows):
         found = score_new(fitted, study, predicted, truth)
         by_first(write_json)(beside(config.output, "scores", ".json"), found)
