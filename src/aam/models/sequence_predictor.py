@@ -31,8 +31,8 @@ class SharedSteps(nn.Module):
 
 
 class TargetHead(nn.Module):
-    """Embedding [B, D] and codes of categorical columns int64 [B, C] -> [B, outputs]. Code 0 is unknown and embeds to zero. The last
-    `steps` outputs are the same for every sample.
+    """Embedding [B, D] and codes of categorical columns int64 [B, C] -> [B, outputs], of which the last `steps` are the same for
+    all samples. Code 0 is unknown and embeds to zero.
     """
 
     def __init__(self, options: ModelOptions, outputs: int, sizes: tuple[int, ...], steps: int = 0) -> None:
