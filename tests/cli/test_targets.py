@@ -130,3 +130,26 @@ def test_bad_input_is_one_line_and_leaves_no_model(community, tmp_path, column, 
     assert said in error.splitlines()[-1]
     left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
     assert left <= {"aam.log", "config.yaml", "inputs.json"}
+
+
+@pytest.mark.parametrize("recipe", [QUICK, transformer()], ids=["ensemble", "transformer"])
+def test_a_number_scaled_within_the_levels_of_a_column(community, tmp_path, recipe):
+    within = ["--target-transform", "zscore-within", "--within-column", "study"]
+    run(community, tmp_path / "run", *recipe, *within, *QUANTILES[: 2 * (recipe is QUICK)])
+    table = ["--table", community / "table.biom", "--model", tmp_path / "run"]
+    assert "metadata is missing" in aam("predict", *table, "--output", tmp_path / "a.tsv", code=2).replace("--", "")
+    aam("predict", *table, "--metadata", community / "metadata.tsv", "--output", tmp_path / "new.tsv")
+    before = written(tmp_path / "run", "predictions.tsv")["prediction"]
+    np.testing.assert_allclose(written(tmp_path, "new.tsv").loc[before.index, "prediction"], before, rtol=1e-6)
+    levels = load(tmp_path / "run").target.target.levels
+    assert levels.column == "study"
+    # The same sample in another level is predicted on that one's scale.
+    metadata = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str)
+    metadata["study"] = levels.names[0]
+    metadata.to_csv(tmp_path / "moved.tsv", sep="\t", index=False)
+    aam("predict", *table, "--metadata", tmp_path / "moved.tsv", "--output", tmp_path / "moved_new.tsv")
+    moved, new = written(tmp_path, "moved_new.tsv")["prediction"], written(tmp_path, "new.tsv")["prediction"]
+    own = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str).set_index("sample-id")["study"].loc[new.index].to_numpy()
+    expected = levels.from_common(levels.to_common(new.to_numpy(), own), np.repeat(levels.names[0], len(new)))
+    np.testing.assert_allclose(moved, expected, rtol=1e-5)
+    assert run(community, tmp_path / "eval", *within, command=("evaluate",), code=2).count("from the microbes alone") == 1

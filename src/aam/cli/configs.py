@@ -144,6 +144,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
         if self.target.categorical_columns:
             raise InputError("`categorical_columns`: evaluate compares predictions from the microbes alone; leave it out")
+        if self.target.within_column:
+            raise InputError("`within_column`: evaluate compares predictions from the microbes alone; leave it out")
         if self.explaining.explain and self.contest.only_baselines:
             raise InputError("`explain` is of the ensemble, which `only_baselines` leaves out: choose one")
 

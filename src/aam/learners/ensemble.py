@@ -38,7 +38,7 @@ class EnsembleLearner:
         members = fit_members(posed, rows, self.options, self.seed, jobs, show=self.show)
         ensemble, weighing = members.combine(MEMBERS)
         log.info("%s", weighing.sentence(MEMBER_LABELS, posed.target.measure))
-        decoded = posed.target.decode(members.judged.cross_fitted(ensemble.combination))
+        decoded = posed.placed(posed.target.decode(members.judged.cross_fitted(ensemble.combination)), rows)
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
         band = band_of(posed.target, posed.truth[rows], decoded, posed.units(rows))
         median = median_of(posed.target, posed.truth[rows])
@@ -53,4 +53,6 @@ def cross_fitted(fitted: FittedEnsemble) -> np.ndarray:
     """What members say of the training samples that they did not see, in original units [n] or as probabilities [n, K]."""
     if fitted.members is None:
         raise ValueError("a saved ensemble does not keep what its members said in cross-fitting")
-    return fitted.target.target.decode(fitted.members.judged.cross_fitted(fitted.ensemble.combination))
+    members = fitted.members
+    decoded = fitted.target.target.decode(members.judged.cross_fitted(fitted.ensemble.combination))
+    return members.training.problem.placed(decoded, members.rows)

@@ -153,7 +153,11 @@ class TargetOptions(Options):
     categorical_columns: tuple[str, ...] = ()
     """Metadata columns given to the model beside the microbes (sex, site); predict needs them too."""
     target_transform: TransformName = "zscore"
-    """Scale of the target during training, fitted to the training samples. Scores are in original units."""
+    """Scale of the target during training, fitted to the training samples. Scores are in original units. zscore-within: that of the
+    sample's level of `within_column`."""
+    within_column: str | None = None
+    """With `target_transform=zscore-within`: metadata column (study, site) whose levels have a mean and a spread of their own.
+    predict needs it, too. A level that training lacks is taken as the average one."""
     loss_type: LossType = "mae"
     """Loss of a transformer. quantile: of all `quantiles`; asymmetric: see `asymmetry`; poisson: of counts, whose logarithm of the
     rate is learned; ordinal: of classes in order. Other classes use cross-entropy."""

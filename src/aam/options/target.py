@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from aam.errors import InputError
 from aam.options.checks import check
 
-TransformName = Literal["none", "minmax", "zscore", "log-zscore"]
+TransformName = Literal["none", "minmax", "zscore", "log-zscore", "log-minmax", "zscore-within"]
 LossType = Literal["mse", "mae", "huber", "quantile", "asymmetric", "poisson", "ordinal"]
 # What `loss_type=quantile` predicts where no quantiles are named.
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
@@ -31,6 +31,8 @@ class TargetChoices(Protocol):
     @property
     def quantiles(self) -> str | None: ...
     @property
+    def within_column(self) -> str | None: ...
+    @property
     def asymmetry(self) -> float: ...
     @property
     def output_range(self) -> str | None: ...
@@ -42,7 +44,7 @@ class TargetChoices(Protocol):
 
 def check_target(options: TargetChoices) -> None:
     """InputError for options that do not fit each other, or the kind of target."""
-    numbers = {"quantiles": options.quantiles, "output_range": options.output_range}
+    numbers = {"quantiles": options.quantiles, "output_range": options.output_range, "within_column": options.within_column}
     classes = {"class_weights": None if options.class_weights == "balanced" else "", "class_order": options.class_order}
     advice = "which is not what is predicted (`classifier`): leave it out"
     other, losses = ("a number", _OF_CLASSES) if options.classifier else ("classes", _OF_NUMBERS)
@@ -55,6 +57,8 @@ def check_target(options: TargetChoices) -> None:
         )
     check(0.0 < options.asymmetry < 1.0, "asymmetry", options.asymmetry, "between 0 and 1")
     check_loss(options.loss_type, options.target_transform)
+    if (options.target_transform == "zscore-within") != (options.within_column is not None):
+        raise InputError("`within_column` and `target_transform=zscore-within` belong together: give both, or neither")
     if options.class_order is not None and options.loss_type != "ordinal":
         raise InputError("`class_order` belongs to `loss_type=ordinal`: give both, or leave it out")
     quantiles_in(options.quantiles)

@@ -104,6 +104,16 @@ class Fitted(ABC):
             return None
         return about.target.within(about.band.around(predicted))
 
+    def placed(self, study: Study, rows: np.ndarray | None, decoded: np.ndarray) -> np.ndarray:
+        """Decoded predictions of the samples `rows` in the unit of their truth, where that differs by the levels of a column.
+        InputError for a study without that.
+        """
+        target = self.target.target
+        if not isinstance(target, RegressionTarget) or target.levels is None:
+            return decoded
+        labels = target.levels.of_study(study)
+        return target.placed(decoded, labels if rows is None else labels[rows])
+
     def certainty(
         self, predicted: np.ndarray, measured: Measured | None, quantiles: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
@@ -176,6 +186,8 @@ class Fitted(ABC):
         >>> model.explain(aam.read_study("table.biom"), max_samples=100).write("why")  # doctest: +SKIP
 
         """
+        if getattr(self.target.target, "levels", None):
+            raise InputError("`target_transform=zscore-within`: such a model is not explained, since its unit differs by level")
         # Statistics and pictures, which a model does not need to predict.
         from aam.explain.run import Asked, explain, rows_of
 

@@ -13,6 +13,7 @@ from aam.disk.schema import fits, parse
 from aam.options import ModelOptions, ReadOptions, UniFracMetric
 from aam.scoring.bands import Band, repeated
 from aam.study.categoricals import Categoricals
+from aam.study.levels import Levels
 from aam.study.targets import KINDS, ClassTarget, RegressionTarget, Target
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,10 @@ def _parse_target(config: dict[str, Any]) -> TargetInfo:
     intervals = {percent: float(value) for percent, value in found.items() if value is not None}
     categoricals = parse(Categoricals, config["categoricals"], "categoricals")
     kind = KINDS[config["kind"]]
-    target = parse(kind, config["target"], "target")
+    found_target = config["target"]
+    if isinstance(found_target, dict) and found_target.get("levels") is not None:
+        found_target = {**found_target, "levels": parse(Levels, found_target["levels"], "target.levels")}
+    target = parse(kind, found_target, "target")
     if missing := [name for name in kind.fitted if name not in config["target"]]:
         raise ValueError(f"target has no {missing[0]!r}")
     median = config.get("median")

@@ -94,13 +94,13 @@ class FittedTransformer(FittedEncoder):
         return self.predictor
 
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
-        return self.target.target.decode_outputs(self._outputs(study, rows))
+        return self.placed(study, rows, self.target.target.decode_outputs(self._outputs(study, rows)))
 
     def banded(self, study: Study, predicted: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray | None:
         target, band = self.target.target, self.target.band
         if not (isinstance(target, RegressionTarget) and target.learns_quantiles):
             return super().banded(study, predicted, rows)
-        found = target.decode_quantiles(self._outputs(study, rows))
+        found = self.placed(study, rows, target.decode_quantiles(self._outputs(study, rows)))
         return found if band is None else target.within(band.apply(found))
 
     def _outputs(self, study: Study, rows: np.ndarray | None) -> np.ndarray:

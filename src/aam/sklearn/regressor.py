@@ -52,7 +52,7 @@ class AAMRegressor(RegressorMixin, Predictor):
         Ensemble: models to fit at a time. Default: one for each core.
     verbose : bool
         Show a progress bar of fitting.
-    target_transform : {"none", "minmax", "zscore", "log-zscore"}
+    target_transform : {"none", "minmax", "zscore", "log-zscore", "log-minmax"}
         Scale of the target during training. Predictions are in original units.
     loss_type : {"mae", "mse", "huber", "quantile", "poisson"}
         Transformer: its loss; "quantile" learns `quantiles`, "poisson" counts (with `target_transform="none"`).
@@ -123,7 +123,7 @@ class AAMRegressor(RegressorMixin, Predictor):
         weighed and intervals calibrated. With a study, y and groups may name columns of its metadata.
         """
         study = self._read(X, fitting=True)
-        transforms = get_args(TransformName)
+        transforms = [name for name in get_args(TransformName) if name != "zscore-within"]
         check(self.target_transform in transforms, "target_transform", self.target_transform, f"one of {', '.join(transforms)}")
         truth = column_or_1d(self._truth(study, y), dtype=np.float64, input_name="y", warn=True)
         assert_all_finite(truth, input_name="y")

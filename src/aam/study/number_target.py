@@ -22,15 +22,18 @@ from aam.options import (
 )
 from aam.scoring.measures import MAE, Measure
 from aam.scoring.scores import regression_scores
+from aam.study.levels import Levels
 from aam.study.losses import NUMBER_LOSSES, bounded, in_order, rates
 
 
 @dataclass(frozen=True)
 class RegressionTarget:
-    """A number, scaled for training: ``(f(value) - shift) / scale`` with f = log1p for log-zscore, else the value itself.
+    """A number, scaled for training: ``(f(value) - shift) / scale`` with f = log1p for log-zscore and log-minmax, else the
+    value itself.
 
     loss_type: of a transformer; asymmetry: with that loss, the level of the quantile that is predicted; quantiles: levels of what
-    is predicted beside the number, rising, with 0.5 among them; low, high: ends of a range that nothing predicted leaves.
+    is predicted beside the number, rising, with 0.5 among them; low, high: ends of a range that nothing predicted leaves;
+    levels: of a metadata column, for zscore-within: all but `placed` is about numbers as they would be in the average level.
     """
 
     transform: TransformName = "zscore"
@@ -41,6 +44,7 @@ class RegressionTarget:
     asymmetry: float = 0.5
     low: float | None = None
     high: float | None = None
+    levels: Levels | None = None
 
     kind: ClassVar[Literal["regression"]] = "regression"
     measure: ClassVar[Measure] = MAE
@@ -66,8 +70,8 @@ class RegressionTarget:
         return replace(self, transform="none")
 
     def fit(self, truth: np.ndarray) -> RegressionTarget:
-        """The same scaled to the training samples' values, float [n]. InputError when they are all equal, or negative with
-        log-zscore.
+        """The same scaled to the training samples' values, float [n]. InputError when they are all equal, or negative with a
+        logarithm.
         """
         values = np.asarray(truth, dtype=np.float64)
         self.require(values)
@@ -80,10 +84,10 @@ class RegressionTarget:
         if self.transform == "none":
             # A rate whose logarithm is 0 is the mean.
             return replace(self, shift=0.0, scale=float(values.mean()) if self.loss_type == "poisson" else 1.0)
-        if self.transform == "minmax":
+        if self._is_log:
+            values = self._log1p(values)
+        if self.transform.endswith("minmax"):
             return replace(self, shift=float(values.min()), scale=float(np.ptp(values)))
-        if self.transform == "log-zscore":
-            values = _log1p(values)
         return replace(self, shift=float(values.mean()), scale=float(values.std()))
 
     def require(self, truth: np.ndarray) -> None:
@@ -105,18 +109,40 @@ class RegressionTarget:
     def encode(self, values: Any) -> Any:
         """Original units -> training units; numpy array or torch tensor, any shape.
 
-        InputError for log-zscore of an array with a negative value.
+        InputError for the logarithm of an array with a negative value.
         """
-        if self.transform == "log-zscore":
-            values = _log1p(values)
+        if self._is_log:
+            values = self._log1p(values)
         return (values - self.shift) / self.scale
 
     def decode(self, values: Any) -> Any:
         """Training units -> original units, within the range; numpy array or torch tensor, any shape."""
         values = values * self.scale + self.shift
-        if self.transform == "log-zscore":
+        if self._is_log:
             values = np.expm1(values) if isinstance(values, np.ndarray) else values.expm1()
-        return self.within(values)
+        return values if self.levels else self.within(values)
+
+    def in_levels(self, truth: np.ndarray, labels: np.ndarray) -> RegressionTarget:
+        """The same, fitted to the levels [n] of training samples, too."""
+        return replace(self, levels=self.levels and self.levels.fit(truth, labels))
+
+    def placed(self, values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Decoded predictions [n], or quantiles [n, Q] -> numbers of samples of these levels [n], within the range."""
+        return self.within(self.levels.from_common(values, labels)) if self.levels else values
+
+    @property
+    def _is_log(self) -> bool:
+        return self.transform.startswith("log")
+
+    def _log1p(self, values: Any) -> Any:
+        # Tensors have the method, arrays the function, so torch is not needed here. A check of tensors would wait for the GPU.
+        if not isinstance(values, np.ndarray):
+            return values.log1p()
+        if values.min(initial=0) < 0:
+            raise InputError(
+                f"target value {values.min():g} is negative: `target_transform={self.transform}` needs 0 or more; use zscore"
+            )
+        return np.log1p(values)
 
     @property
     def learns_quantiles(self) -> bool:
@@ -135,7 +161,8 @@ class RegressionTarget:
 
     def units(self, raw: Tensor) -> Tensor:
         """Outputs of a head [..., O] -> training units [..., O], within the range; quantiles rise."""
-        low, high = (None if end is None else self._end(end) for end in (self.low, self.high))
+        # Levels have other ends each: these are cut off at.
+        low, high = (None if end is None or self.levels else self._end(end) for end in (self.low, self.high))
         if self.loss_type == "poisson":
             raw, low = rates(raw), low if low is not None and low > 0 else None
         return bounded(in_order(raw, self._middle), low, high)
@@ -146,7 +173,7 @@ class RegressionTarget:
 
     def _end(self, end: float) -> float | None:
         """An end of the range in training units; None for one that the transform cannot pass."""
-        if self.transform == "log-zscore":
+        if self._is_log:
             return (math.log1p(end) - self.shift) / self.scale if end > -1 else None
         return (end - self.shift) / self.scale
 
@@ -200,12 +227,3 @@ class RegressionTarget:
     def names(self, predicted: np.ndarray) -> np.ndarray:
         """What is written as the prediction: the number."""
         return predicted
-
-
-def _log1p(values: Any) -> Any:
-    # Tensors have the method, arrays the function, so torch is not needed here. A check of tensors would wait for the GPU.
-    if not isinstance(values, np.ndarray):
-        return values.log1p()
-    if values.min(initial=0) < 0:
-        raise InputError(f"target value {values.min():g} is negative: `target_transform=log-zscore` needs 0 or more; use zscore")
-    return np.log1p(values)

@@ -12,6 +12,7 @@ from aam.errors import InputError
 from aam.options import TargetOptions, order_in, quantiles_in, range_in, weights_in
 from aam.study.categoricals import Categoricals
 from aam.study.labels import hint_at_classes, say_categoricals, say_classes
+from aam.study.levels import Levels
 from aam.study.study import Study
 from aam.study.targets import ClassTarget, RegressionTarget, Target
 
@@ -22,7 +23,8 @@ class Problem:
 
     column: what is predicted, by name; truth: float64 numbers in original units, or int64 class ids [N]; target: how truth becomes
     what models learn, fitted to training samples once `fitted_to` has named them; groups: labels [N] of samples that stay together,
-    or None; confounder: labels [N] of what may explain the target by itself, or None; categoricals: metadata given to the model.
+    or None; confounder: labels [N] of what may explain the target by itself, or None; categoricals: metadata given to the model;
+    levels: labels [N] within which a number is scaled, or None.
     """
 
     study: Study
@@ -32,6 +34,7 @@ class Problem:
     groups: np.ndarray | None = None
     confounder: np.ndarray | None = None
     categoricals: Categoricals = field(default_factory=lambda: Categoricals({}))
+    levels: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Samples."""
@@ -40,7 +43,16 @@ class Problem:
     @cached_property
     def learned(self) -> np.ndarray:
         """What models learn [N]: float32 training units, or int64 class ids."""
-        return self.target.learned(self.truth)
+        target, truth = self.target, self.truth
+        if self.levels is not None and isinstance(target, RegressionTarget) and target.levels:
+            truth = target.levels.to_common(truth, self.levels)
+        return target.learned(truth)
+
+    def placed(self, decoded: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Decoded predictions of some rows in the unit of their truth, where that differs by level."""
+        if self.levels is None or not isinstance(self.target, RegressionTarget):
+            return decoded
+        return self.target.placed(decoded, self.levels[rows])
 
     @property
     def classes(self) -> int | None:
@@ -79,7 +91,10 @@ class Problem:
         categoricals, metadata = self.categoricals, self.study.full_metadata
         if categoricals.vocabularies and metadata is not None:
             categoricals = Categoricals.fit(replace(metadata, typed=metadata.typed.iloc[rows]), tuple(categoricals.vocabularies))
-        return replace(self, target=self.target.fit(self.truth[rows]), categoricals=categoricals)
+        target = self.target.fit(self.truth[rows])
+        if self.levels is not None and isinstance(target, RegressionTarget):
+            target = target.in_levels(self.truth[rows], self.levels[rows])
+        return replace(self, target=target, categoricals=categoricals)
 
 
 def pose(study: Study, options: TargetOptions, group_column: str | None = None, confounder_column: str | None = None) -> Problem:
@@ -109,13 +124,14 @@ def pose(study: Study, options: TargetOptions, group_column: str | None = None, 
             asymmetry=options.asymmetry,
             low=low,
             high=high,
+            levels=None if options.within_column is None else Levels(options.within_column),
         )
         target.require(truth)
     say_categoricals(metadata, options.categorical_columns)
     # Of training samples only, once they are known: see `Problem.fitted_to`.
     categoricals = Categoricals(dict.fromkeys(options.categorical_columns, ()))
     groups, confounder = study.labels(group_column), study.labels(confounder_column)
-    return Problem(study, column, truth, target, groups, confounder, categoricals)
+    return Problem(study, column, truth, target, groups, confounder, categoricals, study.labels(options.within_column))
 
 
 def _as_chosen(target: ClassTarget, options: TargetOptions) -> ClassTarget:

@@ -29,7 +29,8 @@ def run_predicting(config: PredictConfig) -> None:
     about = fitted.target
     if not isinstance(fitted, FittedEncoder):
         require_alone("an ensemble")
-    needed = tuple(about.categoricals.vocabularies)
+    levels = getattr(about.target, "levels", None)
+    needed = (*about.categoricals.vocabularies, *([levels.column] if levels else []))
     study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen, needed, by_id=not fitted.reads_sequences)
     ids = study.table.sample_ids
     truth = known_truth(metadata, ids, about.metadata_column, about.target)
