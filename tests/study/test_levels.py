@@ -28,9 +28,9 @@ def test_each_level_has_its_own_mean_and_spread(caplog):
     assert "too few samples" in caplog.text
     common = levels.to_common(values, LABELS)
     for name in levels.names:
-        part = values[LABELS == name]
+        part = values[name == LABELS]
         expected = (part - part.mean()) / part.std() * values.std() + values.mean()
-        np.testing.assert_allclose(common[LABELS == name], expected)
+        np.testing.assert_allclose(common[name == LABELS], expected)
     # A level of two samples, and one that is not known, are the average one.
     np.testing.assert_allclose(common[LABELS == "c"], values[LABELS == "c"])
     np.testing.assert_allclose(levels.from_common(common, LABELS), values)
