@@ -18,7 +18,7 @@ from aam.ensemble import cross_fit as cross_fitting
 from aam.ensemble.catalogue import Catalogue
 from aam.ensemble.cross_fit import cross_fit
 from aam.ensemble.ensemble import FittedMembers, fit_members
-from aam.ensemble.members import KINDS, MEMBERS, WITHOUT_TREES, KernelMember, NetworkMember
+from aam.ensemble.members import KINDS, MEMBERS, WITHOUT_TREES, KernelMember, NetworkMember, unfitted_trees
 from aam.ensemble.training import Training
 from aam.ensemble.trees import of_boosting, of_forest
 from aam.errors import InputError
@@ -170,3 +170,14 @@ def test_no_leaf_is_empty_where_trees_learn_from_some_of_the_samples(problem, na
     member = KINDS[name].fit(training, ROWS, name)
     member.require_fit(training.table.vectors.shape[1], training.table.known, 1, 0)
     assert np.isin(member.predict(training.table, ROWS), np.add.outer(member.leaves.levels, member.leaves.levels) / 2).all()
+
+
+@pytest.mark.parametrize("kind", ["forest", "extra", "boosting"])
+def test_trees_take_the_weights_of_classes(kind):
+    problem = problem_in(simulated_study(), classes=True)
+    rows = np.arange(len(problem))
+    given = replace(problem, target=problem.target.weighted({"many": 3.0}).fit(problem.truth))
+    weights = unfitted_trees(kind, Training(given, None, QUICK, 0), rows).class_weight
+    assert weights == pytest.approx(dict(enumerate(given.target.weights)))
+    assert weights[1] == pytest.approx(3 * weights[0])
+    assert unfitted_trees(kind, Training(problem, None, QUICK, 0), rows).class_weight == "balanced"

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from aam.errors import InputError
 from aam.study.targets import ClassTarget, RegressionTarget
 
-TRANSFORMS = ("none", "minmax", "zscore", "log-zscore")
+TRANSFORMS = ("none", "minmax", "zscore", "log-zscore", "log-minmax")
 VALUES = np.array([1.0, 3.0, 12.5, 739.0, 40.0])
 
 
@@ -27,6 +27,7 @@ def reloaded(fitted):
         ("minmax", MinMaxScaler().fit_transform(VALUES[:, None])[:, 0]),
         ("zscore", StandardScaler().fit_transform(VALUES[:, None])[:, 0]),
         ("log-zscore", StandardScaler().fit_transform(np.log1p(VALUES)[:, None])[:, 0]),
+        ("log-minmax", MinMaxScaler().fit_transform(np.log1p(VALUES)[:, None])[:, 0]),
     ],
 )
 def test_transforms_equal_scikit_learn(transform, expected):

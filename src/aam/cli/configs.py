@@ -114,6 +114,8 @@ class TrainConfig(ConfigFile):
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target)
         check_together(self.data, self.compute, self.fit)
+        if self.recipe == "transformer" and self.target.quantiles and self.target.loss_type != "quantile":
+            raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
@@ -156,6 +158,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
         if self.augmenting.augment and self.contest.only_baselines:
             raise InputError("`augment` is of AAM, which `only_baselines` leaves out: choose one")
+        if self.target.within_column:
+            raise InputError("`within_column`: the usual models do not scale within levels, so evaluate does not; leave it out")
         if self.explaining.explain and self.contest.only_baselines:
             raise InputError("`explain` is of the ensemble, which `only_baselines` leaves out: choose one")
 

@@ -23,7 +23,13 @@ from aam.options import (
 
 Recipe = Literal["ensemble", "transformer"]
 
-_TRAINED = names_of(ModelOptions, TrainObjectives, TrainComputeOptions) | {"val_fraction", "loss_type", "rarefy_each_epoch"}
+_TRAINED = names_of(ModelOptions, TrainObjectives, TrainComputeOptions) | {
+    "val_fraction",
+    "loss_type",
+    "asymmetry",
+    "class_order",
+    "rarefy_each_epoch",
+}
 OF_ENSEMBLE = names_of(EnsembleOptions)
 OF_TRANSFORMER = (
     _TRAINED | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions) | {"fusion", "stream", "val_samples"}

@@ -33,7 +33,7 @@ def with_copies(training: Training, steps: Sequence[Step], parts: Sequence[np.nd
         return counts.indices[reads], counts.data[reads]
 
     # Mixed as it is learned: on the scale of the target.
-    learned = problem.target.learned(problem.truth).astype(problem.truth.dtype)
+    learned = problem.learned.astype(problem.truth.dtype)
     made: list[Sample] = []
     truth, whole = [], []
     for number, rows in enumerate(parts):
@@ -55,6 +55,7 @@ def with_copies(training: Training, steps: Sequence[Step], parts: Sequence[np.nd
         truth=np.concatenate([problem.truth, np.array(truth, dtype=problem.truth.dtype)]),
         groups=None if problem.groups is None else np.concatenate([problem.groups, problem.groups[first]]),
         confounder=None if problem.confounder is None else np.concatenate([problem.confounder, problem.confounder[first]]),
+        levels=None if problem.levels is None else np.concatenate([problem.levels, problem.levels[first]]),
     )
     table, design = training.catalogue.see(more), training.table.design
     # A copy has the covariates of its sample.
@@ -67,4 +68,5 @@ def _truth(problem: Problem, learned: np.ndarray, sample: Sample, rng: np.random
     if len(sample.parents) == 1:
         return problem.truth[sample.parents[0]]
     mixed = mixed_target(learned, sample, rng)
-    return mixed if problem.classes else problem.target.decode(np.array([mixed]))[0]
+    # Of the level of the sample that it is a copy of.
+    return mixed if problem.classes else problem.placed(problem.target.decode(np.array([mixed])), np.array(sample.parents[:1]))[0]

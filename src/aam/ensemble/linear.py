@@ -48,23 +48,25 @@ class LinearModel:
         return said[:, 0] if said.shape[1] == 1 else softmax(said, axis=1)
 
 
-def fit_linear(x: np.ndarray, kept: np.ndarray, truth: np.ndarray, classes: int | None, penalty: float) -> LinearModel:
-    """Ridge regression, or logistic regression of classes that count alike; x [n, kept + K]: covariates stand last, and together
-    weigh as much in the penalty as all ASVs do.
+def fit_linear(
+    x: np.ndarray, kept: np.ndarray, truth: np.ndarray, classes: int | None, penalty: float, weights: Any = "balanced"
+) -> LinearModel:
+    """Ridge regression, or logistic regression of classes whose `weights` are as scikit-learn takes them; x [n, kept + K]:
+    covariates stand last, and together weigh as much in the penalty as all ASVs do.
     """
     middle = x.mean(axis=0, dtype=np.float64)
     scale = np.ones(x.shape[1])
     scale[len(kept) :] = covariate_scale(x[:, : len(kept)], x[:, len(kept) :])
-    model = _unfitted(classes, penalty)
+    model = _unfitted(classes, penalty, weights)
     with warnings.catch_warnings():
         # One that stops before its optimum is judged by what it predicts, as all are.
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")
         model.fit((x - middle.astype(np.float32)) * scale.astype(np.float32), truth)
-    weights, shift = np.atleast_2d(model.coef_).astype(np.float64) * scale, np.atleast_1d(model.intercept_).astype(np.float64)
+    slopes, shift = np.atleast_2d(model.coef_).astype(np.float64) * scale, np.atleast_1d(model.intercept_).astype(np.float64)
     if classes is not None:
-        weights, shift = _of_all_classes(weights, shift, model.classes_, classes)
+        slopes, shift = _of_all_classes(slopes, shift, model.classes_, classes)
     # As it is when it is loaded, so that it rounds the same.
-    return LinearModel(kept, np.ascontiguousarray(weights.T), shift - middle @ weights.T)
+    return LinearModel(kept, np.ascontiguousarray(slopes.T), shift - middle @ slopes.T)
 
 
 def covariate_scale(x: np.ndarray, design: np.ndarray) -> float:
@@ -79,6 +81,7 @@ def choose_penalty(
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
     classes: int | None,
     covariates: int = 0,
+    weights: Any = "balanced",
 ) -> float:
     """The penalty with the least loss on parts of the samples, (learn, judge); covariates: how many columns these are, the last."""
     kept = np.arange(x.shape[1] - covariates)
@@ -86,18 +89,18 @@ def choose_penalty(
     known = [(learn, judge) for learn, judge in parts if classes is None or len(set(truth[learn])) > 1]
 
     def loss(penalty: float) -> float:
-        models = [(fit_linear(x[learn], kept, truth[learn], classes, penalty), judge) for learn, judge in known]
+        models = [(fit_linear(x[learn], kept, truth[learn], classes, penalty, weights), judge) for learn, judge in known]
         return sum(_loss(truth[judge], model.predict(x[judge])) for model, judge in models)
 
     return min(_PENALTIES, key=loss) if known else 1.0
 
 
-def _unfitted(classes: int | None, penalty: float) -> Any:
+def _unfitted(classes: int | None, penalty: float, weights: Any) -> Any:
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if classes is None:
         return Ridge(alpha=100 * penalty)
-    return LogisticRegression(C=1 / penalty, max_iter=1000, class_weight="balanced")
+    return LogisticRegression(C=1 / penalty, max_iter=1000, class_weight=weights)
 
 
 def _of_all_classes(weights: np.ndarray, shift: np.ndarray, learned: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from aam.ensemble.trees import LeafValues, Trees, boosting_leaf, of_boosting, of
 from aam.models.set_networks import SetNetworks
 from aam.options import ModelOptions
 from aam.study.folds import INNER_FOLDS, inner_folds
+from aam.study.problem import Problem
 from aam.study.targets import Kind
 
 # Of version 0.1.0 is "identity", a kernel model of presence.
@@ -150,7 +151,7 @@ class LinearMember:
     def fit(cls, training: Training, rows: np.ndarray, view: View, penalty: float) -> LinearMember:
         problem, kept = training.problem, prevalent(training, rows)
         x = _with_covariates(seen_by(view, training.table.known_shares[rows], kept), training.table, rows)
-        return cls(fit_linear(x, kept, problem.learned[rows], problem.classes, penalty), view)
+        return cls(fit_linear(x, kept, problem.learned[rows], problem.classes, penalty, class_weights(problem, rows)), view)
 
     @classmethod
     def of(cls, arrays: Arrays, options: ModelOptions) -> LinearMember:
@@ -163,7 +164,8 @@ class LinearMember:
         parts = inner_folds(rows, INNER_FOLDS, training.seed, groups=problem.groups, labels=problem.labels)
         table = training.table
         x = _with_covariates(seen_by(view, table.known_shares[rows], prevalent(training, rows)), table, rows)
-        return choose_penalty(x, problem.learned[rows], parts, problem.classes, table.covariates)
+        weights = class_weights(problem, rows)
+        return choose_penalty(x, problem.learned[rows], parts, problem.classes, table.covariates, weights)
 
     def predict(self, table: SeenTable, rows: np.ndarray) -> np.ndarray:
         return self.model.predict(_with_covariates(seen_by(self.view, table.known_shares[rows], self.model.kept), table, rows))
@@ -179,6 +181,11 @@ class LinearMember:
             or not _are_places(kept, known)
         ):
             raise ValueError("a linear model is of other ASVs or outputs")
+
+
+def class_weights(problem: Problem, rows: np.ndarray) -> Any:
+    """What scikit-learn is told of the weights of classes; None for a number."""
+    return problem.target.weights_for_sklearn(problem.learned[rows])
 
 
 def prevalent(training: Training, rows: np.ndarray) -> np.ndarray:
@@ -215,7 +222,7 @@ class TreesMember:
     @classmethod
     def fit(cls, training: Training, rows: np.ndarray, kind: TreesName) -> TreesMember:
         problem, kept, power = training.problem, prevalent(training, rows), _POWERS[kind]
-        x, model = _features(training.table, rows, kept, power), unfitted_trees(kind, training, len(rows))
+        x, model = _features(training.table, rows, kept, power), unfitted_trees(kind, training, rows)
         model.fit(x, problem.learned[rows])
         learned = getattr(model, "classes_", np.zeros(1, dtype=np.int64))
         about = (problem.target.outputs, learned)
@@ -284,11 +291,11 @@ _POWERS: dict[TreesName, float] = {"forest": 1.0, "extra": 0.5, "boosting": 1.0}
 # Models are judged by the absolute error, and by classes that count alike.
 _UNFITTED: dict[tuple[TreesName, Kind], tuple[str, dict[str, Any]]] = {
     ("forest", "regression"): ("RandomForestRegressor", {"max_features": 0.2, "min_samples_leaf": 2}),
-    ("forest", "classification"): ("RandomForestClassifier", {"class_weight": "balanced", "min_samples_leaf": 2}),
+    ("forest", "classification"): ("RandomForestClassifier", {"min_samples_leaf": 2}),
     ("extra", "regression"): ("ExtraTreesRegressor", {"max_features": 0.2, "min_samples_leaf": 2}),
-    ("extra", "classification"): ("ExtraTreesClassifier", {"class_weight": "balanced"}),
+    ("extra", "classification"): ("ExtraTreesClassifier", {}),
     ("boosting", "regression"): ("HistGradientBoostingRegressor", {"loss": "absolute_error"}),
-    ("boosting", "classification"): ("HistGradientBoostingClassifier", {"class_weight": "balanced"}),
+    ("boosting", "classification"): ("HistGradientBoostingClassifier", {}),
 }
 
 # Of boosted trees: a third of the ASVs is tried for each split, and few thresholds: as good on most tables or better, and faster.
@@ -301,11 +308,13 @@ def _features(table: SeenTable, rows: np.ndarray, kept: np.ndarray, power: float
     return _with_covariates(x if power == 1.0 else x**power, table, rows)
 
 
-def unfitted_trees(kind: TreesName, training: Training, n: int) -> Any:
-    """A model of scikit-learn for n training samples."""
+def unfitted_trees(kind: TreesName, training: Training, rows: np.ndarray) -> Any:
+    """A model of scikit-learn for the training samples `rows`."""
     from sklearn import ensemble
 
-    name, settings = _UNFITTED[kind, training.problem.target.kind]
+    (name, settings), n = _UNFITTED[kind, training.problem.target.kind], len(rows)
+    if training.problem.classes is not None:
+        settings = {**settings, "class_weight": class_weights(training.problem, rows)}
     make = getattr(ensemble, name)
     options = training.options
     if kind == "boosting":

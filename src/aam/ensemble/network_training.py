@@ -16,7 +16,7 @@ from aam.ensemble.set_batches import set_batch
 from aam.ensemble.training import Training
 from aam.models.set_networks import SetNetworks, typical_size_of
 from aam.options import EnsembleOptions
-from aam.study.targets import balanced_weights
+from aam.study.targets import ClassTarget
 
 _CLIP, _WARM_UP = 1.0, 0.1
 
@@ -92,11 +92,11 @@ def _dropout(shape: tuple[int, ...], options: EnsembleOptions, draws: Sequence[n
 
 
 def _class_weights(training: Training, parts: Sequence[np.ndarray], device: torch.device) -> Tensor | None:
-    """Of each network's classes [E, K], so that they count alike; None for a number."""
+    """Of each network's classes [E, K]; None for a number."""
     problem = training.problem
-    if problem.classes is None:
+    if not isinstance(problem.target, ClassTarget):
         return None
-    weights = [balanced_weights(problem.learned[rows], problem.classes) for rows in parts]
+    weights = [problem.target.weights_of(problem.learned[rows]) for rows in parts]
     return torch.tensor(np.stack(weights), dtype=torch.float32, device=device)
 
 

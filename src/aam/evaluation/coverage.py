@@ -7,11 +7,56 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from aam.evaluation.compare import Outcome
+from aam.scoring.bands import Band, repeated
 from aam.scoring.intervals import COVERAGE, scores_of, threshold
-from aam.study.targets import Kind
+from aam.study.folds import Fold
+from aam.study.targets import Kind, RegressionTarget
 
 # Whether the truth [n] is in the interval or set of a prediction, and its width, [n] each.
 Inside = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+
+
+def fold_quantiles(outcome: Outcome, model: str) -> list[np.ndarray | None]:
+    """For each fold the quantiles [n, Q] of its held-out samples, around what the model predicts, from its errors on the held-out
+    samples of the other folds of the repeat; None where none were asked for, or the groups of these are too few.
+    """
+    target, said = outcome.problem.target, outcome.predictions[model]
+    if not isinstance(target, RegressionTarget) or not target.quantiles:
+        return [None] * len(outcome.folds)
+    found: list[np.ndarray | None] = []
+    for fold, predicted in zip(outcome.folds, said, strict=True):
+        others = _others(outcome, fold)
+        rows = np.concatenate([np.zeros(0, dtype=np.int64), *(outcome.folds[number].test for number in others)])
+        known = repeated(np.concatenate([np.zeros(0), *(said[number] for number in others)]), target.quantiles)
+        band = Band.fit(outcome.truth[rows], known, outcome.unit[rows], target.quantiles) if len(rows) else None
+        found.append(None if band is None else target.within(band.around(predicted)))
+    return found
+
+
+def band_covered(outcome: Outcome, model: str) -> tuple[float, float] | None:
+    """How often the truth was between the outermost quantiles, and their mean distance; means as in `covered`. None where they are
+    not known in every fold.
+    """
+    found = fold_quantiles(outcome, model)
+    known = [part for part in found if part is not None]
+    if len(known) < len(found):
+        return None
+    rows = np.concatenate([fold.test for fold in outcome.folds])
+    ends, truth = np.concatenate(known), outcome.truth[rows]
+    inside = (ends[:, 0] <= truth) & (truth <= ends[:, -1])
+    share = _shares(outcome.unit[rows])
+    return float(inside @ share), float((ends[:, -1] - ends[:, 0]) @ share)
+
+
+def _shares(unit: np.ndarray) -> np.ndarray:
+    """How much samples of groups [n] count, where each group counts once and they add up to 1."""
+    _, group, members = np.unique(unit, return_inverse=True, return_counts=True)
+    return 1 / (members[group] * len(members))
+
+
+def _others(outcome: Outcome, fold: Fold) -> list[int]:
+    """Numbers of the other folds of a fold's repeat."""
+    return [number for number, other in enumerate(outcome.folds) if other.repeat == fold.repeat and other is not fold]
 
 
 def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) -> list[float]:
@@ -23,7 +68,7 @@ def fold_thresholds(outcome: Outcome, model: str, coverage: float = COVERAGE) ->
     scores = [scores_of(outcome.truth[fold.test], said) for fold, said in zip(outcome.folds, predictions, strict=True)]
     found = []
     for fold in outcome.folds:
-        others = [number for number, other in enumerate(outcome.folds) if other.repeat == fold.repeat and other is not fold]
+        others = _others(outcome, fold)
         if not others:
             found.append(float("inf"))
             continue
@@ -59,6 +104,5 @@ def covered(outcome: Outcome, model: str, coverage: float = COVERAGE) -> tuple[f
         inside.append(within)
         width.append(wide)
         unit.append(outcome.unit[fold.test])
-    _, group, members = np.unique(np.concatenate(unit), return_inverse=True, return_counts=True)
-    share = 1 / (members[group] * len(members))
+    share = _shares(np.concatenate(unit))
     return float(np.concatenate(inside) @ share), float(np.concatenate(width) @ share)

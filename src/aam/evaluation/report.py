@@ -17,14 +17,14 @@ from aam.evaluation import pictures
 from aam.evaluation.about_models import about_models
 from aam.evaluation.classes import class_scores_of, class_tables
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, summarise
-from aam.evaluation.coverage import covered
+from aam.evaluation.coverage import band_covered, covered
 from aam.evaluation.explained import explained_section
 from aam.evaluation.members import MemberInEvaluation, members_table
 from aam.evaluation.robustness import Fall, falls_table
 from aam.evaluation.robustness_section import robustness_section
+from aam.evaluation.second_tables import MORE, more_scores, quantile_scores, three, with_deviation
 from aam.explain.run import Explanation
 from aam.learners.baselines import is_trivial
-from aam.scoring.classes import ECE_BINS
 from aam.scoring.intervals import COVERAGE
 from aam.scoring.measures import Measure
 from aam.study.targets import Kind
@@ -32,9 +32,6 @@ from aam.study.targets import Kind
 # Scores that are shown, and what they are called.
 _SHOWN = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "spearman": "Spearman", "auc": "AUC", "accuracy": "accuracy",
           "balanced_accuracy": "balanced accuracy", "log_loss": "log loss"}  # fmt: skip
-# Those of a table of their own, below.
-_MORE = {"f1": "F1", "precision": "precision", "recall": "recall", "pr_auc": "average precision", "brier": "Brier score",
-         "ece": "calibration error"}  # fmt: skip
 _PERCENT = f"{100 * COVERAGE:.0f} %"
 
 
@@ -137,7 +134,7 @@ def write_summary(report: Report, path: Path) -> None:
         row: dict[str, object] = {"model": summary.model}
         row |= _with_deviations(summary, _SHOWN)
         row |= {"gain_over_best_simple": summary.gain, "gain_low": summary.gain_low, "gain_high": summary.gain_high}
-        rows.append(row | _coverage(report, summary.model) | _with_deviations(summary, _MORE))
+        rows.append(row | _coverage(report, summary.model) | _with_deviations(summary, MORE))
     write_tsv(path, pd.DataFrame(rows), index=False, float_format="%.6g")
 
 
@@ -148,7 +145,9 @@ def _with_deviations(summary: Summary, names: Collection[str]) -> dict[str, floa
 
 def _coverage(report: Report, model: str) -> dict[str, float]:
     share, width = covered(report.outcome, model)
-    return {"coverage": share, report.words.width[0]: width}
+    found = {"coverage": share, report.words.width[0]: width}
+    band = band_covered(report.outcome, model)
+    return found if band is None else found | {"quantile_coverage": band[0], "quantile_width": band[1]}
 
 
 def _by_class(report: Report, model: str) -> dict[str, object]:
@@ -188,14 +187,14 @@ def verdict_of(report: Report) -> str:
     reference, trivial = best_of(outcome, report.simple), outcome.problem.target.trivial_name
     name = f"{'an' if measure.title[0] in 'aeiou' else 'a'} {measure.title} ({measure.label})"
     if report.headline is None and reference == trivial:
-        return f"No simple model predicts {column} better than {report.words.trivial}: {name} of {_three(scores[trivial])}."
+        return f"No simple model predicts {column} better than {report.words.trivial}: {name} of {three(scores[trivial])}."
     subject = report.headline or reference
     opening = f"The {subject}" if report.headline else f"The best simple model, {subject},"
     compared = [] if report.headline is None else [_against_simple(report, reference, scores[reference])]
     if reference != trivial:
         gain = float(measure.gain(scores[subject], scores[trivial]))
         compared.append(_better(measure, gain, report.words.trivial))
-    return f"{opening} predicts {column} with {name} of {_three(scores[subject])}: {', and '.join(compared)}."
+    return f"{opening} predicts {column} with {name} of {three(scores[subject])}: {', and '.join(compared)}."
 
 
 def _against_simple(report: Report, reference: str, score: float) -> str:
@@ -204,18 +203,13 @@ def _against_simple(report: Report, reference: str, score: float) -> str:
     tie = measure.is_tie(summary.gain)
     doubt = ": this may be chance" if summary.gain_low <= 0 <= summary.gain_high and not tie else ""
     interval = f"95 % interval of the difference {measure.between(summary.gain_low, summary.gain_high)}{doubt}"
-    return _better(measure, summary.gain, f"the best simple model, {reference} ({_three(score)}; {interval})")
+    return _better(measure, summary.gain, f"the best simple model, {reference} ({three(score)}; {interval})")
 
 
 def _better(measure: Measure, gain: float, than: str) -> str:
     if measure.is_tie(gain):
         return f"as good as {than}"
     return f"{measure.size(gain)} {'better' if gain > 0 else 'worse'} than {than}"
-
-
-def _three(value: float) -> str:
-    """Three digits, and all before the decimal point."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
 
 
 def _models(report: Report) -> str:
@@ -228,7 +222,8 @@ def _models(report: Report) -> str:
             _table(report),
             page.note(_about_scores(report)),
             page.note(_about_coverage(report)),
-            *_more_scores(report),
+            *more_scores(report.summaries, report.simple),
+            *quantile_scores(report.outcome, report.summaries, report.simple),
             pictures.svg(pictures.models(shown, outcome.measure, report.simple), "models"),
         ]
     )
@@ -271,8 +266,8 @@ def _table(report: Report) -> str:
         interval = f"{measure.signed(summary.gain)} ({measure.between(summary.gain_low, summary.gain_high)})"
         coverage = _coverage(report, summary.model)
         known = math.isfinite(coverage[width[0]])
-        promise = [f"{100 * coverage['coverage']:.0f} %", _three(coverage[width[0]])] if known else ["unknown", "unknown"]
-        rows.append([summary.model, *(_with_deviation(summary, name) for name in names), interval, *promise])
+        promise = [f"{100 * coverage['coverage']:.0f} %", three(coverage[width[0]])] if known else ["unknown", "unknown"]
+        rows.append([summary.model, *(with_deviation(summary, name) for name in names), interval, *promise])
     header = [
         "model",
         *(_SHOWN[name] for name in names),
@@ -280,32 +275,6 @@ def _table(report: Report) -> str:
         f"coverage of {_PERCENT} {report.words.interval}s",
     ]
     return page.table([*header, width[1]], rows, [summary.model not in report.simple for summary in summaries])
-
-
-def _more_scores(report: Report) -> list[str]:
-    """A table of the scores that are looked at second, and what they are."""
-    summaries = report.summaries
-    names = [name for name in _MORE if name in summaries[0].scores]
-    if not names:
-        return []
-    rows = [[summary.model, *(_with_deviation(summary, name) for name in names)] for summary in summaries]
-    bold = [summary.model not in report.simple for summary in summaries]
-    return [page.table(["model", *(_MORE[name] for name in names)], rows, bold), page.note(_ABOUT_MORE)]
-
-
-_ABOUT_MORE = (
-    "F1, precision, recall, average precision (the area under the curve of precision and recall) and AUC are means over the "
-    "classes that the scored samples have; a class that none of them has is left out. Brier score: the mean squared error of the "
-    "probabilities. Calibration error (ECE): how far probabilities of the likeliest class are from how often it is right, in "
-    f"{ECE_BINS} bins. Both are better when lower."
-)
-
-
-def _with_deviation(summary: Summary, name: str) -> str:
-    value, deviation = summary.scores[name], summary.deviations[name]
-    if not math.isfinite(value):
-        return "-"
-    return _three(value) + (f" ± {deviation:.2g}" if math.isfinite(deviation) else "")
 
 
 def _how_to_read(report: Report) -> list[str]:
@@ -317,7 +286,7 @@ def _how_to_read(report: Report) -> list[str]:
     read = [
         "In each fold, all models were trained on the same training samples, and everything about them was chosen there; they are "
         f"scored on the held-out samples of the fold, whose {outcome.problem.column} none of them has seen.",
-        words.score.format(column=outcome.problem.column, trivial=_three(reached), which=_which_auc(outcome)),
+        words.score.format(column=outcome.problem.column, trivial=three(reached), which=_which_auc(outcome)),
         f"A {_PERCENT} prediction {words.interval} should contain the true {words.truth} of nine in ten {new}: do not rely on it "
         "where the coverage is far below that.",
     ]

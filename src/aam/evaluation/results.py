@@ -12,7 +12,7 @@ import pandas as pd
 from aam import __version__
 from aam.disk.writing import write_tsv
 from aam.evaluation.compare import Outcome
-from aam.evaluation.coverage import fold_thresholds
+from aam.evaluation.coverage import fold_quantiles, fold_thresholds
 from aam.options import FoldOptions, FoldPretrainOptions
 from aam.study.folds import Fold
 from aam.study.problem import Problem
@@ -28,7 +28,8 @@ def write_folds(problem: Problem, folds: Sequence[Fold], path: Path) -> None:
 
 
 def write_predictions(outcome: Outcome, path: Path) -> None:
-    """predictions.tsv: every model, every held-out sample, with its 90 % interval, or set and probabilities of classes.
+    """predictions.tsv: every model, every held-out sample, with its 90 % interval and the quantiles that were asked for, or the set
+    and probabilities of classes.
 
     The column of a class's probability is `probability_` and the name of the class as the metadata has it.
     """
@@ -36,7 +37,8 @@ def write_predictions(outcome: Outcome, path: Path) -> None:
     truth = problem.truth if problem.labels is None else problem.labels
     parts = []
     for model, by_fold in outcome.predictions.items():
-        for fold, predicted, limit in zip(outcome.folds, by_fold, fold_thresholds(outcome, model), strict=True):
+        known = zip(outcome.folds, by_fold, fold_thresholds(outcome, model), fold_quantiles(outcome, model), strict=True)
+        for fold, predicted, limit, quantiles in known:
             columns = {
                 "model": model,
                 "repeat": fold.repeat + 1,
@@ -45,6 +47,7 @@ def write_predictions(outcome: Outcome, path: Path) -> None:
                 "true": truth[fold.test],
                 "predicted": target.names(predicted),
                 **target.interval_table(predicted, limit),
+                **({} if quantiles is None else target.quantile_table(quantiles)),
                 **{f"probability_{name}": predicted[:, k] for k, name in enumerate(target.classes)},
             }
             parts.append(pd.DataFrame(columns))

@@ -47,8 +47,10 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 def of_model(target: Target) -> Link:
-    """What a head says, a number in training units or logits -> the unit of explanations."""
-    return log_odds if isinstance(target, ClassTarget) else target.decode
+    """Outputs of a head -> the unit of explanations."""
+    if isinstance(target, ClassTarget):
+        return lambda raw: log_odds(target.logits(raw))
+    return lambda raw: target.decode(target.said(raw))
 
 
 def of_member(target: Target) -> Link:

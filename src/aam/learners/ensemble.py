@@ -14,7 +14,7 @@ from aam.ensemble.novelty import novelty_of
 from aam.options import CANDIDATES, MEMBER_LABELS, AugmentOptions, EnsembleOptions
 from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
-from aam.saved.info import ModelInfo, TargetInfo, median_of
+from aam.saved.info import ModelInfo, TargetInfo, band_of, median_of
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.problem import Problem
 
@@ -40,9 +40,11 @@ class EnsembleLearner:
         members, choice = self._members(posed, rows, jobs)
         ensemble, weighing = members.combine(MEMBERS)
         log.info("%s", weighing.sentence(MEMBER_LABELS, posed.target.measure))
-        decoded = posed.target.decode(members.judged.cross_fitted(ensemble.combination))
+        decoded = posed.placed(posed.target.decode(members.judged.cross_fitted(ensemble.combination)), rows)
         intervals = thresholds(scores_of(posed.truth[rows], decoded), posed.units(rows))
-        target = TargetInfo(posed.column, posed.target, posed.covariates, intervals, median_of(posed.target, posed.truth[rows]))
+        band = band_of(posed.target, posed.truth[rows], decoded, posed.units(rows))
+        median = median_of(posed.target, posed.truth[rows])
+        target = TargetInfo(posed.column, posed.target, posed.covariates, intervals, median, band)
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
         fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed), choice)
         fitted.remember(problem.study, members.training.table)
@@ -66,11 +68,13 @@ class EnsembleLearner:
     @staticmethod
     def _cross_fitted(members: FittedMembers, posed: Problem) -> np.ndarray:
         ensemble, _ = members.combine(MEMBERS)
-        return posed.target.decode(members.judged.cross_fitted(ensemble.combination))
+        return posed.placed(posed.target.decode(members.judged.cross_fitted(ensemble.combination)), members.rows)
 
 
 def cross_fitted(fitted: FittedEnsemble) -> np.ndarray:
     """What members say of the training samples that they did not see, in original units [n] or as probabilities [n, K]."""
     if fitted.members is None:
         raise ValueError("a saved ensemble does not keep what its members said in cross-fitting")
-    return fitted.target.target.decode(fitted.members.judged.cross_fitted(fitted.ensemble.combination))
+    members = fitted.members
+    decoded = fitted.target.target.decode(members.judged.cross_fitted(fitted.ensemble.combination))
+    return members.training.problem.placed(decoded, members.rows)

@@ -37,14 +37,16 @@ from aam.options import (
     check_frozen,
 )
 from aam.parallel.collectives import world
-from aam.saved.info import ModelInfo, TargetInfo, median_of
+from aam.saved.info import ModelInfo, TargetInfo, band_of, median_of
 from aam.saved.start import StartingWeights
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
+from aam.scoring.bands import Band
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.folds import INNER_FOLDS, inner_folds
 from aam.study.problem import Problem
 from aam.study.splits import Split
 from aam.study.study import Study
+from aam.study.targets import RegressionTarget
 from aam.training.fit import FitResult, check_fit, fit, monitor_of
 from aam.training.frozen import HeadModule, make_embedded_loader
 from aam.training.memory import MemoryPlan, TrainingTable, plan_memory
@@ -284,5 +286,19 @@ def calibrated(fitted: FittedTransformer, problem: Problem, rows: np.ndarray, pr
     found = thresholds(scores_of(problem.truth[rows], predicted), problem.units(rows))
     if "90" not in found:
         log.warning("no 90 % prediction intervals: they need 9 or more held-out groups (`test_fraction`)")
-    target = replace(fitted.target, intervals=found)
+    target = replace(fitted.target, intervals=found, band=_band(fitted, problem, rows, predicted))
     return replace(fitted, info=replace(fitted.info, target=target))
+
+
+def _band(fitted: FittedTransformer, problem: Problem, rows: np.ndarray, predicted: np.ndarray) -> Band | None:
+    """What makes quantiles of predictions, or those that are learned hold as often as they say (conformal quantile regression)."""
+    target, truth, groups = fitted.target.target, problem.truth[rows], problem.units(rows)
+    if not (isinstance(target, RegressionTarget) and target.learns_quantiles):
+        return band_of(target, truth, predicted, groups)
+    said = fitted.banded(problem.study, predicted, rows)
+    assert said is not None
+    # How wide they are where is learned: as much is added everywhere.
+    band = Band.fit(truth, said, groups, target.quantiles, places=1)
+    if band is None:
+        log.warning("quantiles are as they were learned: too few groups were held out (`test_fraction`) to say how often they hold")
+    return band

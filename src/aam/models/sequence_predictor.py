@@ -21,6 +21,17 @@ class Prediction:
     target: Tensor
 
 
+class SharedSteps(nn.Module):
+    """Outputs [B, O] -> [B, O + steps]: steps between ordered classes, the same for every sample (proportional odds)."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = nn.Parameter(torch.zeros(steps))
+
+    def forward(self, said: Tensor) -> Tensor:
+        return torch.cat([said, self.steps.expand(len(said), -1)], dim=1)
+
+
 @dataclass(frozen=True)
 class CovariateShape:
     """What a head must know of covariates: the levels of each categorical column, how many numbers and indicators follow, and how
@@ -33,12 +44,13 @@ class CovariateShape:
 
 
 class TargetHead(nn.Module):
-    """Embedding [B, D] and covariates [B, K] -> [B, outputs]: K columns of 0 and 1, one for each level, then numbers.
+    """Embedding [B, D] and covariates [B, K] -> [B, outputs], of which the last `steps` are the same for all samples.
 
-    Each level has an embedding of its own; a sample of no known level has zeros.
+    K columns of 0 and 1, one for each level, then numbers. Each level has an embedding of its own; a sample of no known level has
+    zeros.
     """
 
-    def __init__(self, options: ModelOptions, outputs: int, covariates: CovariateShape) -> None:
+    def __init__(self, options: ModelOptions, outputs: int, covariates: CovariateShape, steps: int = 0) -> None:
         super().__init__()
         width, self.shape = options.embedding_dim, covariates
         self.norm = nn.LayerNorm(width)
@@ -49,7 +61,11 @@ class TargetHead(nn.Module):
         beside = _CATEGORICAL_WIDTH * len(covariates.levels) + covariates.numbers
         self.fusion = FUSIONS[covariates.fusion](width, beside) if beside else None
         inputs = width if self.fusion is None else self.fusion.outputs
-        self.mlp = nn.Sequential(nn.Linear(inputs, width), nn.GELU(), nn.Dropout(options.dropout), nn.Linear(width, outputs))
+        self.mlp = nn.Sequential(
+            nn.Linear(inputs, width), nn.GELU(), nn.Dropout(options.dropout), nn.Linear(width, outputs - steps)
+        )
+        if steps:
+            self.mlp.append(SharedSteps(steps))
 
     def forward(self, embedding: Tensor, design: Tensor | None) -> Tensor:
         normed = self.norm(embedding.to(self.norm.weight.dtype))
@@ -63,7 +79,7 @@ class TargetHead(nn.Module):
 class SequencePredictor(nn.Module):
     """A `SequenceEncoder` as `base_model`, loaded or fresh, and a head for the target.
 
-    `outputs` is 1 for a number, else the number of classes; `covariates`: what the head reads beside the samples. With
+    `outputs` and `steps` are what the target asks of a head; `covariates`: what the head reads beside the samples. With
     `freeze_base` the encoder gets no gradients and stays in inference mode.
     """
 
@@ -74,11 +90,12 @@ class SequencePredictor(nn.Module):
         outputs: int,
         covariates: CovariateShape = CovariateShape(),
         freeze_base: bool = False,
+        steps: int = 0,
     ) -> None:
         super().__init__()
         self.base_model = base_model
         self.freeze_base = freeze_base
-        self.head = TargetHead(options, outputs, covariates)
+        self.head = TargetHead(options, outputs, covariates, steps)
         if freeze_base:
             self.base_model.requires_grad_(False)
             self.base_model.eval()

@@ -9,11 +9,10 @@ from typing import Literal
 
 from aam.errors import InputError
 from aam.options.checks import Options, check, check_counts
+from aam.options.target import LossType, TransformName, check_target
 
 UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"]
 AsvSampling = Literal["abundant", "random"]
-TransformName = Literal["none", "minmax", "zscore", "log-zscore"]
-LossType = Literal["mse", "mae", "huber"]
 Fusion = Literal["concat", "gated"]
 
 
@@ -169,12 +168,29 @@ class TargetOptions(Options):
     """How a transformer joins these columns with the sample embedding: side by side (concat), or weighed against each other for
     each sample (gated)."""
     target_transform: TransformName = "zscore"
-    """Scale of the target during training, fitted to the training samples. Scores are in original units."""
+    """Scale of the target during training, fitted to the training samples. Scores are in original units. zscore-within: that of the
+    sample's level of `within_column`."""
+    within_column: str | None = None
+    """With `target_transform=zscore-within`: metadata column (study, site) whose levels have a mean and a spread of their own.
+    predict needs it, too. A level that training lacks is taken as the average one."""
     loss_type: LossType = "mae"
-    """Loss of a number. Classes use cross-entropy with balanced class weights."""
+    """Loss of a transformer. quantile: of all `quantiles`; asymmetric: see `asymmetry`; poisson: of counts, whose logarithm of the
+    rate is learned; ordinal: of classes in order. Other classes use cross-entropy."""
+    asymmetry: float = 0.5
+    """With `loss_type=asymmetric`: the level of the quantile that is predicted. Above 0.5, too low costs more than too high."""
+    quantiles: str | None = None
+    """Also predict these quantiles of a number: 0.1,0.5,0.9. They rise, the median among them is the prediction. An ensemble takes
+    them from its errors in cross-fitting; a transformer learns them (`loss_type=quantile`)."""
+    output_range: str | None = None
+    """Range that no prediction, interval or quantile leaves: 0,100, or open at one end: 0, for 0 and more."""
+    class_weights: str = "balanced"
+    """How much classes count in training: balanced (alike), none (each sample alike), or by hand: healthy=1,ibd=3."""
+    class_order: str | None = None
+    """With `loss_type=ordinal`: the order of the classes, none,mild,severe. Default: that of numbers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_target(self)
         check_covariates(self.categorical_columns, self.numeric_columns, {"the column to predict": self.metadata_column})
         if self.fusion != "concat" and not (self.categorical_columns or self.numeric_columns):
             raise InputError(f"`fusion={self.fusion}` needs `categorical_columns` or `numeric_columns`: what to join")

@@ -91,7 +91,8 @@ class FittedEnsemble(Fitted):
 
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         table = self.see(study)
-        return self.target.target.decode(self.ensemble.predict(table, study.rows if rows is None else rows))
+        rows = study.rows if rows is None else rows
+        return self.placed(study, rows, self.target.target.decode(self.ensemble.predict(table, rows)))
 
     def reseeded(self, seed: int) -> FittedEnsemble:
         # What was seen of a study was drawn by the other seed.

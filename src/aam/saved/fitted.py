@@ -19,6 +19,7 @@ from aam.saved.info import ModelInfo, TargetInfo
 from aam.scoring.intervals import COVERAGE, PERCENTS
 from aam.study.new_samples import known_truth
 from aam.study.study import Study
+from aam.study.targets import RegressionTarget
 
 if TYPE_CHECKING:
     from aam.explain.run import Explanation, Model
@@ -126,13 +127,44 @@ class Fitted(ABC):
         found = None if measured is None else measured.novelty
         return found if found is None or rows is None else found[rows]
 
-    def certainty(self, predicted: np.ndarray, measured: Measured | None) -> dict[str, np.ndarray]:
+    def quantiles(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        """Quantiles of a number in original units [n, Q], at the levels of its target (`quantiles`), of the samples `rows`: they
+        rise, and the median is the prediction. InputError for a model that was fitted without, or to too few groups.
+        """
+        found = self.banded(study, self.predict(study, rows), rows)
+        if found is None:
+            raise InputError("quantiles are not known: the model was fitted without `quantiles`, or to fewer groups than they need")
+        return found
+
+    def banded(self, study: Study, predicted: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray | None:
+        """The same of samples whose predictions [n] are there, or their mean over draws; None where they are not known."""
+        about = self.target
+        if about.band is None or not isinstance(about.target, RegressionTarget):
+            return None
+        return about.target.within(about.band.around(predicted))
+
+    def placed(self, study: Study, rows: np.ndarray | None, decoded: np.ndarray) -> np.ndarray:
+        """Decoded predictions of the samples `rows` in the unit of their truth, where that differs by the levels of a column.
+        InputError for a study without that.
+        """
+        target = self.target.target
+        if not isinstance(target, RegressionTarget) or target.levels is None:
+            return decoded
+        labels = target.levels.of_study(study)
+        return target.placed(decoded, labels if rows is None else labels[rows])
+
+    def certainty(
+        self, predicted: np.ndarray, measured: Measured | None, quantiles: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """How sure each prediction [n] of a study's samples is, by the names of columns: 90 % prediction intervals (lower, upper)
-        or sets of classes (set), and the novelty (`Measured.columns`), as far as they are known.
+        or sets of classes (set), quantiles (q0.1; [n, Q], see `banded`), and the novelty (`Measured.columns`), as far as they are
+        known.
         """
         columns: dict[str, np.ndarray] = {}
         if str(round(100 * COVERAGE)) in self.target.intervals:
             columns |= self.target.target.interval_table(predicted, self.limit())
+        if quantiles is not None:
+            columns |= self.target.target.quantile_table(quantiles)
         return columns if measured is None else columns | measured.columns()
 
     def embed(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
@@ -193,6 +225,8 @@ class Fitted(ABC):
         >>> model.explain(aam.read_study("table.biom"), max_samples=100).write("why")  # doctest: +SKIP
 
         """
+        if getattr(self.target.target, "levels", None):
+            raise InputError("`target_transform=zscore-within`: such a model is not explained, since its unit differs by level")
         # Statistics and pictures, which a model does not need to predict.
         from aam.explain.run import Asked, explain, rows_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
@@ -11,8 +12,12 @@ import numpy as np
 from aam.disk.schema import fits, parse
 from aam.models.heads import Head, own_space
 from aam.options import ModelOptions, ReadOptions, UniFracMetric
+from aam.scoring.bands import Band, repeated
 from aam.study.covariates import Covariates
-from aam.study.targets import KINDS, ClassTarget, Target
+from aam.study.levels import Levels
+from aam.study.targets import KINDS, ClassTarget, RegressionTarget, Target
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class TargetInfo:
 
     intervals: by coverage in percent, the error (`scoring.intervals.scores_of`) that predictions of samples of new groups
     stay within that often; empty where it is not known; median: of the training samples' numbers, the trivial prediction; None for
-    classes, and where it is not known.
+    classes, and where it is not known; band: what makes quantiles of predictions, where they were asked for and can be told.
     """
 
     metadata_column: str
@@ -29,12 +34,14 @@ class TargetInfo:
     covariates: Covariates = field(default_factory=Covariates)
     intervals: Mapping[str, float] = field(default_factory=dict)
     median: float | None = None
+    band: Band | None = None
 
     def scores(self, true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         """Scores of new samples [n], beside the trivial prediction where that is known."""
         if isinstance(self.target, ClassTarget):
-            # The weights are balanced: the commonest class has the smallest.
-            return self.target.scores(true, predicted, np.array([np.argmin(self.target.weights)]))
+            # Models that do not say have balanced weights: the commonest class has the smallest.
+            known = self.target.commonest
+            return self.target.scores(true, predicted, np.array([np.argmin(self.target.weights) if known is None else known]))
         found = self.target.scores(true, predicted, np.array([self.median or 0.0]))
         return found if self.median is not None else {name: value for name, value in found.items() if name != "median_mae"}
 
@@ -42,6 +49,18 @@ class TargetInfo:
 def median_of(target: Target, truth: np.ndarray) -> float | None:
     """The median of the training samples' numbers; None for classes."""
     return None if target.classes else float(np.median(truth))
+
+
+def band_of(target: Target, truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> Band | None:
+    """What makes quantiles of predictions, from predictions [n] of samples that a model did not learn from, with their truth [n]
+    and groups [n]; None where no quantiles are asked for, or the groups are too few, of which it warns.
+    """
+    if not isinstance(target, RegressionTarget) or not target.quantiles:
+        return None
+    band = Band.fit(truth, repeated(predicted, target.quantiles), groups, target.quantiles)
+    if band is None:
+        log.warning("no quantiles: too few groups were held out to tell the outermost of them")
+    return band
 
 
 @dataclass(frozen=True)
@@ -127,10 +146,16 @@ def _parse_target(config: dict[str, Any]) -> TargetInfo:
     old = "covariates" not in config
     covariates = parse(Covariates, config["categoricals" if old else "covariates"], "categoricals" if old else "covariates")
     kind = KINDS[config["kind"]]
-    target = parse(kind, config["target"], "target")
+    found_target = config["target"]
+    if isinstance(found_target, dict) and found_target.get("levels") is not None:
+        found_target = {**found_target, "levels": parse(Levels, found_target["levels"], "target.levels")}
+    target = parse(kind, found_target, "target")
     if missing := [name for name in kind.fitted if name not in config["target"]]:
         raise ValueError(f"target has no {missing[0]!r}")
     median = config.get("median")
     if not fits(median, float | None):
         raise ValueError(f"median is {median!r:.100}")
-    return TargetInfo(column, target, covariates, intervals, median)
+    band = None if config.get("band") is None else parse(Band, config["band"], "band")
+    if band is not None and band.levels != getattr(target, "quantiles", ()):
+        raise ValueError(f"a band of the levels {band.levels}")
+    return TargetInfo(column, target, covariates, intervals, median, band)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy import sparse
 from torch import Tensor
 
@@ -14,9 +15,9 @@ from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.ensemble import Ensemble, said_by
 from aam.explain.attributions import Said
 from aam.explain.gradients import Gradients, of_ensemble, of_transformer
-from aam.explain.links import Outputs
+from aam.explain.links import Outputs, of_model
 from aam.explain.nucleotides import EnsembleSequences, Sequences, TransformerSequences
-from aam.explain.scale import log_odds, of_predictions, output_names, unit_of
+from aam.explain.scale import of_predictions, output_names, unit_of
 from aam.models import SequencePredictor
 from aam.models.inference import TableSamples, embed_with, predict_embedded
 from aam.options import ExplainBaseline, ReadOptions
@@ -115,7 +116,7 @@ class TransformerReader(_OfStudy):
         embedded = embed_with(self.predictor.base_model, self.vectors, samples, self.batch_size)
         said = predict_embedded(self.predictor, embedded, None if self.design is None else self.design[rows])
         target = self.target.target
-        outputs = log_odds(said) if target.classes else of_predictions(target.decode_outputs(said))
+        outputs = of_model(target)(torch.from_numpy(said.astype(np.float64))).numpy()
         return Said(outputs, outputs[None], np.ones(1))
 
     def gradients(self, rows: np.ndarray, ids: tuple[str, ...], baseline: ExplainBaseline = "empty", show: str = "") -> Gradients:

@@ -32,6 +32,7 @@ from aam.saved.readers import TransformerReader
 from aam.saved.shuffled import shuffled_state
 from aam.study.covariates import Covariates
 from aam.study.study import Study
+from aam.study.targets import RegressionTarget
 
 # At least, of the weights of a transformer.
 _TENSORS_PER_LAYER = 8
@@ -41,7 +42,8 @@ def build_predictor(
     encoder: SequenceEncoder, options: ModelOptions, target: TargetInfo, freeze_base: bool = False
 ) -> SequencePredictor:
     """A predictor on top of `encoder`, with a fresh head for the target."""
-    return SequencePredictor(encoder, options, target.target.outputs, shape_of(target.covariates), freeze_base)
+    asked, shape = target.target, shape_of(target.covariates)
+    return SequencePredictor(encoder, options, asked.head_outputs, shape, freeze_base, asked.head_steps)
 
 
 def shape_of(covariates: Covariates) -> CovariateShape:
@@ -119,27 +121,44 @@ class FittedTransformer(FittedEncoder):
     predictor: SequencePredictor
     augmentation: AugmentChoice | None = None
     embedded: tuple[Study, np.ndarray] | None = None
+    _said: tuple[Study, bytes | None, np.ndarray] | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         # The samples that it was fitted to are nobody's who only predicts.
-        return {**super().__getstate__(), "embedded": None}
+        return {**super().__getstate__(), "embedded": None, "_said": None}
 
     @property
     def model(self) -> SequencePredictor:
         return self.predictor
 
     def predict(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
+        return self.placed(study, rows, self.target.target.decode_outputs(self._outputs(study, rows)))
+
+    def banded(self, study: Study, predicted: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray | None:
+        target, band = self.target.target, self.target.band
+        if not (isinstance(target, RegressionTarget) and target.learns_quantiles):
+            return super().banded(study, predicted, rows)
+        found = self.placed(study, rows, target.decode_quantiles(self._outputs(study, rows)))
+        # Predictions may be the mean of several draws: quantiles of the first are as far from it.
+        found = target.within(found + (predicted - found[:, target.quantiles.index(0.5)])[:, None])
+        return found if band is None else target.within(band.apply(found))
+
+    def _outputs(self, study: Study, rows: np.ndarray | None) -> np.ndarray:
+        """What the head says of the samples `rows`, float32 [n, O]; the last answer is kept, as quantiles are of the same."""
+        asked = rows if rows is None else rows.tobytes()
+        if self._said is None or self._said[0] is not study or self._said[1] != asked:
+            self._said = (study, asked, self._run(study, study.rows if rows is None else rows))
+        return self._said[2]
+
+    def _run(self, study: Study, rows: np.ndarray) -> np.ndarray:
         self.predictor.to(default_device())
-        rows = study.rows if rows is None else rows
         design = self.target.covariates.of_samples(study.full_metadata)
         known = self.embedded is not None and self.embedded[0] is study
         embeddings = self.embedded[1][rows] if known and self.embedded else self.embed_as_learned(study, rows)
-        return self.target.target.decode_outputs(
-            predict_embedded(self.predictor, embeddings, None if design is None else design[rows])
-        )
+        return predict_embedded(self.predictor, embeddings, None if design is None else design[rows])
 
     def reseeded(self, seed: int) -> FittedTransformer:
-        return replace(self, info=replace(self.info, seed=seed), embedded=None)
+        return replace(self, info=replace(self.info, seed=seed), embedded=None, _said=None)
 
     def reader(self, study: Study) -> TransformerReader:
         encoder = self.predictor.to(default_device()).base_model
@@ -151,7 +170,7 @@ class FittedTransformer(FittedEncoder):
     def shuffled(self, seed: int = 0) -> FittedTransformer:
         predictor = deepcopy(self.predictor)
         predictor.load_state_dict(shuffled_state(self.predictor.state_dict(), seed))
-        return replace(self, predictor=predictor, encoder=predictor.base_model, embedded=None, _novelty=None)
+        return replace(self, predictor=predictor, encoder=predictor.base_model, embedded=None, _said=None, _novelty=None)
 
     def fingerprint(self) -> str:
         weights = self.predictor.state_dict().items()

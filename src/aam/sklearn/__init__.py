@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from aam.sklearn.classifier import AAMClassifier
 from aam.sklearn.encoder import AAMEncoder
-from aam.sklearn.predictors import AAMClassifier, AAMRegressor
+from aam.sklearn.regressor import AAMRegressor
 
 __all__ = ["AAMClassifier", "AAMEncoder", "AAMRegressor"]

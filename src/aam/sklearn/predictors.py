@@ -1,4 +1,4 @@
-"""Estimators that predict: a number, or a class."""
+"""What the estimators that predict share."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from joblib import effective_n_jobs
 from lightning.pytorch.utilities.seed import isolate_rng
-from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
-from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_is_fitted
+from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
 
 from aam.data.metadata import numeric_column
 from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE
@@ -28,20 +26,18 @@ from aam.options import (
     ModelOptions,
     ReadOptions,
     TrainFitOptions,
-    TransformName,
     check,
     check_covariates,
 )
 from aam.saved.fitted import Fitted
 from aam.saved.load import load_encoder
 from aam.saved.transformer import FittedEncoder, FittedTransformer
-from aam.scoring.intervals import COVERAGE, likely
 from aam.sklearn.estimator import Estimator, column_names, flag, given_or_default, require_sequences
 from aam.study.covariates import Covariates
 from aam.study.matrices import GivenSequences
 from aam.study.problem import Problem, posed_covariates
 from aam.study.study import Study
-from aam.study.targets import ClassTarget, RegressionTarget, Target
+from aam.study.targets import Target
 
 Recipe = Literal["ensemble", "transformer"]
 
@@ -50,6 +46,10 @@ _FLAGS = ("trees", "freeze_base", "verbose")
 
 class Predictor(Estimator):
     """What regressor and classifier share."""
+
+    loss_type: Any
+    # What an ensemble has, which takes no other.
+    _default_loss: ClassVar[str] = "mae"
 
     def __init__(  # noqa: PLR0913 - scikit-learn finds parameters by name, and a search varies them one by one
         self,
@@ -129,6 +129,8 @@ class Predictor(Estimator):
             "transformer": {"trees": True, "ensemble_options": None, "n_jobs": None},
         }
         check(self.recipe in get_args(Recipe), "recipe", self.recipe, " or ".join(get_args(Recipe)))
+        if self.recipe == "ensemble" and self.loss_type != self._default_loss:
+            raise InputError("`recipe=ensemble`: takes no `loss_type`; leave out what is of the other recipe")
         values = self.get_params(deep=False) | {name: flag(name, getattr(self, name)) for name in _FLAGS}
         # Not `!=`, which arrays answer for each number.
         if given := [option for option, default in others[self.recipe].items() if values[option] is not default]:
@@ -198,197 +200,3 @@ class Predictor(Estimator):
     def _take(self, target: Target, folder: str | Path) -> None:
         """Take what is of this estimator from the target of a fitted model. InputError for another kind."""
         raise NotImplementedError
-
-
-class AAMRegressor(RegressorMixin, Predictor):
-    """Predict a number from microbiome samples.
-
-    Parameters
-    ----------
-    recipe : {"ensemble", "transformer"}
-        The mean of set networks, linear and kernel models and trees, or one transformer.
-    sequences : sequence of str, or mapping of feature name to sequence, optional
-        Sequences of the features of X. Default: the feature names where they are sequences. A study has its own.
-    max_bp : int
-        Number of nucleotides of each ASV to read. With `pretrained_encoder`, as many as that reads.
-    sampling_depth : int, optional
-        Rarefy every sample to this many reads.
-    trees : bool
-        Ensemble: include a random forest, extra trees and boosted trees.
-    ensemble_options : EnsembleOptions, optional
-        Ensemble: its further hyper-parameters.
-    pretrained_encoder : str or Path, optional
-        Transformer: folder of an encoder to start from, of `AAMEncoder` or ``aam pretrain``.
-    freeze_base : bool
-        Transformer: train only the head that predicts the target; the pretrained encoder stays as it is.
-    model_options : ModelOptions, optional
-        Transformer: its shape, where there is no `pretrained_encoder`.
-    fit_options : TrainFitOptions, optional
-        Transformer: how it is trained.
-    categorical_columns, numeric_columns : sequence of str
-        Covariates: columns of the metadata that the model reads beside the microbes. X is then a study with metadata
-        (`aam.read_study`), in `fit` and in `predict`.
-    random_state : int, RandomState or None
-        Seed: the same seed gives the same result.
-    n_jobs : int, optional
-        Ensemble: models to fit at a time. Default: one for each core.
-    verbose : bool
-        Show a progress bar of fitting.
-    target_transform : {"none", "minmax", "zscore", "log-zscore"}
-        Scale of the target during training. Predictions are in original units.
-
-    Attributes
-    ----------
-    fitted_ : Fitted
-        The fitted model, as `aam.load` gives it.
-    n_features_in_, feature_names_in_
-        Number and names (where there are any) of the features that were fitted to.
-
-    Examples
-    --------
-    >>> import aam
-    >>> study = aam.read_study("table.qza", metadata="m.tsv", rep_seqs="rep.qza")  # doctest: +SKIP
-    >>> model = aam.AAMRegressor().fit(study, "age", groups="subject")  # doctest: +SKIP
-    >>> model.predict(study)  # doctest: +SKIP
-
-    """
-
-    def __init__(  # noqa: PLR0913 - see the base
-        self,
-        *,
-        recipe: Recipe = "ensemble",
-        sequences: GivenSequences | None = None,
-        max_bp: int = ReadOptions.max_bp,
-        sampling_depth: int | None = None,
-        trees: bool = True,
-        ensemble_options: EnsembleOptions | None = None,
-        pretrained_encoder: str | Path | None = None,
-        freeze_base: bool = False,
-        model_options: ModelOptions | None = None,
-        fit_options: TrainFitOptions | None = None,
-        categorical_columns: Sequence[str] = (),
-        numeric_columns: Sequence[str] = (),
-        random_state: Any = 0,
-        n_jobs: int | None = None,
-        verbose: bool = False,
-        target_transform: TransformName = "zscore",
-    ) -> None:
-        super().__init__(
-            recipe=recipe,
-            sequences=sequences,
-            max_bp=max_bp,
-            sampling_depth=sampling_depth,
-            trees=trees,
-            ensemble_options=ensemble_options,
-            pretrained_encoder=pretrained_encoder,
-            freeze_base=freeze_base,
-            model_options=model_options,
-            fit_options=fit_options,
-            categorical_columns=categorical_columns,
-            numeric_columns=numeric_columns,
-            random_state=random_state,
-            n_jobs=n_jobs,
-            verbose=verbose,
-        )
-        self.target_transform = target_transform
-
-    def fit(self, X: Any, y: Any, groups: Any = None) -> AAMRegressor:
-        """Fit to samples X [N, M] and numbers y [N]; groups [N]: subjects or studies, whose samples stay together where members are
-        weighed and intervals calibrated. With a study, y and groups may name columns of its metadata.
-        """
-        study = self._read(X, fitting=True)
-        transforms = get_args(TransformName)
-        check(self.target_transform in transforms, "target_transform", self.target_transform, f"one of {', '.join(transforms)}")
-        truth = column_or_1d(self._truth(study, y), dtype=np.float64, input_name="y", warn=True)
-        assert_all_finite(truth, input_name="y")
-        check_consistent_length(study.rows, truth)
-        return self._fit(study, y, truth, RegressionTarget(self.target_transform), groups)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted numbers [n], in the unit of y."""
-        study = self._read(X)
-        return self.fitted_.predict(study)
-
-    def predict_interval(self, X: Any, coverage: float = COVERAGE) -> np.ndarray:
-        """Lower and upper bounds [n, 2] that hold the truth of a sample of a new group with probability `coverage`, 0.5 to 0.99.
-
-        InputError where too few groups were fitted to, and for a transformer, none of whose samples are held out for this.
-        """
-        limit, predicted = self._limit(coverage), self.predict(X)
-        return np.column_stack([predicted - limit, predicted + limit])
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Coefficient of determination R2 of the predictions; with a study, y may name a column of its metadata."""
-        study = self._read(X)
-        return super().score(study, self._truth(study, y), sample_weight)
-
-    def _take(self, target: Target, folder: str | Path) -> None:
-        if not isinstance(target, RegressionTarget):
-            raise InputError(f"`folder={folder}`: this model predicts classes; use AAMClassifier")
-        self.target_transform = target.transform
-
-
-class AAMClassifier(ClassifierMixin, Predictor):
-    """Predict classes from microbiome samples. Parameters are those of `AAMRegressor` but target_transform.
-
-    Attributes
-    ----------
-    classes_ : array [K]
-        The classes, sorted; as text where the model was loaded from a folder.
-    fitted_, n_features_in_, feature_names_in_
-        As those of `AAMRegressor`.
-
-    Examples
-    --------
-    >>> import aam
-    >>> study = aam.read_study("table.qza", metadata="m.tsv", rep_seqs="rep.qza")  # doctest: +SKIP
-    >>> model = aam.AAMClassifier().fit(study, "delivery", groups="subject")  # doctest: +SKIP
-    >>> model.predict_proba(study)  # doctest: +SKIP
-
-    """
-
-    classes_: np.ndarray
-
-    def fit(self, X: Any, y: Any, groups: Any = None) -> AAMClassifier:
-        """Fit to samples X [N, M] and classes y [N], numbers or text; groups as in `AAMRegressor.fit`."""
-        study = self._read(X, fitting=True)
-        labels = column_or_1d(self._truth(study, y), input_name="y", warn=True)
-        check_consistent_length(study.rows, labels)
-        check_classification_targets(labels)
-        classes, truth = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise InputError(f"`y`: there is one class only, {classes[0]}: nothing to learn")
-        self._fit(study, y, truth.astype(np.int64), ClassTarget(tuple(map(str, classes)), as_written=True), groups)
-        self.classes_ = classes
-        return self
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities [n, K] of the classes, in the order of `classes_`."""
-        study = self._read(X)
-        return self.fitted_.predict(study)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The likeliest class of each sample [n]."""
-        likeliest = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[likeliest]
-
-    def predict_interval(self, X: Any, coverage: float = COVERAGE) -> np.ndarray:
-        """Which classes are in the prediction set of each sample, bool [n, K], in the order of `classes_`: never none.
-
-        A set holds the true class of a sample of a new group with probability `coverage`, 0.5 to 0.99. InputError as for numbers.
-        """
-        limit, probabilities = self._limit(coverage), self.predict_proba(X)
-        found = np.zeros(probabilities.shape, dtype=bool)
-        for row, said in enumerate(probabilities):
-            found[row, likely(said, limit)] = True
-        return found
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of the samples whose class is predicted; with a study, y may name a column of its metadata."""
-        study = self._read(X)
-        return super().score(study, self._truth(study, y), sample_weight)
-
-    def _take(self, target: Target, folder: str | Path) -> None:
-        if not isinstance(target, ClassTarget):
-            raise InputError(f"`folder={folder}`: this model predicts a number; use AAMRegressor")
-        self.classes_ = np.array(target.classes, dtype=object)

@@ -10,9 +10,10 @@ import numpy as np
 
 from aam.data.metadata import Metadata, categorical_column, numeric_column
 from aam.errors import InputError, first_few
-from aam.options import TargetOptions, check_covariates
+from aam.options import TargetOptions, check_covariates, order_in, quantiles_in, range_in, weights_in
 from aam.study.covariates import Covariates, numbers_of
 from aam.study.labels import hint_at_classes, say_categoricals, say_classes, say_missing
+from aam.study.levels import Levels
 from aam.study.study import Study
 from aam.study.targets import ClassTarget, RegressionTarget, Target
 
@@ -23,7 +24,8 @@ class Problem:
 
     column: what is predicted, by name; truth: float64 numbers in original units, or int64 class ids [N]; target: how truth becomes
     what models learn, fitted to training samples once `fitted_to` has named them; groups: labels [N] of samples that stay together,
-    or None; confounder: labels [N] of what may explain the target by itself, or None; covariates: metadata given to the model.
+    or None; confounder: labels [N] of what may explain the target by itself, or None; covariates: metadata given to the model;
+    levels: labels [N] within which a number is scaled, or None.
     """
 
     study: Study
@@ -33,6 +35,7 @@ class Problem:
     groups: np.ndarray | None = None
     confounder: np.ndarray | None = None
     covariates: Covariates = field(default_factory=Covariates)
+    levels: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Samples."""
@@ -41,7 +44,16 @@ class Problem:
     @cached_property
     def learned(self) -> np.ndarray:
         """What models learn [N]: float32 training units, or int64 class ids."""
-        return self.target.learned(self.truth)
+        target, truth = self.target, self.truth
+        if self.levels is not None and isinstance(target, RegressionTarget) and target.levels:
+            truth = target.levels.to_common(truth, self.levels)
+        return target.learned(truth)
+
+    def placed(self, decoded: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Decoded predictions of some rows in the unit of their truth, where that differs by level."""
+        if self.levels is None or not isinstance(self.target, RegressionTarget):
+            return decoded
+        return self.target.placed(decoded, self.levels[rows])
 
     @property
     def classes(self) -> int | None:
@@ -87,7 +99,10 @@ class Problem:
         covariates, known = self._covariates_of(rows)
         if known is not None:
             covariates.warn_of_constant(known)
-        return replace(self, target=self.target.fit(self.truth[rows]), covariates=covariates)
+        target = self.target.fit(self.truth[rows])
+        if self.levels is not None and isinstance(target, RegressionTarget):
+            target = target.in_levels(self.truth[rows], self.levels[rows])
+        return replace(self, target=target, covariates=covariates)
 
     def _covariates_of(self, rows: np.ndarray) -> tuple[Covariates, Metadata | None]:
         """Covariates as the samples `rows` have them, and the metadata of these; None for no columns."""
@@ -111,17 +126,38 @@ def pose(study: Study, options: TargetOptions, group_column: str | None = None, 
     if options.classifier:
         labels = categorical_column(metadata, column, ids)
         say_classes(column, labels, ids)
-        target = ClassTarget.of(labels)
+        target = _as_chosen(ClassTarget.of(labels), options)
         truth = target.index(labels)
     else:
         _refuse_categorical(metadata, column)
         truth = numeric_column(metadata, column, ids)
         if column not in metadata.types:
             hint_at_classes(column, truth)
-        target = RegressionTarget(options.target_transform, loss_type=options.loss_type)
+        low, high = range_in(options.output_range)
+        target = RegressionTarget(
+            options.target_transform,
+            loss_type=options.loss_type,
+            quantiles=quantiles_in(options.quantiles),
+            asymmetry=options.asymmetry,
+            low=low,
+            high=high,
+            levels=None if options.within_column is None else Levels(options.within_column),
+        )
+        target.require(truth)
     covariates = posed_covariates(metadata, options.categorical_columns, options.numeric_columns, group_column)
     groups, confounder = study.labels(group_column), study.labels(confounder_column)
-    return Problem(study, column, truth, target, groups, confounder, replace(covariates, fusion=options.fusion))
+    covariates = replace(covariates, fusion=options.fusion)
+    return Problem(study, column, truth, target, groups, confounder, covariates, study.labels(options.within_column))
+
+
+def _as_chosen(target: ClassTarget, options: TargetOptions) -> ClassTarget:
+    """Classes in the order and with the weights that are asked for."""
+    if options.loss_type == "ordinal":
+        target = target.ordered(order_in(options.class_order))
+    if options.class_weights == "none":
+        return replace(target, weighting="none")
+    given = weights_in(options.class_weights)
+    return target.weighted(given) if given else target
 
 
 def posed_covariates(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from aam.scoring.streamed import ClassMetrics, NucleotideMetrics, PairedMetrics, Reservoir
-from aam.study.targets import Kind, Target
+from aam.study.targets import Kind, RegressionTarget, Target
 from aam.training.objectives.encoder_type import EncoderType, TypeMetrics
 from aam.training.objectives.label_free import SelfSupervised
 from aam.training.objectives.paired import RecoveryMetrics
@@ -64,12 +64,13 @@ class NumberMetrics(TargetMetrics):
 
     def __init__(self, target: Target, points: bool) -> None:
         super().__init__()
-        self.decode: Callable[[Tensor], Tensor] = target.decode
+        assert isinstance(target, RegressionTarget)
+        self.target = target
         self.reservoir = Reservoir() if points else None
         self.scores = PairedMetrics()
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
-        predicted, true = self.decode(predicted[:, 0].float()), self.decode(true)
+        predicted, true = self.target.decode(self.target.said(predicted.float())[:, 0]), self.target.decode(true)
         if self.reservoir is not None:
             self.reservoir.update(predicted, true)
         self.scores.update(predicted.float(), true)

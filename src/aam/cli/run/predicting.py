@@ -30,12 +30,14 @@ def run_predicting(config: PredictConfig) -> None:
     fitted.require_draws(config.draws)
     if not isinstance(fitted, FittedEncoder):
         require_alone("an ensemble")
-    needed = about.covariates.columns
+    levels = getattr(about.target, "levels", None)
+    needed = (*about.covariates.columns, *([levels.column] if levels else []))
     study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen, needed, by_id=not fitted.reads_sequences)
     ids = study.table.sample_ids
     truth = known_truth(metadata, ids, about.metadata_column, about.target)
     (predicted, sd), measured = fitted.predict_draws(study, config.draws), fitted.measure(study)
-    certainty = {**({"sd": sd} if config.draws > 1 else {}), **fitted.certainty(predicted, measured)}
+    certainty = fitted.certainty(predicted, measured, fitted.banded(study, predicted))
+    certainty = {**({"sd": sd} if config.draws > 1 else {}), **certainty}
     warn_of_learned(fitted, study)
     warn_of_novelty(fitted, study, measured)
     true = None if truth is None else truth.column(about.target)

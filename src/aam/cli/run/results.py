@@ -27,9 +27,8 @@ def score_held_out(
     """Write the predictions of held-out samples and their plot, and score them beside the trivial prediction of `train`."""
     target, true = problem.target, problem.truth[rows]
     known = target.labels(true) if target.classes else true
-    write_predictions(
-        folder / "predictions.tsv", problem.study.ids(rows), predicted, target, fitted.certainty(predicted, None), known
-    )
+    certainty = fitted.certainty(predicted, None, fitted.banded(problem.study, predicted, rows))
+    write_predictions(folder / "predictions.tsv", problem.study.ids(rows), predicted, target, certainty, known)
     title = counted(len(rows), "held-out sample")
     if target.classes:
         figure = confusion(true, predicted.argmax(axis=1), target.classes, f"{problem.column}, {title}")

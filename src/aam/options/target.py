@@ -1,0 +1,131 @@
+"""What a target can be: losses, transforms, and options that hold several values as one text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, Protocol
+
+from aam.errors import InputError
+from aam.options.checks import check
+
+TransformName = Literal["none", "minmax", "zscore", "log-zscore", "log-minmax", "zscore-within"]
+LossType = Literal["mse", "mae", "huber", "quantile", "asymmetric", "poisson", "ordinal"]
+# What `loss_type=quantile` predicts where no quantiles are named.
+DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
+# Losses of classes; `mae`, the default, stands for cross-entropy there.
+_OF_CLASSES = ("mae", "ordinal")
+_OF_NUMBERS = ("mse", "mae", "huber", "quantile", "asymmetric", "poisson")
+
+
+class TargetChoices(Protocol):
+    """The options that are checked together."""
+
+    @property
+    def classifier(self) -> bool: ...
+    @property
+    def loss_type(self) -> LossType: ...
+    @property
+    def target_transform(self) -> TransformName: ...
+    @property
+    def quantiles(self) -> str | None: ...
+    @property
+    def within_column(self) -> str | None: ...
+    @property
+    def asymmetry(self) -> float: ...
+    @property
+    def output_range(self) -> str | None: ...
+    @property
+    def class_weights(self) -> str: ...
+    @property
+    def class_order(self) -> str | None: ...
+
+
+def check_target(options: TargetChoices) -> None:
+    """InputError for options that do not fit each other, or the kind of target."""
+    numbers = {"quantiles": options.quantiles, "output_range": options.output_range, "within_column": options.within_column}
+    classes = {"class_weights": None if options.class_weights == "balanced" else "", "class_order": options.class_order}
+    advice = "which is not what is predicted (`classifier`): leave it out"
+    other, losses = ("a number", _OF_CLASSES) if options.classifier else ("classes", _OF_NUMBERS)
+    for name, value in (numbers if options.classifier else classes).items():
+        if value is not None:
+            raise InputError(f"`{name}` is for {other}, {advice}")
+    if options.loss_type not in losses:
+        raise InputError(
+            f"`loss_type={options.loss_type}` is for {other}, which is not what is predicted (`classifier`): leave it out"
+        )
+    check(0.0 < options.asymmetry < 1.0, "asymmetry", options.asymmetry, "between 0 and 1")
+    check_loss(options.loss_type, options.target_transform)
+    if (options.target_transform == "zscore-within") != (options.within_column is not None):
+        raise InputError("`within_column` and `target_transform=zscore-within` belong together: give both, or neither")
+    if options.class_order is not None and options.loss_type != "ordinal":
+        raise InputError("`class_order` belongs to `loss_type=ordinal`: give both, or leave it out")
+    quantiles_in(options.quantiles)
+    range_in(options.output_range)
+    weights_in(options.class_weights)
+
+
+def check_loss(loss: LossType, transform: TransformName) -> None:
+    """InputError for a transform that a loss does not go with."""
+    if loss == "poisson" and transform != "none":
+        raise InputError(f"`loss_type=poisson` with `target_transform={transform}`: counts are learned as they are; take none")
+
+
+def quantiles_in(text: str | None) -> tuple[float, ...]:
+    """Levels of ``0.1,0.5,0.9``; none of None. InputError for what `check_quantiles` refuses."""
+    return () if text is None else check_quantiles(tuple(_number("quantiles", text, part) for part in text.split(",")))
+
+
+def check_quantiles(levels: Sequence[float]) -> tuple[float, ...]:
+    """The levels. InputError for what is not between 0 and 1, does not rise, or has no median."""
+    shown = ",".join(f"{level:g}" for level in levels)
+    check(all(0.0 < level < 1.0 for level in levels), "quantiles", shown, "between 0 and 1")
+    check(all(low < high for low, high in pairwise(levels)), "quantiles", shown, "in rising order")
+    check(0.5 in levels, "quantiles", shown, "with the median, 0.5, which is the prediction")
+    return tuple(levels)
+
+
+def range_in(text: str | None) -> tuple[float | None, float | None]:
+    """Ends of ``0,100``, ``0,`` or ``,5``; None for an open one. InputError for another text."""
+    if text is None:
+        return None, None
+    parts = text.split(",")
+    need = "LOW,HIGH where one of them may be left out: 0,100 or 0, or ,5"
+    check(len(parts) == 2 and any(part.strip() for part in parts), "output_range", text, need)
+    low, high = (_number("output_range", text, part) if part.strip() else None for part in parts)
+    return check_range(low, high)
+
+
+def check_range(low: float | None, high: float | None) -> tuple[float | None, float | None]:
+    """The ends. InputError where the lower one is not below the upper one."""
+    check(low is None or high is None or low < high, "output_range", f"{low},{high}", "a lower end below the upper end")
+    return low, high
+
+
+def weights_in(text: str) -> dict[str, float]:
+    """Weights by class of ``healthy=1,ibd=3``; empty for balanced and none. InputError for another text."""
+    if text in ("balanced", "none"):
+        return {}
+    need = "balanced, none, or CLASS=WEIGHT,CLASS=WEIGHT"
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, weight = part.rpartition("=")
+        check(bool(name.strip()) and name.strip() not in found, "class_weights", text, need)
+        found[name.strip()] = _number("class_weights", text, weight)
+        check(found[name.strip()] > 0, "class_weights", text, "weights above 0")
+    return found
+
+
+def order_in(text: str | None) -> tuple[str, ...]:
+    """Classes of ``none,mild,severe`` in that order; empty for None."""
+    return () if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def _number(option: str, text: str, part: str) -> float:
+    try:
+        value = float(part)
+    except ValueError:
+        value = math.nan
+    check(math.isfinite(value), option, text, f"numbers with commas between them; {part.strip() or 'nothing'} is none")
+    return value
