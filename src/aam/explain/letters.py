@@ -44,8 +44,8 @@ class SoftAsv:
         for layer in encoder.layers:
             x = layer(x, None, encoder.rotary)
         pooled = encoder.pooling(x)
-        words = encoder.words
-        return pooled if words is None else words.beside(pooled, words.of_mixtures(letters))
+        known = encoder.words
+        return pooled if known is None else known.beside(pooled, known.of_mixtures(letters))
 
 
 def with_gradients(
