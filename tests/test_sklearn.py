@@ -363,7 +363,7 @@ def test_a_wrong_parameter_is_named(study, parameters, message):
     [
         ({"unifrac_metric": "x"}, "`unifrac_metric='x'`"),
         ({"unifrac_metric": "generalized"}, "`unifrac_metric=generalized`: the study comes with distances (unweighted)"),
-        ({"objectives": PretrainObjectives(penalty=0), "tree": "tree.nwk"}, "`tree`: no distances are learned"),
+        ({"objectives": PretrainObjectives(penalty=0), "tree": "tree.nwk"}, "`tree`: nothing is learned of it"),
         ({"epochs": "a"}, "`epochs='a'`: must be a whole number"),
         ({"objectives": 1}, "`objectives`: must be PretrainObjectives"),
         ({"verbose": "no"}, "`verbose=no`"),

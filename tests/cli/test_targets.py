@@ -26,7 +26,11 @@ def community(tmp_path_factory):
     metadata = pd.read_csv(folder / "metadata.tsv", sep="\t", dtype=str)
     metadata["count"] = number
     metadata["stage"] = np.array(["none", "mild", "severe"])[np.digitize(number, np.quantile(number, [0.33, 0.66]))]
+    # A dose that is most of a response.
+    metadata["dose"] = np.random.default_rng(0).normal(size=80).round(3)
+    metadata["response"] = (4 + 1.3 * metadata["dose"] + 0.1 * (number - number.mean())).clip(0, 9).round(3)
     metadata.to_csv(folder / "metadata.tsv", sep="\t", index=False)
+    metadata.assign(dose=-metadata["dose"]).to_csv(folder / "moved.tsv", sep="\t", index=False)
     return folder
 
 
@@ -96,6 +100,42 @@ def test_class_weights_of_an_ensemble(community, tmp_path):
     assert target.weights[target.classes.index("severe")] == pytest.approx(5 * target.weights[0])
 
 
+COVARIATES = ["--numeric-columns", "dose", "--categorical-columns", "sex"]
+
+
+def predicted(community, run, place, metadata="metadata.tsv"):
+    """What a saved model writes of all samples: predictions, and its intervals or probabilities."""
+    given = ["--table", community / "table.biom", "--metadata", community / metadata]
+    aam("predict", "--model", run, *given, "--output", place)
+    beside = next(path for path in place.parent.glob(f"{place.stem}_*.tsv") if path.stem.endswith(("intervals", "probabilities")))
+    return written(place.parent, place.name)["prediction"], written(place.parent, beside.name)
+
+
+def test_quantiles_within_a_range_of_an_ensemble_that_reads_covariates(community, tmp_path):
+    run(community, tmp_path / "run", *QUICK, *QUANTILES, *COVARIATES, "--output-range", "0,9", column="response")
+    said, table = predicted(community, tmp_path / "run", tmp_path / "new.tsv")
+    assert (table["q0.1"] <= said).all() and (said <= table["q0.9"]).all() and (table["q0.1"] < table["q0.9"]).any()
+    assert table[["q0.1", "q0.9", "lower", "upper"]].min().min() >= 0 and table[["q0.9", "upper"]].max().max() <= 9
+    about = load(tmp_path / "run").target
+    assert (about.covariates.columns, about.target.quantiles, about.target.high) == (("sex", "dose"), (0.1, 0.5, 0.9), 9.0)
+    # Quantiles follow what the dose says.
+    moved, other = predicted(community, tmp_path / "run", tmp_path / "moved.tsv", "moved.tsv")
+    assert np.corrcoef(said, other["q0.9"])[0, 1] < 0 < np.corrcoef(said, table["q0.9"])[0, 1]
+    assert (moved <= other["q0.9"]).all()
+
+
+def test_ordered_classes_of_a_transformer_that_reads_covariates(community, tmp_path):
+    order = ["--classifier", "--loss-type", "ordinal", "--class-order", "none,mild,severe", "--fusion", "gated"]
+    run(community, tmp_path / "run", *transformer(*order, *COVARIATES), column="stage")
+    _, shares = predicted(community, tmp_path / "run", tmp_path / "new.tsv")
+    assert list(shares) == ["none", "mild", "severe"]
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    head = load(tmp_path / "run").predictor.head
+    assert head.shape.numbers == 1 and head.mlp[-1].steps.shape == (1,)
+    _, moved = predicted(community, tmp_path / "run", tmp_path / "moved.tsv", "moved.tsv")
+    assert not np.allclose(moved, shares, atol=1e-4)
+
+
 def test_an_evaluation_says_how_often_quantiles_hold(community, tmp_path):
     run(community, tmp_path / "run", "--only-baselines", *QUANTILES, "--folds", 3, command=("evaluate",))
     summary = pd.read_csv(tmp_path / "run" / "summary.tsv", sep="\t")
@@ -143,6 +183,7 @@ def test_a_number_scaled_within_the_levels_of_a_column(community, tmp_path, reci
     np.testing.assert_allclose(written(tmp_path, "new.tsv").loc[before.index, "prediction"], before, rtol=1e-6)
     levels = load(tmp_path / "run").target.target.levels
     assert levels.column == "study"
+    assert "metadata columns beside the microbes: `study`." in (tmp_path / "run" / "model" / "README.md").read_text()
     # The same sample in another level is predicted on that one's scale.
     metadata = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str)
     metadata["study"] = levels.names[0]
@@ -152,4 +193,4 @@ def test_a_number_scaled_within_the_levels_of_a_column(community, tmp_path, reci
     own = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str).set_index("sample-id")["study"].loc[new.index].to_numpy()
     expected = levels.from_common(levels.to_common(new.to_numpy(), own), np.repeat(levels.names[0], len(new)))
     np.testing.assert_allclose(moved, expected, rtol=1e-5)
-    assert run(community, tmp_path / "eval", *within, command=("evaluate",), code=2).count("from the microbes alone") == 1
+    assert run(community, tmp_path / "eval", *within, command=("evaluate",), code=2).count("do not scale within levels") == 1

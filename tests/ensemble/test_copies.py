@@ -11,6 +11,7 @@ from aam.ensemble.copies import with_copies
 from aam.ensemble.training import Training
 from aam.learners.ensemble import EnsembleLearner
 from aam.options import AugmentOptions
+from aam.study.levels import Levels
 from aam.study.targets import RegressionTarget
 from tests.support.studies import QUICK, problem_in, simulated_study
 
@@ -55,6 +56,23 @@ def test_a_copy_has_the_covariates_of_its_sample(study):
     assert training.table.design.shape == (len(training.problem), 3)
     for given, whole in zip(PARTS, parts, strict=True):
         np.testing.assert_array_equal(training.table.design_of(whole), np.concatenate([design[given], design[given]]))
+
+
+def test_a_copy_is_of_the_level_of_its_sample_and_learned_as_if_in_the_average_one(study):
+    problem = problem_in(study)
+    levels = np.where(np.arange(len(study)) % 2, "far", "near")
+    truth = np.where(levels == "far", 100 + 10 * problem.truth, problem.truth)
+    target = RegressionTarget("zscore-within", levels=Levels("site"))
+    problem = replace(problem, truth=truth, levels=levels, target=target).fitted_to(PARTS[2])
+    training, (rows,) = with_copies(training_of(problem), (("mixup", 1.0),), PARTS[2:])
+    made = training.problem
+    np.testing.assert_array_equal(made.levels[rows], np.concatenate([levels[:40], levels[:40]]))
+    # Mixed as in a study of one level, and not between numbers of two.
+    common = replace(problem, truth=problem.target.levels.to_common(truth, levels), levels=None)
+    common = replace(common, target=replace(problem.target, transform="zscore", levels=None))
+    plain, _ = with_copies(training_of(common), (("mixup", 1.0),), PARTS[2:])
+    np.testing.assert_allclose(made.learned, plain.problem.learned, atol=1e-5)
+    assert (made.learned[rows[40:]] != problem.learned[:40]).mean() > 0.5
 
 
 def test_copies_of_a_part_know_nothing_of_other_samples(study):

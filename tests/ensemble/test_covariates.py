@@ -46,7 +46,7 @@ def problem_of(study, covariates, *, classes):
 def training_of(problem, options=OPTIONS):
     posed = problem.fitted_to(LEARNED)
     catalogue = Catalogue.fit(posed.study, LEARNED, options)
-    return Training(posed, replace(catalogue.see(posed.study), design=posed.design), options, 0)
+    return Training(posed, catalogue, replace(catalogue.see(posed.study), design=posed.design), options, 0)
 
 
 def error_of(problem, said):

@@ -41,7 +41,7 @@ def problem(study):
 def fit(problem, names=MEMBERS, rows=ROWS, jobs=1):
     """Some members."""
     catalogue = Catalogue.fit(problem.study, rows, QUICK)
-    training = Training(problem, catalogue.see(problem.study), QUICK, 0)
+    training = Training(problem, catalogue, catalogue.see(problem.study), QUICK, 0)
     return FittedMembers(training, rows, catalogue, cross_fit(training, rows, names, jobs))
 
 
@@ -166,7 +166,7 @@ def test_the_same_in_one_process_and_in_two(problem, names):
 @pytest.mark.parametrize("name", ["forest", "extra"])
 def test_no_leaf_is_empty_where_trees_learn_from_some_of_the_samples(problem, name):
     catalogue = Catalogue.fit(problem.study, ROWS, QUICK)
-    training = Training(problem, catalogue.see(problem.study), replace(QUICK, forest_max_samples=12), 0)
+    training = Training(problem, catalogue, catalogue.see(problem.study), replace(QUICK, forest_max_samples=12), 0)
     member = KINDS[name].fit(training, ROWS, name)
     member.require_fit(training.table.vectors.shape[1], training.table.known, 1, 0)
     assert np.isin(member.predict(training.table, ROWS), np.add.outer(member.leaves.levels, member.leaves.levels) / 2).all()
@@ -177,7 +177,7 @@ def test_trees_take_the_weights_of_classes(kind):
     problem = problem_in(simulated_study(), classes=True)
     rows = np.arange(len(problem))
     given = replace(problem, target=problem.target.weighted({"many": 3.0}).fit(problem.truth))
-    weights = unfitted_trees(kind, Training(given, None, QUICK, 0), rows).class_weight
+    weights = unfitted_trees(kind, Training(given, None, None, QUICK, 0), rows).class_weight
     assert weights == pytest.approx(dict(enumerate(given.target.weights)))
     assert weights[1] == pytest.approx(3 * weights[0])
-    assert unfitted_trees(kind, Training(problem, None, QUICK, 0), rows).class_weight == "balanced"
+    assert unfitted_trees(kind, Training(problem, None, None, QUICK, 0), rows).class_weight == "balanced"

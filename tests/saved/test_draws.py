@@ -11,6 +11,7 @@ from aam.errors import InputError
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
 from aam.options import ModelOptions, ReadOptions, TrainFitOptions
+from aam.study.targets import RegressionTarget
 from tests.support.commands import aam
 from tests.support.studies import QUICK, problem_in, simulated_study
 
@@ -44,6 +45,17 @@ def test_the_mean_and_spread_of_draws_are_those_of_single_predictions(study, nam
     one, none = fitted.predict_draws(study, 1, rows)
     np.testing.assert_array_equal(one, each[0])
     assert not none.any()
+
+
+def test_quantiles_that_are_learned_stand_around_the_mean_of_draws(study):
+    problem = problem_in(study)
+    problem = replace(problem, target=RegressionTarget("none", loss_type="quantile", low=float(problem.truth.min())))
+    fitted = LEARNERS["transformer"].fit(problem, np.arange(40))
+    single, (mean, _) = fitted.quantiles(study), fitted.predict_draws(study, 4)
+    np.testing.assert_array_equal(fitted.banded(study, fitted.predict(study)), single)
+    around = fitted.banded(study, mean)
+    np.testing.assert_allclose(around[:, 1], mean)
+    assert (np.diff(around, axis=1) >= 0).all() and not np.array_equal(mean, single[:, 1])
 
 
 def test_a_model_of_all_reads_has_no_draws():

@@ -165,7 +165,7 @@ def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
 
 
 def _beside(target: TargetInfo | None) -> str:
-    columns = () if target is None else target.covariates.columns
+    columns = () if target is None else target.columns
     return f"- Reads these metadata columns beside the microbes: `{'`, `'.join(columns)}`.\n" if columns else ""
 
 

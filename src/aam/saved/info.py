@@ -36,6 +36,12 @@ class TargetInfo:
     median: float | None = None
     band: Band | None = None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Metadata columns that a prediction needs: covariates, and the one within whose levels a number is scaled."""
+        levels = getattr(self.target, "levels", None)
+        return tuple(dict.fromkeys((*self.covariates.columns, *([levels.column] if levels else []))))
+
     def scores(self, true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         """Scores of new samples [n], beside the trivial prediction where that is known."""
         if isinstance(self.target, ClassTarget):

@@ -30,9 +30,8 @@ def run_predicting(config: PredictConfig) -> None:
     fitted.require_draws(config.draws)
     if not isinstance(fitted, FittedEncoder):
         require_alone("an ensemble")
-    levels = getattr(about.target, "levels", None)
-    needed = (*about.covariates.columns, *([levels.column] if levels else []))
-    study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen, needed, by_id=not fitted.reads_sequences)
+    by_id = not fitted.reads_sequences
+    study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen, about.columns, by_id=by_id)
     ids = study.table.sample_ids
     truth = known_truth(metadata, ids, about.metadata_column, about.target)
     (predicted, sd), measured = fitted.predict_draws(study, config.draws), fitted.measure(study)
