@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
@@ -57,7 +58,9 @@ def from_workers(begin: Callable[[], Iterator[T]], number: int, processes: list[
     # A process that is told to stop before it has begun would end: where all of a job are told, none may be lost.
     with stopping_later():
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        iterator = begin()
+        # One that is lost meanwhile is missed where those that are there are told of a new epoch.
+        with _naming_lost(processes):
+            iterator = begin()
         if threading.current_thread() is threading.main_thread():
             # PyTorch has set its own, once.
             signal.signal(signal.SIGCHLD, lambda number, frame: _miss_any(_awaited))
@@ -69,18 +72,29 @@ def from_workers(begin: Callable[[], Iterator[T]], number: int, processes: list[
         try:
             _awaited[:] = processes
             _miss_any(_awaited)
-            item = next(iterator)
+            with _naming_lost(processes):
+                item = next(iterator)
         except StopIteration:
             return
-        except Exception:
-            # Of a connection that broke off, or of PyTorch, which looks every few seconds.
-            for process in processes:
-                process.join(0.1)
-            _miss_any(_awaited)
-            raise
         finally:
             _awaited.clear()
         yield item
+
+
+@contextmanager
+def _naming_lost(processes: list[BaseProcess]) -> Iterator[None]:
+    """LostWorker for an error that comes of a process's end: of a connection that broke off, or of PyTorch, which looks every few
+    seconds.
+    """
+    try:
+        yield
+    except StopIteration:
+        raise
+    except Exception:
+        for process in processes:
+            process.join(0.1)
+        _miss_any(processes)
+        raise
 
 
 def _miss_any(processes: list[BaseProcess]) -> None:
