@@ -84,7 +84,7 @@ def test_batches_of_one_sample(tmp_path):
     one = [word if word != 8 else 1 for word in train]
     aam(*one, "--epochs", 2, "--metadata-column", "number", "--recipe", "transformer", "--output-dir", tmp_path / "train")
     said = aam(*[word if word != 8 else 1 for word in pretrain], "--output-dir", tmp_path / "run", code=2)
-    assert "error: --batch-size 1: UniFrac is between samples" in said
+    assert "error: --batch-size 1: distances are between samples" in said
 
 
 @pytest.mark.parametrize("strategy", ["span", "hybrid"])
