@@ -52,6 +52,8 @@ CHANGES = {
     "options.dropout": [10**400, -1],
     "options.ffn_ratio": ["nan", 0, -1, 1e300, float("nan"), float("inf"), 1],
     "options.position_encoding": ["learned", "x", 1],
+    "options.word_length": [9, -1, 3, "6", None],
+    "heads": [None, {}, [1], [{"name": "x y"}], [{"name": "a", "kind": "z"}], [{"name": "a", "scale": 0.0}], [{"name": "a"}]],
     "reads.max_bp": [0, -1, 10**12, "150", None],
     "reads.sampling_depth": [-5, "many", 1.5],
     "unifrac_metric": ["x", 3, []],
