@@ -53,11 +53,12 @@ def test_the_order_of_the_samples_in_the_table_changes_nothing(study):
 
 
 def test_workers_make_the_same_batches(study):
-    dataset, collate = dataset_of(study), Collate(study.asv_tokens, LEARNED, distance=study.distance)
+    dataset, collate = dataset_of(study), Collate(study.asv_tokens, LEARNED, measures={"unifrac": study.distance})
     alone, helped = (list(make_loader(dataset, collate, TRAIN, 8, shuffle=True, workers=workers)) for workers in (0, 2))
     for one, other in zip(alone, helped, strict=True):
-        for name in ("asv_tokens", "asv_index", "counts", "target", "distances"):
+        for name in ("asv_tokens", "asv_index", "counts", "target"):
             torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=0)
+        torch.testing.assert_close(one.measured["unifrac"], other.measured["unifrac"], rtol=0, atol=0)
 
 
 def test_samples_that_are_not_trained_on_are_never_looked_at(study):
