@@ -14,8 +14,11 @@ def make_encoder(compute: ComputeOptions = IN_CHUNKS, **options) -> SequenceEnco
     defaults = {"embedding_dim": 16, "attention_heads": 2, "dropout": 0.0}
     encoder = SequenceEncoder(ModelOptions(**{**defaults, **options}), max_bp=20, compute=compute)
     with torch.no_grad():
-        for parameter in encoder.parameters():  # biases and multiples start at special values that would hide mistakes
-            parameter.add_(0.1 * torch.randn_like(parameter))
+        for name, parameter in encoder.named_parameters():  # biases and multiples start at special values that would hide mistakes
+            if "words" not in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        if encoder.asv_encoder.words is not None:
+            encoder.asv_encoder.words.table.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
     return encoder.double()
 
 
