@@ -193,11 +193,11 @@ def test_a_loader_computes_them_of_its_batches(community, metric):
     phylogeny, counts = community
     table = FeatureTable(sparse.csr_array(counts), tuple(map(str, range(150))), tuple(map(str, range(122))))
     dataset = SampleDataset(table, ReadOptions(), 0)
-    collate = Collate(np.ones((122, 3), dtype=np.uint8), distance=batch_form(metric, 122, phylogeny))
+    collate = Collate(np.ones((122, 3), dtype=np.uint8), measures={metric: batch_form(metric, 122, phylogeny)})
     batch = collate([dataset[0, row] for row in (5, 3, 80)])
     whole = of_table(metric, counts, phylogeny)
     expected = whole[np.ix_([5, 3, 80], [5, 3, 80])] if MEASURES[metric].pairs else whole[[5, 3, 80]]
-    np.testing.assert_allclose(batch.distances, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(batch.measured[metric], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_counts_of_a_batch_must_be_whole():
