@@ -37,16 +37,11 @@ def study():
     return replace(study, metadata=metadata)
 
 
-def one(problem):
-    """As one of several."""
-    return {problem.column: problem}
-
-
 @pytest.mark.parametrize("classes", [False, True])
 def test_one_target_learned_together_is_that_target_alone(classes):
     problem = problem_in(simulated_study(), classes=classes)
     alone, result = LEARNER.fit_with_history(problem, LEARNED)
-    fitted, joint = LEARNER.fit_joint(JointProblem.of(one(problem), {}), LEARNED)
+    (fitted,), joint = LEARNER.fit_at_once(JointProblem.of({"load": problem}, {}), LEARNED)
     assert [epoch["val/loss"] for epoch in joint.history] == pytest.approx(
         [epoch["val/loss"] for epoch in result.history], rel=1e-5
     )
@@ -55,8 +50,8 @@ def test_one_target_learned_together_is_that_target_alone(classes):
     # Each by its own rule of the best epoch, where these are the same.
     if joint.best_epoch == result.best_epoch:
         assert joint.best[f"val/target_load_{name}"] == pytest.approx(result.best[f"val/target_{name}"], rel=1e-5)
-        np.testing.assert_allclose(fitted["load"].predict(problem.study), alone.predict(problem.study), rtol=1e-4, atol=1e-5)
-    assert fitted["load"].target == alone.target
+        np.testing.assert_allclose(fitted.predict(problem.study), alone.predict(problem.study), rtol=1e-4, atol=1e-5)
+    assert fitted.target == alone.target
 
 
 def test_each_target_is_fitted_scored_and_saved_by_itself(study, tmp_path):

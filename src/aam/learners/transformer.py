@@ -46,7 +46,7 @@ from aam.scoring.bands import Band
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.folds import INNER_FOLDS, inner_folds
 from aam.study.problem import Problem
-from aam.study.several import JointProblem, own_rows
+from aam.study.several import JointProblem, own_rows, require_learnable
 from aam.study.splits import Split
 from aam.study.study import Study
 from aam.study.targets import RegressionTarget
@@ -117,7 +117,9 @@ class TransformerLearner:
         if self.weights is not None:
             self.weights.require_shape(self.model)
         self._check_augment(problem)
-        check_fit(self.options, self._split(problem, rows), self.objectives.is_taught)
+        split = self._split(problem, rows)
+        require_learnable(problem.parts, split)
+        check_fit(self.options, split, self.objectives.is_taught)
         return monitor_of(self.options.best_metric, problem.target.best_metrics)
 
     def _check_augment(self, problem: Problem | JointProblem) -> None:
@@ -144,11 +146,7 @@ class TransformerLearner:
 
     def fit_with_history(self, problem: Problem, rows: np.ndarray) -> tuple[FittedTransformer, FitResult]:
         """The same, with the metrics of every epoch."""
-        if self.augment.is_auto:
-            choice = self._chosen(problem, rows)
-            fitted, result = replace(self, augment=choice.options).fit_with_history(problem, rows)
-            return replace(fitted, augmentation=choice), result
-        (fitted,), result = self._fit(problem, rows)
+        (fitted,), result = self.fit_at_once(problem, rows)
         return fitted, result
 
     def fit_several(
@@ -157,19 +155,17 @@ class TransformerLearner:
         """Fit one encoder and one head to several targets of a study (`pose_several`) on the samples `rows`; a missing value is
         masked in the loss. weights: how much the loss of each counts, 1 if not named. One transformer for each comes out of it.
         """
-        return self.fit_joint(JointProblem.of(problems, weights or {}), rows)[0]
+        return dict(zip(problems, self.fit_at_once(JointProblem.of(problems, weights or {}), rows)[0], strict=True))
 
-    def fit_joint(self, problem: JointProblem, rows: np.ndarray) -> tuple[dict[str, FittedTransformer], FitResult]:
-        """The same, with the metrics of every epoch."""
-        fitted, result = self._fit(problem, rows)
-        return dict(zip(problem.target.names, fitted, strict=True)), result
-
-    def _fit(self, problem: Problem | JointProblem, rows: np.ndarray) -> tuple[list[FittedTransformer], FitResult]:
-        """A transformer for each target."""
+    def fit_at_once(self, problem: Problem | JointProblem, rows: np.ndarray) -> tuple[list[FittedTransformer], FitResult]:
+        """A transformer for each target, and the metrics of every epoch."""
+        if self.augment.is_auto and isinstance(problem, Problem):
+            choice = self._chosen(problem, rows)
+            chosen, result = replace(self, augment=choice.options).fit_with_history(problem, rows)
+            return [replace(chosen, augmentation=choice)], result
         monitor, split = self.check(problem, rows), self._split(problem, rows)
         posed = problem.fitted_to(split.train)
-        first = problem if isinstance(problem, Problem) else problem.parts[0]
-        start = None if self.start is None else self.start.encoder_for(first, rows)
+        start = None if self.start is None else self.start.encoder_for(problem.parts[0], rows)
         with working_in(self.workspace, self.scratch) as place:
             L.seed_everything(self.options.seed, verbose=False)
             dataset = SampleDataset(posed.study.table, posed.study.reads, self.options.seed)

@@ -164,8 +164,8 @@ class PretrainSampleOptions(SampleOptions):
 @dataclass(frozen=True, kw_only=True)
 class TargetOptions(Options):
     metadata_column: str
-    """Metadata column to predict. `aam train` takes several, with commas between them: age,delivery. A transformer learns all of
-    them at once, an ensemble is fitted for each; a sample may lack some of the values."""
+    """Metadata column to predict. train takes several, with commas between them (age,delivery): a transformer learns all of them
+    at once, an ensemble is fitted for each, and a sample may lack some of the values."""
     classifier: bool = False
     """Predict classes; without it a number is predicted."""
     class_columns: tuple[str, ...] = ()

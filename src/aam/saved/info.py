@@ -36,6 +36,12 @@ class TargetInfo:
     median: float | None = None
     band: Band | None = None
 
+    @property
+    def reads_columns(self) -> tuple[str, ...]:
+        """Metadata columns that the model needs of new samples."""
+        levels = getattr(self.target, "levels", None)
+        return (*self.covariates.columns, *([levels.column] if levels else []))
+
     def scores(self, true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         """Scores of new samples [n], beside the trivial prediction where that is known."""
         if isinstance(self.target, ClassTarget):

@@ -56,6 +56,11 @@ class Problem:
         return self.target.placed(decoded, self.levels[rows])
 
     @property
+    def parts(self) -> tuple[Problem, ...]:
+        """Itself, where several problems are posed at once (`aam.study.several`)."""
+        return (self,)
+
+    @property
     def classes(self) -> int | None:
         """Number of classes; None for a number."""
         return len(self.target.classes) or None

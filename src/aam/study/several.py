@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -80,14 +80,12 @@ def own_rows(problem: Problem, rows: np.ndarray) -> np.ndarray:
     return rows[problem.known[rows]]
 
 
-def split_labels(problems: Mapping[str, Problem]) -> np.ndarray | None:
-    """Classes [N] that a split spreads evenly: those of the first column that has some, None in it for a missing value."""
-    return next((labels for problem in problems.values() if (labels := problem.labels) is not None), None)
-
-
-def require_learnable(problems: Mapping[str, Problem], split: Split) -> None:
-    """InputError for a column without values in a part of the split, or with too few to learn from."""
-    for column, problem in problems.items():
+def require_learnable(problems: Sequence[Problem], split: Split) -> None:
+    """InputError for one of several columns without values in a part of the split, or with too few to learn from."""
+    if len(problems) == 1:
+        return
+    for problem in problems:
+        column = problem.column
         for part in ("train", "val", "test"):
             rows = getattr(split, part)
             if len(rows) and not len(own_rows(problem, rows)):
@@ -133,8 +131,8 @@ class JointProblem:
 
     @property
     def labels(self) -> np.ndarray | None:
-        """What splits spread evenly."""
-        return split_labels({part.column: part for part in self.parts})
+        """What splits spread evenly: the classes [N] of the first column that has some, None for a missing value."""
+        return next((labels for part in self.parts if (labels := part.labels) is not None), None)
 
     @property
     def covariates(self) -> Covariates:
@@ -156,9 +154,20 @@ class JointProblem:
         """What models learn, float32 [N, T], NaN where a sample has no value."""
         return together([part.learned for part in self.parts], [part.known for part in self.parts])
 
+    def on(self, study: Study) -> JointProblem:
+        """The same of another view of the study: the same samples in the same order."""
+        return replace(self, parts=tuple(part.on(study) for part in self.parts))
+
     def fitted_to(self, rows: np.ndarray) -> JointProblem:
         """The same, each target fitted to those of the training samples `rows` that have a value, covariates to all of them."""
-        require_learnable({part.column: part for part in self.parts}, Split(rows, rows[:0], rows[:0]))
         whole = self.parts[0].fitted_covariates(rows)
         fitted = [part.fitted_to(own_rows(part, rows), covariates=whole) for part in self.parts]
         return replace(self, parts=tuple(fitted))
+
+
+def pose_columns(study: Study, options: TargetOptions, group_column: str | None = None) -> Problem | JointProblem:
+    """The problem of one column, or those of several at once, whose losses weigh what `target_weights` says."""
+    problems = pose_several(study, options, group_column)
+    if len(problems) == 1:
+        return next(iter(problems.values()))
+    return JointProblem.of(problems, weights_in(options.target_weights or "none"))
