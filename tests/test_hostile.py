@@ -30,7 +30,7 @@ def folder(tmp_path):
     target = TargetInfo("age", RegressionTarget("zscore", 40.0, 10.0), Covariates({"sex": ("f", "m")}), {"90": 3.0})
     info = ModelInfo(OPTIONS, ReadOptions(max_bp=30), None, target, ("s1",), {"mae": 3.0}, seed=7)
     encoder = SequenceEncoder(OPTIONS, 30)
-    predictor = build_predictor(encoder, OPTIONS, target)
+    predictor = build_predictor(encoder, OPTIONS, target.target, target.covariates)
     FittedTransformer(encoder=encoder, info=info, predictor=predictor).save(tmp_path / "model")
     return tmp_path / "model"
 

@@ -186,6 +186,32 @@ def test_two_ranks_are_one_process_whatever_is_asked(community, tmp_path):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
+def test_two_ranks_learn_several_targets_of_samples_that_lack_some_as_one_process(community, tmp_path):
+    metadata = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str)
+    # Such that ranks have different numbers of samples with a value.
+    metadata.loc[::3, "age"] = np.nan
+    metadata.loc[1::7, "sex"] = np.nan
+    metadata.to_csv(tmp_path / "metadata.tsv", sep="\t", index=False)
+    columns = ["--metadata-column", "age,sex", "--class-columns", "sex", "--epochs", 2, "--loss-type", "mse"]
+    common = [
+        *TRANSFORMER,
+        *columns,
+        "--table",
+        community / "table.biom",
+        "--metadata",
+        tmp_path / "metadata.tsv",
+        *SHAPE,
+        "--ignore-missing",
+    ]
+    one, two = tmp_path / "one", tmp_path / "two"
+    ran(start(*common, "--batch-size", 8, "--output-dir", one))
+    ran(start(*common, "--batch-size", 4, "--devices", 2, "--output-dir", two))
+    assert_same_run(one, two)
+    for name in ("age", "sex"):
+        before, after = (table(folder / "targets" / name, "predictions_intervals.tsv") for folder in (one, two))
+        pd.testing.assert_index_equal(before.index, after.index)
+
+
 def test_ranks_that_learn_from_some_of_their_asvs_learn_and_go_on_to_the_same_result(community, tmp_path):
     """Each draws its own, as pretraining does by default."""
     tables = ["--table", community / "table.biom", "--tree", community / "tree.nwk"]

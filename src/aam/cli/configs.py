@@ -158,6 +158,8 @@ class EvaluateConfig(ConfigFile):
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
         if self.augmenting.augment and self.contest.only_baselines:
             raise InputError("`augment` is of AAM, which `only_baselines` leaves out: choose one")
+        if self.target.class_columns or self.target.target_weights:
+            raise InputError("`class_columns` and `target_weights` are for several columns, and evaluate takes one; leave them out")
         if self.target.within_column:
             raise InputError("`within_column`: the usual models do not scale within levels, so evaluate does not; leave it out")
         if self.explaining.explain and self.contest.only_baselines:

@@ -32,7 +32,9 @@ _TRAINED = names_of(ModelOptions, TrainObjectives, TrainComputeOptions) | {
 }
 OF_ENSEMBLE = names_of(EnsembleOptions)
 OF_TRANSFORMER = (
-    _TRAINED | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions) | {"fusion", "stream", "val_samples"}
+    _TRAINED
+    | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions)
+    | {"fusion", "stream", "val_samples", "target_weights"}
 ) - {"seed"}
 # In an evaluation a tree is for nearest neighbours too, and the cache for the tree; several devices are refused whatever is fitted.
 OF_EVALUATED_TRANSFORMERS = (_TRAINED | {"fusion"} | names_of(EvaluateFitOptions, FoldPretrainOptions)) - {"seed", "devices"}

@@ -258,15 +258,16 @@ class Reconciliation:
 def reconcile(
     table_ids: Sequence[str],
     metadata: Metadata,
-    needed: Sequence[str] = (),
+    needed: Sequence[str | tuple[str, ...]] = (),
     *,
     where: str | None = None,
     ignore_missing: bool = False,
 ) -> Reconciliation:
     """Match a table's samples with all rows of the metadata, keep those that `where` selects, and log the report.
 
-    needed: columns in which a sample must have a value, such as the target and the group. InputError for a sample of the table
-    without metadata or such a value (unless `ignore_missing`, which warns), for an unknown column, and when no sample is left.
+    needed: columns in which a sample must have a value, such as the target and the group, or of several columns in one. InputError
+    for a sample of the table without metadata or such a value (unless `ignore_missing`, which warns), for an unknown column, and
+    when no sample is left.
     Samples that `where` leaves out are not missing; samples without reads in the table are only reported.
     """
     typed = metadata.typed
@@ -277,9 +278,10 @@ def reconcile(
         both = f"the table has {first_few(table_ids, 3)}; the metadata {first_few(typed.index, 3)}"
         raise InputError(f"no sample of the table is in the metadata: {both}{near_ids(table_ids, typed.index, 'the metadata')}")
     without = {}
-    for column in dict.fromkeys(needed):
-        has_value = set(selected.index[column_of(selected, column).notna()])
-        without[column] = tuple(sample_id for sample_id in in_both if sample_id not in has_value)
+    for one in dict.fromkeys(needed):
+        columns = (one,) if isinstance(one, str) else one
+        has_value = {name for column in columns for name in selected.index[column_of(selected, column).notna()]}
+        without[" or ".join(columns)] = tuple(sample_id for sample_id in in_both if sample_id not in has_value)
     result = Reconciliation(
         in_both=in_both,
         only_in_table=tuple(sample_id for sample_id in table_ids if sample_id not in known),

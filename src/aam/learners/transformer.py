@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
 from aam.options import (
     CANDIDATES,
+    MIX_SAMPLES,
     AugmentOptions,
     ModelOptions,
     TrainComputeOptions,
@@ -39,11 +41,12 @@ from aam.options import (
 from aam.parallel.collectives import world
 from aam.saved.info import ModelInfo, TargetInfo, band_of, median_of
 from aam.saved.start import StartingWeights
-from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor
+from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor, predictors_of
 from aam.scoring.bands import Band
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.folds import INNER_FOLDS, inner_folds
 from aam.study.problem import Problem
+from aam.study.several import JointProblem, own_rows, require_learnable
 from aam.study.splits import Split
 from aam.study.study import Study
 from aam.study.targets import RegressionTarget
@@ -107,22 +110,28 @@ class TransformerLearner:
         """Fit to the samples `rows`, of which a part chooses the epoch."""
         return self.fit_with_history(problem, rows)[0]
 
-    def check(self, problem: Problem, rows: np.ndarray) -> str:
+    def check(self, problem: Problem | JointProblem, rows: np.ndarray) -> str:
         """InputError for what cannot work, before anything is computed; what chooses the best epoch."""
         if self.freeze_base:
             check_frozen(self.objectives, problem.study.reads)
         if self.weights is not None:
             self.weights.require_shape(self.model)
         self._check_augment(problem)
-        check_fit(self.options, self._split(problem, rows), self.objectives.is_taught)
+        split = self._split(problem, rows)
+        require_learnable(problem.parts, split)
+        check_fit(self.options, split, self.objectives.is_taught)
         return monitor_of(self.options.best_metric, problem.target.best_metrics)
 
-    def _check_augment(self, problem: Problem) -> None:
+    def _check_augment(self, problem: Problem | JointProblem) -> None:
         """InputError for an augmentation that cannot be."""
         if self.augment.augment is None:
             return
         if self.freeze_base:
             raise InputError("`augment` with `freeze_base`: a frozen encoder runs once, on the samples as they are; leave one out")
+        mixing = [name for name, _ in self.augment.steps if name in MIX_SAMPLES]
+        if isinstance(problem, JointProblem) and (mixing or self.augment.is_auto):
+            what = "is chosen by one target" if self.augment.is_auto else "mixes samples of which one may lack a value"
+            raise InputError(f"`augment={self.augment.augment}` {what}: not for several targets of a transformer; leave it out")
         if self.compute.max_memory_gb or self.compute.auto_batch_size:
             raise InputError("`augment` with `max_memory_gb` or `auto_batch_size`: these plan for unchanged samples; leave one out")
         require_possible(self.augment.steps, sequences=True, tree=isinstance(problem.study.distance, UniFrac))
@@ -132,28 +141,38 @@ class TransformerLearner:
         """IDs of the samples that the weights of an earlier run have seen."""
         return () if self.weights is None else self.weights.learned_from
 
-    def _split(self, problem: Problem, rows: np.ndarray) -> Split:
+    def _split(self, problem: Problem | JointProblem, rows: np.ndarray) -> Split:
         return split_off(rows, self.validation, self.val_fraction, self.options.seed, problem.groups, problem.labels)
 
     def fit_with_history(self, problem: Problem, rows: np.ndarray) -> tuple[FittedTransformer, FitResult]:
         """The same, with the metrics of every epoch."""
-        if self.augment.is_auto:
+        (fitted,), result = self.fit_at_once(problem, rows)
+        return fitted, result
+
+    def fit_several(
+        self, problems: Mapping[str, Problem], rows: np.ndarray, weights: Mapping[str, float] | None = None
+    ) -> dict[str, FittedTransformer]:
+        """Fit one encoder and one head to several targets of a study (`pose_several`) on the samples `rows`; a missing value is
+        masked in the loss. weights: how much the loss of each counts, 1 if not named. One transformer for each comes out of it.
+        """
+        return dict(zip(problems, self.fit_at_once(JointProblem.of(problems, weights or {}), rows)[0], strict=True))
+
+    def fit_at_once(self, problem: Problem | JointProblem, rows: np.ndarray) -> tuple[list[FittedTransformer], FitResult]:
+        """A transformer for each target, and the metrics of every epoch."""
+        if self.augment.is_auto and isinstance(problem, Problem):
             choice = self._chosen(problem, rows)
-            fitted, result = replace(self, augment=choice.options).fit_with_history(problem, rows)
-            return replace(fitted, augmentation=choice), result
+            chosen, result = replace(self, augment=choice.options).fit_with_history(problem, rows)
+            return [replace(chosen, augmentation=choice)], result
         monitor, split = self.check(problem, rows), self._split(problem, rows)
         posed = problem.fitted_to(split.train)
-        start = None if self.start is None else self.start.encoder_for(problem, rows)
+        start = None if self.start is None else self.start.encoder_for(problem.parts[0], rows)
         with working_in(self.workspace, self.scratch) as place:
             L.seed_everything(self.options.seed, verbose=False)
             dataset = SampleDataset(posed.study.table, posed.study.reads, self.options.seed)
             encoder, model_options = self._encoder(posed.study, dataset, split, start)
-            info = TargetInfo(
-                posed.column, posed.target, posed.covariates, median=median_of(posed.target, posed.truth[split.train])
-            )
-            model = build_predictor(encoder, model_options, info, self.freeze_base)
+            model = build_predictor(encoder, model_options, posed.target, posed.covariates, self.freeze_base)
             if self.weights is not None:
-                self.weights.into(model, info)
+                self.weights.into(model, posed.target)
             parts = (
                 self._frozen(posed, model, dataset, split) if self.freeze_base else self._whole(posed, model, dataset, split, place)
             )
@@ -165,12 +184,20 @@ class TransformerLearner:
         seen = np.concatenate([split.train, split.val])
         learned_from = tuple(dict.fromkeys([*before, *posed.study.ids(seen)]))
         metric = getattr(self.weights, "unifrac_metric", None) if start is None else start.info.unifrac_metric
-        about = ModelInfo(model_options, posed.study.reads, metric, info, learned_from, seed=self.options.seed)
+        about = ModelInfo(model_options, posed.study.reads, metric, None, learned_from, seed=self.options.seed)
         embedded = None if parts.frozen is None else (problem.study, parts.frozen)
         novelty = novelty_of(posed.study, np.sort(seen), posed.groups, self.options.seed)
-        made: dict[str, Any] = {"encoder": encoder, "info": about, "_novelty": novelty, "predictor": model, "embedded": embedded}
         augmentation = AugmentChoice(self.augment.augment) if self.augment.augment else None
-        return FittedTransformer(**made, augmentation=augmentation), result
+        made: dict[str, Any] = {"encoder": encoder, "_novelty": novelty, "embedded": embedded, "augmentation": augmentation}
+        if isinstance(posed, Problem):
+            return [FittedTransformer(**made, info=replace(about, target=_told(posed, split.train)), predictor=model)], result
+        alone = predictors_of(model, model_options, posed.target, posed.covariates)
+        targets = [_told(part, own_rows(part, split.train)) for part in posed.parts]
+        fitted = [
+            FittedTransformer(**made, info=replace(about, target=target), predictor=one)
+            for one, target in zip(alone, targets, strict=True)
+        ]
+        return fitted, result
 
     def _chosen(self, problem: Problem, rows: np.ndarray) -> AugmentChoice:
         """Whether augmentation helps, by inner folds of the samples `rows`."""
@@ -198,7 +225,9 @@ class TransformerLearner:
         encoder.calibrate(first.asv_tokens, first.asv_index, first.counts, known_tokens(study, split.train, self.options.seed))
         return encoder, self.model
 
-    def _whole(self, posed: Problem, model: SequencePredictor, dataset: SampleDataset, split: Split, place: Workspace) -> _Parts:
+    def _whole(
+        self, posed: Problem | JointProblem, model: SequencePredictor, dataset: SampleDataset, split: Split, place: Workspace
+    ) -> _Parts:
         """What is fitted where encoder and head learn."""
         study, compute = posed.study, self.compute
         training = TrainingTable(dataset, split.train, study.asv_tokens)
@@ -221,7 +250,7 @@ class TransformerLearner:
         module = TrainModule(model, taught, self.objectives, options, *about)
         return _Parts(module, loaders, plan, None)
 
-    def _frozen(self, posed: Problem, model: SequencePredictor, dataset: SampleDataset, split: Split) -> _Parts:
+    def _frozen(self, posed: Problem | JointProblem, model: SequencePredictor, dataset: SampleDataset, split: Split) -> _Parts:
         """What is fitted where the head learns alone: the base runs once, here."""
         study, options = posed.study, self.options
         if self.compute.max_memory_gb or self.compute.auto_batch_size or self.compute.gradient_checkpointing:
@@ -277,6 +306,11 @@ def embed_frozen(base: SequenceEncoder, study: Study, dataset: SampleDataset, ca
             return {"embeddings": embed_samples(base.to(default_device()), samples, 64)}
 
     return cache.arrays("embeddings of the frozen base", parts, embed)["embeddings"]
+
+
+def _told(posed: Problem, train: np.ndarray) -> TargetInfo:
+    """What is known about a fitted target; train: training samples that have a value."""
+    return TargetInfo(posed.column, posed.target, posed.covariates, median=median_of(posed.target, posed.truth[train]))
 
 
 def calibrated(fitted: FittedTransformer, problem: Problem, rows: np.ndarray, predicted: np.ndarray) -> FittedTransformer:

@@ -11,6 +11,8 @@ from aam.models.sequence_encoder import SequenceEncoder
 from aam.options import Fusion, ModelOptions
 
 _CATEGORICAL_WIDTH = 8
+# Of the layers of a head, the linear one that gives the outputs.
+_LAST = 3
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,13 @@ class TargetHead(nn.Module):
         )
         if steps:
             self.mlp.append(SharedSteps(steps))
+
+    def part(self, own: slice, steps: slice) -> dict[str, Tensor]:
+        """Weights, by name, of the head that has some of the outputs alone: of those that differ by sample, and of the steps."""
+        last, behind = f"mlp.{_LAST}.", f"mlp.{_LAST + 1}.steps"
+        state = {name: value[own] if name.startswith(last) else value for name, value in self.state_dict().items()}
+        shared = state.pop(behind, None)
+        return state if shared is None or not len(shared[steps]) else {**state, behind: shared[steps]}
 
     def forward(self, embedding: Tensor, design: Tensor | None) -> Tensor:
         normed = self.norm(embedding.to(self.norm.weight.dtype))

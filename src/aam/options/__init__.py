@@ -7,7 +7,7 @@ arguments in Python, and the command line spells them as flags.
 
 from __future__ import annotations
 
-from aam.options.augment import CANDIDATES, CHANGE_SEQUENCES, STRENGTHS, AugmentName, AugmentOptions, Step
+from aam.options.augment import CANDIDATES, CHANGE_SEQUENCES, MIX_SAMPLES, STRENGTHS, AugmentName, AugmentOptions, Step
 from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
@@ -58,6 +58,7 @@ from aam.options.target import (
     check_loss,
     check_quantiles,
     check_range,
+    columns_in,
     order_in,
     quantiles_in,
     range_in,
@@ -70,6 +71,7 @@ __all__ = [
     "DEFAULT_COMPUTE",
     "DEFAULT_QUANTILES",
     "MEMBER_LABELS",
+    "MIX_SAMPLES",
     "STRENGTHS",
     "AsvSampling",
     "AttnImplementation",
@@ -124,6 +126,7 @@ __all__ = [
     "check_quantiles",
     "check_range",
     "check_seed",
+    "columns_in",
     "order_in",
     "quantiles_in",
     "range_in",

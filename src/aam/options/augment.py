@@ -25,6 +25,7 @@ STRENGTHS: Mapping[AugmentName, tuple[float, float]] = {
     "mixup": (0.5, 1.0),
 }
 CHANGE_SEQUENCES: tuple[AugmentName, ...] = ("errors", "reverse", "trim")
+MIX_SAMPLES: tuple[AugmentName, ...] = ("phylomix", "cutmix", "mixup")
 AUTO = "auto"
 # What `auto` compares with training samples as they are.
 CANDIDATES: tuple[str, ...] = ("rarefy", "contaminate", "mixup")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from aam.errors import InputError
 from aam.options.checks import Options, check, check_counts
-from aam.options.target import LossType, TransformName, check_target
+from aam.options.target import (
+    LossType,
+    TransformName,
+    check_class_columns,
+    check_target,
+    columns_in,
+    options_of_kind,
+    weights_in,
+)
 
 UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"]
 AsvSampling = Literal["abundant", "random"]
@@ -156,9 +164,14 @@ class PretrainSampleOptions(SampleOptions):
 @dataclass(frozen=True, kw_only=True)
 class TargetOptions(Options):
     metadata_column: str
-    """Metadata column to predict."""
+    """Metadata column to predict. train takes several, with commas between them (age,delivery): a transformer learns all of them
+    at once, an ensemble is fitted for each, and a sample may lack some of the values."""
     classifier: bool = False
     """Predict classes; without it a number is predicted."""
+    class_columns: tuple[str, ...] = ()
+    """Of several columns to predict, those that are classes, where the others are numbers."""
+    target_weights: str | None = None
+    """How much each of several columns counts in the loss of a transformer: age=1,delivery=2. Default: 1 each."""
     categorical_columns: tuple[str, ...] = ()
     """Metadata columns of categories given to the model beside the microbes (sex, site); predict needs them too."""
     numeric_columns: tuple[str, ...] = ()
@@ -190,10 +203,25 @@ class TargetOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_target(self)
-        check_covariates(self.categorical_columns, self.numeric_columns, {"the column to predict": self.metadata_column})
+        if self.class_columns:
+            check_class_columns(self.metadata_column, self.class_columns, self.classifier)
+            for column in columns_in(self.metadata_column):
+                # Made, each is checked.
+                self.of(column)
+        else:
+            check_target(self)
+        weights_in(self.target_weights or "none", "target_weights")
+        for column in {self.metadata_column, *self.metadata_column.split(",")}:
+            check_covariates(self.categorical_columns, self.numeric_columns, {"the column to predict": column.strip()})
         if self.fusion != "concat" and not (self.categorical_columns or self.numeric_columns):
             raise InputError(f"`fusion={self.fusion}` needs `categorical_columns` or `numeric_columns`: what to join")
+
+    def of(self, column: str) -> TargetOptions:
+        """The options of one of several columns: those that its kind has."""
+        mixed = bool(self.class_columns)
+        is_class = column in self.class_columns if mixed else self.classifier
+        kept = options_of_kind(self, is_class) if mixed else {}
+        return replace(self, metadata_column=column, classifier=is_class, class_columns=(), target_weights=None, **kept)
 
 
 def check_covariates(categorical: Sequence[str], numeric: Sequence[str], others: Mapping[str, str | None]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from aam.errors import InputError
+from aam.errors import InputError, first_few
 from aam.options.checks import check
 
 TransformName = Literal["none", "minmax", "zscore", "log-zscore", "log-minmax", "zscore-within"]
@@ -66,6 +66,40 @@ def check_target(options: TargetChoices) -> None:
     weights_in(options.class_weights)
 
 
+def columns_in(text: str, there: Collection[str] = ()) -> tuple[str, ...]:
+    """Columns of ``age,delivery``; a text that is itself one of the columns `there` names that one. InputError for an empty name,
+    and for one that is there twice.
+    """
+    if "," not in text or text in there:
+        return (text,)
+    names = tuple(name.strip() for name in text.split(","))
+    check(all(names) and len(set(names)) == len(names), "metadata_column", text, "columns with commas between them, each once")
+    return names
+
+
+def options_of_kind(options: TargetChoices, classes: bool) -> dict[str, Any]:
+    """Of options for numbers and classes mixed, those that one kind has; the others as they are where nothing is asked for."""
+    if classes:
+        others = {"target_transform": "zscore", "quantiles": None, "output_range": None, "within_column": None}
+        return {**others, "loss_type": "ordinal" if options.loss_type == "ordinal" else "mae"}
+    others = {"class_weights": "balanced", "class_order": None}
+    return {**others, "loss_type": "mae" if options.loss_type == "ordinal" else options.loss_type}
+
+
+def check_class_columns(text: str, classes: Sequence[str], classifier: bool) -> None:
+    """InputError for columns of classes that are not among several columns to predict, or are all of them."""
+    named = first_few(classes)
+    if classifier:
+        raise InputError(f"`class_columns` ({named}) with `classifier`, which says that all columns are classes: choose one")
+    if "," not in text:
+        raise InputError(f"`class_columns` ({named}) is for several columns (`metadata_column=age,delivery`): pass `classifier`")
+    columns = columns_in(text)
+    if unknown := [name for name in classes if name not in columns]:
+        raise InputError(f"`class_columns`: {first_few(unknown)} is not in `metadata_column={text}`")
+    if set(classes) == set(columns):
+        raise InputError("`class_columns` names every column to predict: pass `classifier` in its place")
+
+
 def check_loss(loss: LossType, transform: TransformName) -> None:
     """InputError for a transform that a loss does not go with."""
     if loss == "poisson" and transform != "none":
@@ -103,17 +137,17 @@ def check_range(low: float | None, high: float | None) -> tuple[float | None, fl
     return low, high
 
 
-def weights_in(text: str) -> dict[str, float]:
-    """Weights by class of ``healthy=1,ibd=3``; empty for balanced and none. InputError for another text."""
+def weights_in(text: str, option: str = "class_weights") -> dict[str, float]:
+    """Weights by name of ``healthy=1,ibd=3``; empty for balanced and none. InputError for another text."""
     if text in ("balanced", "none"):
         return {}
-    need = "balanced, none, or CLASS=WEIGHT,CLASS=WEIGHT"
+    names = "balanced, none, or CLASS=WEIGHT,CLASS=WEIGHT" if option == "class_weights" else "COLUMN=WEIGHT,COLUMN=WEIGHT"
     found: dict[str, float] = {}
     for part in text.split(","):
         name, _, weight = part.rpartition("=")
-        check(bool(name.strip()) and name.strip() not in found, "class_weights", text, need)
-        found[name.strip()] = _number("class_weights", text, weight)
-        check(found[name.strip()] > 0, "class_weights", text, "weights above 0")
+        check(bool(name.strip()) and name.strip() not in found, option, text, names)
+        found[name.strip()] = _number(option, text, weight)
+        check(found[name.strip()] > 0, option, text, "weights above 0")
     return found
 
 

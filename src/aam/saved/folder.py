@@ -26,6 +26,8 @@ from aam.parallel.ranks import by_first
 from aam.saved.info import ModelInfo, TargetInfo
 from aam.saved.novelty import NOVELTY, novelty_arrays, read_novelty
 
+# In the output folder of a run of several targets: a folder for each, as that of a run of one.
+TARGETS = "targets"
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 # In config.json: that there is a file of what novelty is measured from. Version 0.1.0 had none.
@@ -62,6 +64,9 @@ def open_folder(folder: Path, argument: str = "folder") -> ModelFolder:
     if (folder / "model" / "config.json").is_file():
         folder = folder / "model"
     path = folder / "config.json"
+    if several := folders_of(folder):
+        named = first_few(several.values())
+        raise InputError(f"`{argument}={folder}`: holds a model for each of several targets; give one of them: {named}")
     if not path.is_file():
         raise InputError(
             f"`{argument}={folder}`: no model here, config.json is missing; give the output folder of pretrain or train"
@@ -76,6 +81,12 @@ def open_folder(folder: Path, argument: str = "folder") -> ModelFolder:
             f"`{argument}={folder}`: format version {found}, AAM {__version__} reads {FORMAT_VERSION}; use the AAM that wrote it"
         )
     return ModelFolder(folder, config, argument)
+
+
+def folders_of(folder: Path) -> dict[str, Path]:
+    """By target, the folders in the output folder of a run of several; none of any other folder."""
+    places = sorted((folder / TARGETS).iterdir()) if (folder / TARGETS).is_dir() else []
+    return {place.name: place for place in places if (place / "model" / "config.json").is_file()}
 
 
 def place_for_model(folder: str | Path) -> Path:

@@ -17,7 +17,8 @@ def load(folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, batch
     Parameters
     ----------
     folder : str or Path
-        A model folder, or the output folder of a run, which has one.
+        A model folder, or the output folder of a run, which has one. A run of several targets has one in ``targets/NAME`` for
+        each of them: load these.
     compute : ComputeOptions
         How a transformer is run; changes memory and speed only.
     batch_size : int

@@ -20,6 +20,8 @@ from aam.models import SequenceEncoder, SequencePredictor
 from aam.options import ModelOptions
 from aam.saved.folder import WEIGHTS, open_folder
 from aam.saved.info import TargetInfo, parse_info
+from aam.study.joint_target import JointTarget
+from aam.study.targets import Target
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +70,13 @@ class StartingWeights:
             raise InputError(f"`init_from={self.path}`: its weights have other sizes than this run's model: {misfits[0]}")
         encoder.load_state_dict(weights)
 
-    def into(self, model: SequencePredictor, target: TargetInfo) -> None:
+    def into(self, model: SequencePredictor, target: Target | JointTarget) -> None:
         """Replace the weights of an encoder, and of its head where that is of the same target's kind, classes and sizes."""
         self.into_encoder(model.base_model)
         if not self.head:
             return
         known = self.target
-        same = known is None or (known.target.kind, known.target.classes) == (target.target.kind, target.target.classes)
+        same = known is None or (known.target.kind, known.target.classes) == (target.kind, target.classes)
         if same and not _misfits(model.head, self.head):
             model.head.load_state_dict(dict(self.head))
             log.info("the head starts from the weights in %s, too", self.path)

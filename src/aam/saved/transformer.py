@@ -27,23 +27,40 @@ from aam.models.weightless import weightless
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions, ReadOptions
 from aam.saved.fitted import Fitted
 from aam.saved.folder import WEIGHTS, ModelFolder, place_for_model, write_folder
-from aam.saved.info import ModelInfo, TargetInfo, parse_info
+from aam.saved.info import ModelInfo, parse_info
 from aam.saved.readers import TransformerReader
 from aam.saved.shuffled import shuffled_state
 from aam.study.covariates import Covariates
+from aam.study.joint_target import JointTarget
 from aam.study.study import Study
-from aam.study.targets import RegressionTarget
+from aam.study.targets import RegressionTarget, Target
 
 # At least, of the weights of a transformer.
 _TENSORS_PER_LAYER = 8
 
 
 def build_predictor(
-    encoder: SequenceEncoder, options: ModelOptions, target: TargetInfo, freeze_base: bool = False
+    encoder: SequenceEncoder,
+    options: ModelOptions,
+    target: Target | JointTarget,
+    covariates: Covariates,
+    freeze_base: bool = False,
 ) -> SequencePredictor:
     """A predictor on top of `encoder`, with a fresh head for the target."""
-    asked, shape = target.target, shape_of(target.covariates)
-    return SequencePredictor(encoder, options, asked.head_outputs, shape, freeze_base, asked.head_steps)
+    shape = shape_of(covariates)
+    return SequencePredictor(encoder, options, target.head_outputs, shape, freeze_base, target.head_steps)
+
+
+def predictors_of(
+    model: SequencePredictor, options: ModelOptions, joint: JointTarget, covariates: Covariates
+) -> list[SequencePredictor]:
+    """Of a model of several targets, one for each: the same encoder, and of the head what says that target."""
+    alone = []
+    for target, places in zip(joint.targets, joint.places, strict=True):
+        one = build_predictor(model.base_model, options, target, covariates, model.freeze_base)
+        one.head.load_state_dict(model.head.part(*places))
+        alone.append(one.eval())
+    return alone
 
 
 def shape_of(covariates: Covariates) -> CovariateShape:
@@ -199,7 +216,7 @@ def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMP
 
 def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[SequenceEncoder, SequencePredictor | None]:
     encoder = SequenceEncoder(info.options, info.reads.max_bp, compute, info.heads)
-    return encoder, build_predictor(encoder, info.options, info.target) if info.target else None
+    return encoder, build_predictor(encoder, info.options, info.target.target, info.target.covariates) if info.target else None
 
 
 def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:

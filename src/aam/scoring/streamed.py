@@ -199,7 +199,7 @@ class TaxonMetrics(Metric):
 
 class ClassMetrics(Metric):
     """Scores of a head's outputs [B, O] against class ids [B]: those of `probability_scores`, so that an epoch and the held-out
-    samples of a run are scored alike.
+    samples of a run are scored alike. A sample whose class is NaN is left out.
 
     decode: outputs [n, O] -> class probabilities [n, K]. Outputs of up to `size` samples are kept: of more, a uniform draw.
     """
@@ -226,6 +226,8 @@ class ClassMetrics(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         rows = dim_zero_cat(self.rows).double().cpu().numpy()
+        if not len(rows := rows[~np.isnan(rows[:, -1])]):
+            return {}
         outputs, true = rows[:, :-1], rows[:, -1].astype(np.int64)
         found = probability_scores(true, self.decode(np.where(np.isfinite(outputs), outputs, 0.0)))
         # Of a model that diverged.

@@ -48,6 +48,8 @@ class ClassTarget:
         "loss", "accuracy", "balanced_accuracy", "auc", "f1", "precision", "recall", "pr_auc", "brier", "ece",
     )  # fmt: skip
     trivial_name: ClassVar[str] = "class shares"
+    # The truth of a sample without a value, where several targets are learned together.
+    missing: ClassVar[int] = -1
     fitted: ClassVar[tuple[str, ...]] = ("weights",)
 
     def __post_init__(self) -> None:
@@ -158,15 +160,23 @@ class ClassTarget:
         return of_ordered(raw) if self.loss_type == "ordinal" else raw
 
     def labels(self, truth: np.ndarray) -> np.ndarray:
-        """Names of class ids [N], which splits and folds spread evenly."""
-        return np.array(self.classes, dtype=object)[np.asarray(truth)]
+        """Names of class ids [N], which splits and folds spread evenly; None for -1, a missing value."""
+        return np.array([*self.classes, None], dtype=object)[np.asarray(truth)]
 
-    def loss(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """Summed loss of outputs [B, O] against class ids [B], weighted by class."""
+    def known(self, truth: np.ndarray) -> np.ndarray:
+        """Which samples have a value, bool [N]."""
+        return truth >= 0
+
+    def losses(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """Loss of each sample [B], weighted by class, of outputs [B, O] against class ids [B]."""
         # A GPU need not be waited for.
         weights = torch.tensor(self.weights, dtype=torch.float32).to(predicted.device, non_blocking=True)
         # Weighted, to be divided by the number of samples and not by the sum of weights, so that batches add up.
-        return (CLASS_LOSSES[self.loss_type](predicted.float(), true) * weights[true]).sum()
+        return CLASS_LOSSES[self.loss_type](predicted.float(), true) * weights[true]
+
+    def loss(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """Their sum."""
+        return self.losses(predicted, true).sum()
 
     def one_hot(self, truth: np.ndarray) -> np.ndarray:
         """Class ids [n] as probabilities [n, K]."""

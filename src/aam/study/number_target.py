@@ -54,6 +54,8 @@ class RegressionTarget:
     outputs: ClassVar[int] = 1
     head_steps: ClassVar[int] = 0
     trivial_name: ClassVar[str] = "median"
+    # The truth of a sample without a value, where several targets are learned together.
+    missing: ClassVar[float] = math.nan
     # Fields that a model folder must have: their defaults are those of a target that is not fitted.
     fitted: ClassVar[tuple[str, ...]] = ("transform", "shift", "scale")
 
@@ -138,9 +140,9 @@ class RegressionTarget:
         # Tensors have the method, arrays the function, so torch is not needed here. A check of tensors would wait for the GPU.
         if not isinstance(values, np.ndarray):
             return values.log1p()
-        if values.min(initial=0) < 0:
+        if np.nanmin(values, initial=0) < 0:
             raise InputError(
-                f"target value {values.min():g} is negative: `target_transform={self.transform}` needs 0 or more; use zscore"
+                f"target value {np.nanmin(values):g} is negative: `target_transform={self.transform}` needs 0 or more; use zscore"
             )
         return np.log1p(values)
 
@@ -192,10 +194,18 @@ class RegressionTarget:
     def labels(self, truth: np.ndarray) -> None:
         """A number has no classes to be spread evenly over folds."""
 
-    def loss(self, predicted: Tensor, true: Tensor) -> Tensor:
-        """Summed loss of outputs [B, O] against training units [B]."""
+    def losses(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """Loss of each sample [B], of outputs [B, O] against training units [B]."""
         levels = self.quantiles if self.learns_quantiles else (self.asymmetry,)
-        return NUMBER_LOSSES[self.loss_type](self.units(predicted.float()), true, levels).sum()
+        return NUMBER_LOSSES[self.loss_type](self.units(predicted.float()), true, levels)
+
+    def loss(self, predicted: Tensor, true: Tensor) -> Tensor:
+        """Their sum."""
+        return self.losses(predicted, true).sum()
+
+    def known(self, truth: np.ndarray) -> np.ndarray:
+        """Which samples have a value, bool [N]."""
+        return ~np.isnan(truth)
 
     def weights_for_sklearn(self, truth: np.ndarray) -> None:
         """A number has no classes to be weighted."""

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from aam.data.metadata import Metadata, categorical_column, numeric_column
+from aam.data.metadata import Metadata, categorical_column, column_of, numeric_column
 from aam.errors import InputError, first_few
-from aam.options import TargetOptions, check_covariates, order_in, quantiles_in, range_in, weights_in
+from aam.options import TargetOptions, check_covariates, columns_in, order_in, quantiles_in, range_in, weights_in
 from aam.study.covariates import Covariates, numbers_of
 from aam.study.labels import hint_at_classes, say_categoricals, say_classes, say_missing
 from aam.study.levels import Levels
@@ -56,9 +56,19 @@ class Problem:
         return self.target.placed(decoded, self.levels[rows])
 
     @property
+    def parts(self) -> tuple[Problem, ...]:
+        """Itself, where several problems are posed at once (`aam.study.several`)."""
+        return (self,)
+
+    @property
     def classes(self) -> int | None:
         """Number of classes; None for a number."""
         return len(self.target.classes) or None
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Which samples have a value, bool [N]: all of them, but where several problems are posed on one study."""
+        return self.target.known(self.truth)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -91,14 +101,20 @@ class Problem:
         covariates, _ = self._covariates_of(rows)
         return replace(self, target=self.target.unscaled(self.truth[rows]), covariates=covariates)
 
-    def fitted_to(self, rows: np.ndarray) -> Problem:
-        """The same with target and covariates fitted to the training samples `rows`. InputError for nothing to learn.
-
-        A covariate that is the same in all of them is a warning.
-        """
+    def fitted_covariates(self, rows: np.ndarray) -> Covariates:
+        """Covariates fitted to the training samples `rows`. One that is the same in all of them is a warning."""
         covariates, known = self._covariates_of(rows)
         if known is not None:
             covariates.warn_of_constant(known)
+        return covariates
+
+    def fitted_to(self, rows: np.ndarray, covariates: Covariates | None = None) -> Problem:
+        """The same with target and covariates fitted to the training samples `rows`. InputError for nothing to learn.
+
+        covariates: those of a model of several problems, which are fitted already.
+        """
+        if covariates is None:
+            covariates = self.fitted_covariates(rows)
         target = self.target.fit(self.truth[rows])
         if self.levels is not None and isinstance(target, RegressionTarget):
             target = target.in_levels(self.truth[rows], self.levels[rows])
@@ -113,15 +129,26 @@ class Problem:
         return self.covariates.fit(known), known
 
 
-def pose(study: Study, options: TargetOptions, group_column: str | None = None, confounder_column: str | None = None) -> Problem:
+def pose(
+    study: Study,
+    options: TargetOptions,
+    group_column: str | None = None,
+    confounder_column: str | None = None,
+    *,
+    partly: bool = False,
+) -> Problem:
     """Read what is to be predicted from the metadata of a study, and say what classes there are.
 
-    InputError for missing values, for one class only, for a number where the file declares the column categorical, and for
-    covariates that cannot be read.
+    partly: samples may lack a value (`Problem.known`). InputError for several columns (`aam.study.several`), for missing values,
+    for one class only, for a number where the file declares the column categorical, and for covariates that cannot be read.
     """
     if (metadata := study.full_metadata) is None:
         raise InputError(f"`metadata` is missing: the table that holds the column {options.metadata_column}")
     column, ids = options.metadata_column, study.table.sample_ids
+    if len(columns_in(column, metadata.typed.columns)) > 1:
+        raise InputError(f"`metadata_column={column}`: several columns at once are for `aam train`; give one")
+    there = column_of(metadata.typed, column)[list(ids)].notna().to_numpy() if partly else np.ones(len(ids), dtype=bool)
+    ids = tuple(np.array(ids, dtype=object)[there])
     target: Target
     if options.classifier:
         labels = categorical_column(metadata, column, ids)
@@ -144,6 +171,9 @@ def pose(study: Study, options: TargetOptions, group_column: str | None = None, 
             levels=None if options.within_column is None else Levels(options.within_column),
         )
         target.require(truth)
+    if partly:
+        known, truth = truth, np.full(len(there), target.missing, dtype=truth.dtype)
+        truth[there] = known
     covariates = posed_covariates(metadata, options.categorical_columns, options.numeric_columns, group_column)
     groups, confounder = study.labels(group_column), study.labels(confounder_column)
     covariates = replace(covariates, fusion=options.fusion)

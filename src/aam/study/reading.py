@@ -17,7 +17,7 @@ from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.disk.cache import Cache
 from aam.errors import InputError, counted, first_few, path_of, several_paths, some_of
-from aam.options import GroupOptions, ReadOptions, TableOptions, TreeOptions
+from aam.options import GroupOptions, ReadOptions, TableOptions, TreeOptions, columns_in
 from aam.study.labels import warn_of_groups, warn_of_levels
 from aam.study.study import Study
 from aam.study.tree import on_given_distances
@@ -59,7 +59,8 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     missing_values : sequence of str
         Words in the metadata that mean that a value is missing ("NA", "unknown"), compared without case and blanks.
     column : str, optional
-        Metadata column that will be predicted: samples without a value are an error, or left out with `ignore_missing`.
+        Metadata column that will be predicted, or several with commas between them: samples without a value (in any of them) are
+        an error, or left out with `ignore_missing`.
     sampling_depth : int, optional
         Rarefy every sample to this many reads.
     max_bp : int
@@ -115,8 +116,8 @@ def read_samples(
     only: Collection[str] | None = None,
     by_id: bool | None = False,
 ) -> Study:
-    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in `column`, the group column and
-    the confounder column where they are named.
+    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in `column` (of several, in one of
+    them), the group column and the confounder column where they are named.
 
     only: keep these sample IDs alone; by_id: features are known by their IDs, and have no sequences; None: where no ID may be one,
     and none are given.
@@ -127,7 +128,8 @@ def read_samples(
     metadata = None
     if samples.metadata:
         metadata = read_metadata(*samples.metadata, missing_values=samples.missing_values)
-        needed = [name for name in (column, samples.group_column, confounder_column) if name is not None]
+        told = None if column is None else columns_in(column, metadata.typed.columns)
+        needed = [name for name in (told, samples.group_column, confounder_column) if name is not None]
         found = reconcile(table.sample_ids, metadata, needed, where=samples.where, ignore_missing=data.ignore_missing)
         table = table.select_samples(found.usable)
     if reads.sampling_depth is not None:

@@ -83,13 +83,14 @@ def _too_few(units: int, parts: np.ndarray, grouped: bool) -> str:
 
 
 def _count(unit: np.ndarray, units: int, labels: np.ndarray | None) -> np.ndarray:
-    """Count the samples of each unit, and of each of its classes: float [units, 1 + classes]."""
+    """Count the samples of each unit, and of each of its classes: float [units, 1 + classes]. A label None is of no class."""
     total = np.bincount(unit, minlength=units).astype(np.float64)[:, None]
     if labels is None:
         return total
-    classes, label = np.unique(labels, return_inverse=True)
+    known = np.array([label is not None for label in labels], dtype=bool)
+    classes, label = np.unique(labels[known], return_inverse=True)
     per_class = np.zeros((units, len(classes)))
-    np.add.at(per_class, (unit, label), 1)
+    np.add.at(per_class, (unit[known], label), 1)
     if rare := [str(name) for name, members in zip(classes, per_class.sum(axis=0), strict=True) if members < 2]:
         raise InputError(f"classes with one sample cannot be learned and scored: {first_few(rare)}; leave them out with `where`")
     return np.hstack([total, per_class])

@@ -23,6 +23,7 @@ from aam.options import FitOptions, LabelFreeObjectives, PretrainObjectives, Tra
 from aam.parallel.collectives import total, world
 from aam.parallel.ranks import rank
 from aam.scoring.streamed import MeanLosses, restore_running, running_state, spearman
+from aam.study.joint_target import JointTarget
 from aam.study.targets import Target
 from aam.training.objectives.encoder_type import Encoded, EncoderType
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses, total_loss, weights_of
@@ -229,7 +230,7 @@ class TrainModule(LearningModule):
         taught: Taught,
         objectives: TrainObjectives,
         fit: FitOptions,
-        target: Target,
+        target: Target | JointTarget,
         majority: Tensor,
     ) -> None:
         super().__init__(fit, objectives, taught, objectives.target_penalty)
@@ -276,7 +277,8 @@ class TrainModule(LearningModule):
             ("train", self.train_scores, self.train_metrics),
             ("val", self.val_scores, self.val_metrics),
         ):
-            self.log_metrics(split, "target", scores.scores)
+            for name, metric in scores.streamed.items():
+                self.log_metrics(split, name, metric)
             if scores.reservoir is not None:
                 scores.reservoir.reset()
             self.log_label_free(split, metrics)

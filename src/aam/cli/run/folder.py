@@ -20,6 +20,7 @@ from aam.errors import InputError, first_few
 from aam.explain.files import WRITTEN as EXPLANATION
 from aam.parallel.collectives import meet, wait, world
 from aam.parallel.ranks import by_first, nodes
+from aam.saved.folder import TARGETS
 from aam.study.splits import Split
 from aam.study.study import Study
 
@@ -30,6 +31,7 @@ WRITTEN = (
     "config.yaml",
     "inputs.json",
     "model",
+    TARGETS,
     "metrics.json",
     "predictions.tsv",
     "predictions_probabilities.tsv",

@@ -18,17 +18,27 @@ from aam.errors import counted
 from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
+from aam.parallel.ranks import by_first
+from aam.saved.folder import TARGETS
 from aam.saved.load import load_encoder
 from aam.saved.start import load_start
-from aam.saved.transformer import FittedEncoder
+from aam.saved.transformer import FittedEncoder, FittedTransformer
 from aam.scoring.scores import no_better_than_trivial
-from aam.study.problem import Problem, pose
+from aam.study.problem import Problem
 from aam.study.reading import read_samples
+from aam.study.several import JointProblem, own_rows, pose_columns, require_learnable
+from aam.study.splits import Split
 from aam.study.targets import ClassTarget, RegressionTarget
 from aam.study.tree import on_given_distances, with_distances
 from aam.training.fit import monitor_of
 
 log = logging.getLogger(__name__)
+
+
+def check_metric(config: TrainConfig) -> None:
+    """InputError for what cannot choose the best epoch of one target; of several the learner says so."""
+    if "," not in config.target.metadata_column:
+        monitor_of(config.fit.best_metric, (ClassTarget if config.target.classifier else RegressionTarget).best_metrics)
 
 
 def run_training(config: TrainConfig) -> None:
@@ -42,11 +52,19 @@ def train_ensemble(config: TrainConfig) -> None:
     log.info("fitting an ensemble, the default recipe (`recipe=transformer` trains a transformer)")
     if config.output.resume:
         log.warning("an ensemble keeps nothing to continue from: it is fitted from the start")
-    problem = read_problem(config)
-    split = problem.study.split(config.samples, config.fit.seed, problem.labels)
+    whole = read_problem(config)
+    split = whole.study.split(config.samples, config.fit.seed, whole.labels)
     log.info("the validation samples are trained on, too: an ensemble chooses no epoch")
     split = replace(split, train=np.sort(np.concatenate([split.train, split.val])), val=split.val[:0])
-    write_split(problem.study, split, folder, config.output.resume)
+    require_learnable(whole.parts, split)
+    write_split(whole.study, split, folder, config.output.resume)
+    for problem, place in places_of(whole, folder):
+        fit_ensemble(config, problem, split, place)
+
+
+def fit_ensemble(config: TrainConfig, problem: Problem, split: Split, folder: Path) -> None:
+    """The ensemble of one target, of the samples that have a value."""
+    split = replace(split, train=own_rows(problem, split.train), test=own_rows(problem, split.test))
     fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True, augment=config.augmenting).fit(problem, split.train)
     assert fitted.weighing is not None  # it is fresh
     weighing = fitted.weighing
@@ -76,7 +94,7 @@ def train_ensemble(config: TrainConfig) -> None:
 
 def train_transformer(config: TrainConfig) -> None:
     """Train a transformer, from scratch or from a pretrained encoder, and score it on the test samples."""
-    monitor_of(config.fit.best_metric, (ClassTarget if config.target.classifier else RegressionTarget).best_metrics)
+    check_metric(config)
     pretrained = config.encoder.pretrained_encoder
     start = None if pretrained is None else load_encoder(pretrained, "pretrained_encoder", config.compute)
     if start is not None:
@@ -106,34 +124,55 @@ def train_transformer(config: TrainConfig) -> None:
     split = problem.study.split(config.samples, config.fit.seed, problem.labels)
     rows = np.sort(np.concatenate([split.train, split.val]))
     learner = replace(learner, validation=split.val)
+    require_learnable(problem.parts, split)
     learner.check(problem, rows)
     write_split(problem.study, split, folder, resume)
     if config.objectives.is_taught:
         problem = problem.on(with_distances(problem.study, config.distances, cache, folder / "tree.nwk", resume))
     elif config.distances.tree or config.distances.unifrac_matrix:
         log.warning("the tree or matrix is not used: `penalty`, the weight of the UniFrac loss beside the target, is 0")
-    fitted, result = learner.fit_with_history(problem, rows)
+    models, result = learner.fit_at_once(problem, rows)
     part, held_out = split.held_out
-    predicted = fitted.predict(problem.study, held_out)
-    scores = score_held_out(fitted, problem, predicted, held_out, split.train, folder)
-    known = 0 if start is None else len(set(start.info.learned_from).intersection(problem.study.ids(held_out)))
-    if again := len(set(learner.seen_before).intersection(problem.study.ids(held_out))):
+    ids = problem.study.ids(held_out)
+    known = 0 if start is None else len(set(start.info.learned_from).intersection(ids))
+    if again := len(set(learner.seen_before).intersection(ids)):
         log.warning("%d of the %d held-out samples were seen by the run of `init_from`: scores are too good", again, len(held_out))
     if known:
         log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
+    places = places_of(problem, folder)
+    found = [finish_transformer(fitted, *place, split) for fitted, place in zip(models, places, strict=True)]
+    about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
+    if models[0].augmentation is not None:
+        about["augmentation"] = models[0].augmentation.about()
+    scores = found[0] if isinstance(problem, Problem) else dict(zip(problem.target.names, found, strict=True))
+    write_metrics(folder, result, {"recipe": "transformer", **about, "held_out": scores})
+
+
+def finish_transformer(fitted: FittedTransformer, problem: Problem, folder: Path, split: Split) -> dict[str, float]:
+    """Score what was fitted to one target on the held-out samples that have a value, calibrate it on them, and save it."""
+    part, held_out = split.held_out
+    held_out = own_rows(problem, held_out)
+    predicted = fitted.predict(problem.study, held_out)
+    scores = score_held_out(fitted, problem, predicted, held_out, own_rows(problem, split.train), folder)
     if part == "test":
         # Validation samples chose the epoch: their errors are too small to promise anything by.
         fitted = calibrated(fitted, problem, held_out, predicted)
     fitted = replace(fitted, info=replace(fitted.info, scores=scores))
     fitted.save(folder / "model")
-    about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
-    if fitted.augmentation is not None:
-        about["augmentation"] = fitted.augmentation.about()
-    write_metrics(folder, result, {"recipe": "transformer", **about, "held_out": scores})
+    about = {"recipe": "transformer", "held_out_part": part, "held_out_samples": len(held_out), "held_out": scores}
+    by_first(write_json)(folder / "metrics.json", about)
     say_scores(problem, part, len(held_out), scores, folder)
+    return scores
 
 
-def read_problem(config: TrainConfig) -> Problem:
+def places_of(problem: Problem | JointProblem, folder: Path) -> list[tuple[Problem, Path]]:
+    """Problems with the folders of their results: that of the run, or of several one for each in it."""
+    if isinstance(problem, Problem):
+        return [(problem, folder)]
+    return [(part, folder / TARGETS / part.column) for part in problem.parts]
+
+
+def read_problem(config: TrainConfig) -> Problem | JointProblem:
     """The study, and what to predict in it."""
     # A transformer needs sequences.
     by_id = None if config.recipe == "ensemble" else False
@@ -141,7 +180,7 @@ def read_problem(config: TrainConfig) -> Problem:
     if config.objectives.is_taught:
         cache, ignore_missing = Cache.of(config.caching), config.data.ignore_missing
         study = on_given_distances(study, config.distances, cache, ignore_missing=ignore_missing)
-    return pose(study, config.target, config.samples.group_column)
+    return pose_columns(study, config.target, config.samples.group_column)
 
 
 def say_scores(problem: Problem, part: str, number: int, scores: dict[str, float], folder: Path) -> None:
