@@ -12,6 +12,7 @@ from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.options import AugmentOptions, ModelOptions, TargetOptions, TrainFitOptions
 from aam.saved.load import load
+from aam.study.joint_target import together
 from aam.study.problem import Problem
 from aam.study.several import JointProblem, own_rows, pose_several
 from tests.support.studies import QUICK, problem_in, simulated_study
@@ -96,6 +97,14 @@ def test_what_a_sample_lacks_changes_nothing(study):
         poisoned[true[:, place].isnan(), own] = 1e6
         assert (said.grad[true[:, place].isnan(), own] == 0).all()
     assert target.loss(poisoned, true).item() == pytest.approx(loss.item(), rel=1e-6)
+
+
+def test_what_stands_for_a_missing_value_is_not_read():
+    known = [np.array([True, False, True]), np.array([False, True, True])]
+    here = together([np.array([0.5, 9e9, 1.0]), np.array([-1, 0, 2])], known)
+    there = together([np.array([0.5, np.nan, 1.0]), np.array([7, 0, 2])], known)
+    np.testing.assert_array_equal(here, there)
+    np.testing.assert_array_equal(here, np.array([[0.5, np.nan], [np.nan, 0], [1, 2]], dtype=np.float32))
 
 
 def test_a_target_that_a_batch_lacks_adds_nothing(study):

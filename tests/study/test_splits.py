@@ -142,3 +142,13 @@ def test_real_tables_split_by_group_and_class(real_table):
         if labels is not None:
             shares = [(labels[part] == labels[0]).mean() for part in parts(split)]
             np.testing.assert_allclose(shares, (labels == labels[0]).mean(), atol=0.12)
+
+
+def test_samples_without_a_class_are_no_class_of_their_own():
+    labels = np.array(["a", "b"] * 20, dtype=object)
+    # One of them would be a class that cannot be scored.
+    labels[0] = None
+    split = split_samples(40, 0.2, 0.2, 0, labels=labels)
+    for part in (split.train, split.val, split.test):
+        assert abs(np.sum(labels[part] == "a") - np.sum(labels[part] == "b")) <= 2
+    assert len(np.concatenate([split.train, split.val, split.test])) == 40
