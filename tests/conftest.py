@@ -10,8 +10,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+# An example may take long where the machine is busy; `timeout` bounds each test.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 if os.environ.get("AAM_TEST_GPU") != "1":
     # Before torch is loaded, and of the processes that tests start.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
