@@ -19,8 +19,11 @@ class InputError(ValueError):
     """
 
 
-class Stopped(Exception):  # noqa: N818 - asked for by a signal, not an error
-    """A run that stops because of the signal `number`; `saved`: whether there is anything to go on from."""
+class Stopped(BaseException):
+    """A run that stops because of the signal `number`; `saved`: whether there is anything to go on from.
+
+    No Exception, as KeyboardInterrupt is none: it comes wherever the run is, and logging, for one, goes on after every Exception.
+    """
 
     def __init__(self, number: int, saved: bool) -> None:
         super().__init__(number, saved)

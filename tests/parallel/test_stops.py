@@ -45,6 +45,17 @@ def test_a_signal_while_the_log_is_written(listening, capfd):
     assert capfd.readouterr().err == "\nSIGINT: stopping after this step; again in a few seconds to stop at once\n"
 
 
+def test_a_signal_that_stops_at_once_is_not_lost_in_the_log(own_signals):
+    log = logging.getLogger("test_stops")
+    handler = logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Interrupted())))
+    log.addHandler(handler)
+    try:
+        with pytest.raises(Stopped), stops.stopping_at_once():
+            log.warning("a line")
+    finally:
+        log.removeHandler(handler)
+
+
 def test_the_same_event_told_twice_is_one(listening, monkeypatch):
     signal.raise_signal(signal.SIGUSR1)
     signal.raise_signal(signal.SIGTERM)

@@ -17,6 +17,7 @@ from aam.cli.recipes import shown_by_help
 from aam.cli.run.log import end_file_logs, set_up_logging
 from aam.cli.usage import clean
 from aam.disk.locks import unlock
+from aam.errors import Stopped
 from aam.parallel.ranks import NeedsRanks, heed_launcher
 from aam.parallel.signals import stopping_at_once
 
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with stopping_at_once():
             return _run(clean(sys.argv[1:] if argv is None else argv))
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - what is a fault of ours is logged, and goes on up
+    except (Exception, KeyboardInterrupt, Stopped) as error:  # noqa: BLE001 - what is a fault of ours is logged, and goes on up
         return end_of(error)
     finally:
         end_file_logs()

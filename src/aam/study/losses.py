@@ -26,6 +26,8 @@ NumberLoss = Callable[[Tensor, Tensor, Sequence[float]], Tensor]
 
 def in_order(raw: Tensor, middle: int, least: float = 0.0) -> Tensor:
     """Any numbers [..., O] -> numbers that rise: the one at `middle` as it is, the others by steps (softplus) away from it."""
+    if raw.shape[-1] == 1:
+        return raw
     steps = F.softplus(raw).clamp(min=least)
     centre = raw[..., middle : middle + 1]
     below = centre - steps[..., :middle].flip(-1).cumsum(-1).flip(-1)

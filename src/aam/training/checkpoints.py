@@ -136,7 +136,7 @@ def _save(trainer: L.Trainer, path: Path, weights_only: bool) -> None:
     with disk_errors(path):
         try:
             trainer.save_checkpoint(new, weights_only)
-        except Exception:
+        except BaseException:
             remove(new)
             raise
         if rank() == 0:
