@@ -78,6 +78,7 @@ MEASURES = {
     "jaccard": Measure("Jaccard", "jaccard"),
     "aitchison": Measure("Aitchison", "aitchison"),
     "robust_aitchison": Measure("robust Aitchison", "robust_aitchison"),
+    "hellinger": Measure("Hellinger", "hellinger"),
     "faith_pd": Measure("Faith PD", "faith_pd", pairs=False, on_tree=True),
     "shannon": Measure("Shannon diversity", "shannon", pairs=False),
     "richness": Measure("richness", "richness", pairs=False),
