@@ -161,7 +161,7 @@ def test_a_model_is_applied_without_what_trains_one(tmp_path, command, model):
         ("bray_curtis", UNUSED),
         *(
             (metric, UNUSED | {"numba"})
-            for metric in ("jaccard", "aitchison", "robust_aitchison", "faith_pd", "shannon", "richness")
+            for metric in ("jaccard", "aitchison", "robust_aitchison", "hellinger", "faith_pd", "shannon", "richness")
         ),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import sparse
 from skbio.diversity import alpha_diversity, beta_diversity
-from skbio.stats.composition import clr, rclr
+from skbio.stats.composition import closure, clr, rclr
 
 from aam.data.dataset import Collate, SampleDataset
 from aam.data.phylogeny import Phylogeny
@@ -22,7 +22,7 @@ from aam.options import ReadOptions
 from tests.distances.test_unifrac import as_batch
 
 PAIRS = [name for name, measure in MEASURES.items() if measure.pairs]
-NEW = ["bray_curtis", "jaccard", "aitchison", "robust_aitchison", "shannon", "richness"]
+NEW = ["bray_curtis", "jaccard", "aitchison", "robust_aitchison", "hellinger", "shannon", "richness"]
 
 
 def euclidean(rows):
@@ -34,6 +34,7 @@ REFERENCES = {
     "jaccard": lambda counts: beta_diversity("jaccard", counts > 0).data,
     "aitchison": lambda counts: euclidean(clr(counts + 1)),
     "robust_aitchison": lambda counts: euclidean(np.nan_to_num(rclr(counts))),
+    "hellinger": lambda counts: euclidean(np.sqrt(closure(counts))),
     "shannon": lambda counts: alpha_diversity("shannon", counts).to_numpy(),
     "richness": lambda counts: alpha_diversity("sobs", counts).to_numpy(),
 }
@@ -126,7 +127,7 @@ def test_close_samples_of_deep_counts_are_not_lost_in_rounding():
     rng = np.random.default_rng(0)
     counts = rng.integers(10**5, 10**6, size=(1, 200)) + np.concatenate([np.zeros((1, 200)), np.eye(5, 200)]).astype(np.int64)
     counts = np.concatenate([counts, 2 * counts])
-    for metric in ("aitchison", "robust_aitchison"):
+    for metric in ("aitchison", "robust_aitchison", "hellinger"):
         expected = REFERENCES[metric](counts)
         upper = np.triu_indices(12, 1)
         assert (expected[upper] < 1e-3).all()
@@ -141,6 +142,7 @@ def test_known_values():
         "bray_curtis": (3 + 1 + 2) / 8,
         "jaccard": 2 / 3,
         "robust_aitchison": np.hypot(ln(3) / 2, ln(3) / 2),
+        "hellinger": np.sqrt(2 - 2 * np.sqrt(1 / 4 * 1 / 2)),
         # log(x + 1) differs by log 4, log 2 - log 3, - log 3, 0.
         "aitchison": np.std([ln(4), ln(2) - ln(3), -ln(3), 0]) * 2,
     }

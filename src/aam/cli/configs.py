@@ -282,7 +282,7 @@ class DistancesConfig(WholeTableConfig):
     """Phylogeny of the ASVs (newick or .qza), for UniFrac and faith_pd."""
     metric: Annotated[Metric, Parameter(group=cli.DISTANCES)]
     """Distances between samples: UniFrac (the first four), bray_curtis, jaccard (of presence), aitchison (one read added to every
-    ASV), robust_aitchison. Or a number of each sample: faith_pd, shannon (natural logarithm), richness (ASVs)."""
+    ASV), robust_aitchison, hellinger. Or a number of each sample: faith_pd, shannon (natural logarithm), richness (ASVs)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat). A number of each sample:
     .tsv, which QIIME 2 imports as SampleData[AlphaDiversity]."""

@@ -37,7 +37,8 @@ def beta_diversity(
     ----------
     metric : str
         UniFrac (``unweighted``, ``weighted_normalized``, ``weighted_unnormalized``, ``generalized``), ``bray_curtis``, ``jaccard``
-        (of presence), ``aitchison`` (one read added to every ASV) or ``robust_aitchison``. `aam.distances.measures` defines each.
+        (of presence), ``aitchison`` (one read added to every ASV), ``robust_aitchison`` or ``hellinger``.
+        `aam.distances.measures` defines each.
     table : Study or FeatureTable
         What `aam.read_study` or `aam.read_table` returns. All reads count: rarefy before where samples are of unequal depth.
     tree : str or Path, optional

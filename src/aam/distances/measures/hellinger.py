@@ -1,4 +1,4 @@
-"""Hellinger: Euclidean distance between the square roots of shares of reads, from 0 to the root of 2 (Legendre & Gallagher 2001)."""
+"""Hellinger: Euclidean distance between square roots of shares of reads, from 0 to the root of 2 (Legendre & Gallagher 2001)."""
 
 from __future__ import annotations
 
