@@ -12,6 +12,7 @@ import argparse
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from aam.disk.cache import Cache
@@ -19,9 +20,10 @@ from aam.evaluation.compare import Outcome
 from aam.learners.transformer import GivenEncoder, TransformerLearner
 from aam.options import ReadOptions, TrainFitOptions
 from aam.saved.load import load_encoder
-from aam.study.folds import make_folds
+from aam.study.folds import Fold, make_folds
+from aam.study.problem import Problem
 from benchmarks.accuracy import KNOWN
-from benchmarks.in_folds import gain_of, kept_predictions, problem_of
+from benchmarks.in_folds import Arrays, gain_of, kept, problem_of
 from benchmarks.measure import ROOT
 
 NOTHING = "nothing"
@@ -57,6 +59,11 @@ def pretrain(name: str, data: Path, folder: Path) -> Path:
     return run / "model"
 
 
+def held_out(learner: TransformerLearner, problem: Problem, fold: Fold) -> Arrays:
+    """What it predicts of the held-out samples of a fold."""
+    return {"held_out": learner.fit(problem, fold.train).predict(problem.study, fold.test)}
+
+
 def main() -> None:
     """Print a table for each question."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,7 +83,8 @@ def main() -> None:
                 start = GivenEncoder(load_encoder(model, "model"))
                 cache = Cache(given.output / "embeddings")
                 learner = TransformerLearner(start=start, options=options, freeze_base=way == "frozen", cache=cache, show=False)
-                said[name] = kept_predictions(learner, problem, folds, given.output / question.name / way / name)
+                predict = partial(held_out, learner, problem)
+                said[name] = [part["held_out"] for part in kept(predict, folds, given.output / question.name / way / name)]
             outcome = Outcome(problem, folds, said)
             lines = [f"| {name} | {gain_of(outcome, name, NOTHING)} |" for name in said]
             heading = f"\n{question.name}, {outcome.measure.label}, {way}"

@@ -1,21 +1,22 @@
-"""Learners beside each other in folds by group of a real question: predictions that are kept, scores, gains with intervals."""
+"""Learners beside each other in folds by group of a real question: what is computed is kept; scores, gains with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from aam.disk.cache import Cache
 from aam.evaluation.compare import Outcome, mean_score, resampled_scores
-from aam.learners.learner import Learner
 from aam.options import GroupOptions, ReadOptions, TableOptions, TargetOptions, TreeOptions
 from aam.study.folds import Fold
 from aam.study.problem import Problem, pose
 from aam.study.reading import read_samples
 from aam.study.tree import on_given_distances
 from benchmarks.accuracy import Question
+
+Arrays = Mapping[str, np.ndarray]
 
 
 def problem_of(question: Question, data: Path, reads: ReadOptions | None = None, tree: bool = True) -> Problem:
@@ -33,15 +34,16 @@ def problem_of(question: Question, data: Path, reads: ReadOptions | None = None,
     return pose(study, target, group_column)
 
 
-def kept_predictions(learner: Learner, problem: Problem, folds: Sequence[Fold], stem: Path) -> list[np.ndarray]:
-    """What a learner predicts of the held-out samples of each fold; kept in files whose names begin with `stem`."""
-    found = []
+def kept(compute: Callable[[Fold], Arrays], folds: Sequence[Fold], stem: Path) -> list[Arrays]:
+    """The arrays of each fold, kept in files whose names begin with `stem`."""
+    found: list[Arrays] = []
     for fold in folds:
-        path = stem.with_name(f"{stem.name}-{fold.number}.npy")
+        path = stem.with_name(f"{stem.name}-{fold.number}.npz")
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, learner.fit(problem, fold.train).predict(problem.study, fold.test))
-        found.append(np.load(path))
+            np.savez(path, **compute(fold))
+        with np.load(path) as arrays:
+            found.append(dict(arrays))
     return found
 
 
