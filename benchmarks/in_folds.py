@@ -41,7 +41,7 @@ def kept(compute: Callable[[Fold], Arrays], folds: Sequence[Fold], stem: Path) -
         path = stem.with_name(f"{stem.name}-{fold.number}.npz")
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, **compute(fold))
+            np.savez(path, allow_pickle=False, **compute(fold))
         with np.load(path) as arrays:
             found.append(dict(arrays))
     return found
