@@ -204,6 +204,20 @@ def test_embeddings(study, encoder, tmp_path):
     assert steps.fit(study.counts, study.metadata["age"]).predict(study.counts).shape == (len(study),)
 
 
+def test_an_encoder_tells_what_it_was_taught(study):
+    taught = PretrainObjectives(encoder_type=("jaccard", "shannon"))
+    encoder = aam.AAMEncoder(epochs=1, model_options=TINY, objectives=taught, fit_options=FitOptions(batch_size=16)).fit(study)
+    shapes = {}
+    for space in (None, "jaccard", "shannon"):
+        told = encoder.set_params(space=space).transform(study)
+        np.testing.assert_array_equal(told, encoder.fitted_.embed(study, space=space))
+        shapes[space] = told.shape[1]
+        assert len(encoder.get_feature_names_out()) == told.shape[1]
+    assert shapes == {None: 8, "jaccard": 8, "shannon": 1}
+    with pytest.raises(InputError, match="`space=unifrac`: this encoder has jaccard, shannon"):
+        encoder.set_params(space="unifrac").transform(study)
+
+
 def test_a_transformer_from_a_pretrained_encoder(study, encoder, tmp_path):
     encoder.save(tmp_path / "encoder")
     options = {"recipe": "transformer", "pretrained_encoder": tmp_path / "encoder", "fit_options": TrainFitOptions(epochs=1)}

@@ -47,6 +47,36 @@ def test_a_transformer_learns_quantiles_and_the_order_of_classes(study, tmp_path
     assert (loaded.loss_type, loaded.class_weights) == ("ordinal", {"0": 1.0, "1": 1.0, "2": 3.0})
 
 
+def test_an_asymmetric_loss_learns_its_level(study, tmp_path):
+    options = {**TRANSFORMER, "fit_options": TrainFitOptions(epochs=3, lr=0.01), "loss_type": "asymmetric"}
+    low, high = (aam.AAMRegressor(**options, asymmetry=level).fit(study, "age") for level in (0.05, 0.95))
+    assert low.predict(study).mean() < high.predict(study).mean()
+    high.save(tmp_path / "model")
+    assert aam.AAMRegressor.load(tmp_path / "model").asymmetry == 0.95
+
+
+def test_classes_are_learned_in_the_order_that_is_given(study, tmp_path):
+    labels = np.array(["young", "middle", "old"])[np.digitize(study.metadata["age"].astype(float), [30, 50])]
+    ordered = aam.AAMClassifier(**TRANSFORMER, loss_type="ordinal", class_order=["young", "middle", "old"]).fit(study, labels)
+    assert ordered.classes_.tolist() == ["young", "middle", "old"]
+    assert ordered.fitted_.target.target.classes == ("young", "middle", "old")
+    # Of one sample, class by class: where classes were taken for each other, it would be worse than chance.
+    assert set(ordered.predict(study)) <= set(labels)
+    ordered.save(tmp_path / "model")
+    assert aam.AAMClassifier.load(tmp_path / "model").class_order == ("young", "middle", "old")
+    numbers = aam.AAMClassifier(**TRANSFORMER, loss_type="ordinal").fit(study, np.where(labels == "old", "10", "9"))
+    assert numbers.classes_.tolist() == ["9", "10"]
+    counted = np.bincount(ordered.fitted_.predict(study).argmax(axis=1), minlength=3)
+    assert counted.sum() == len(study)
+
+
+@pytest.mark.parametrize("recipe", [{"ensemble_options": QUICKER, "n_jobs": 1}, TRANSFORMER])
+def test_training_samples_are_augmented(study, recipe):
+    plain, changed = (aam.AAMRegressor(**recipe, augment=augment).fit(study, "age") for augment in (None, "rarefy=0.9"))
+    assert changed.fitted_.augmentation.chosen == "rarefy=0.9"
+    assert not np.allclose(plain.predict(study), changed.predict(study))
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
@@ -56,6 +86,11 @@ def test_a_transformer_learns_quantiles_and_the_order_of_classes(study, tmp_path
         (aam.AAMRegressor(loss_type="quantile"), "`recipe=ensemble`: takes no `loss_type`"),
         (aam.AAMRegressor(**TRANSFORMER, quantiles=(0.5, 0.9)), "give `loss_type=quantile`"),
         (aam.AAMRegressor(loss_type="ordinal"), "`loss_type=ordinal`: must be one of mae"),
+        (aam.AAMRegressor(**TRANSFORMER, asymmetry=0.9), "`asymmetry` belongs to `loss_type=asymmetric`"),
+        (aam.AAMRegressor(augment="shuffle"), "`augment=shuffle`"),
+        (aam.AAMRegressor(fusion="gated", **TRANSFORMER), "`fusion=gated` needs `categorical_columns`"),
+        (aam.AAMClassifier(**TRANSFORMER, loss_type="ordinal"), "no numbers: `loss_type=ordinal` needs their `class_order`"),
+        (aam.AAMClassifier(**TRANSFORMER, class_order=["F", "M"]), "`class_order` belongs to `loss_type=ordinal`"),
         (aam.AAMClassifier(class_weights={"x": 1}), "`class_weights`: class x is not there"),
         (aam.AAMClassifier(class_weights="equal"), "`class_weights=equal`: must be balanced, none"),
     ],

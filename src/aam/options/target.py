@@ -14,6 +14,8 @@ TransformName = Literal["none", "minmax", "zscore", "log-zscore", "log-minmax", 
 LossType = Literal["mse", "mae", "huber", "quantile", "asymmetric", "poisson", "ordinal"]
 # What `loss_type=quantile` predicts where no quantiles are named.
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
+# Too low costs as much as too high.
+SYMMETRIC = 0.5
 # Losses of classes; `mae`, the default, stands for cross-entropy there.
 _OF_CLASSES = ("mae", "ordinal")
 _OF_NUMBERS = ("mse", "mae", "huber", "quantile", "asymmetric", "poisson")
@@ -55,7 +57,7 @@ def check_target(options: TargetChoices) -> None:
         raise InputError(
             f"`loss_type={options.loss_type}` is for {other}, which is not what is predicted (`classifier`): leave it out"
         )
-    check(0.0 < options.asymmetry < 1.0, "asymmetry", options.asymmetry, "between 0 and 1")
+    check_asymmetry(options.loss_type, options.asymmetry)
     check_loss(options.loss_type, options.target_transform)
     if (options.target_transform == "zscore-within") != (options.within_column is not None):
         raise InputError("`within_column` and `target_transform=zscore-within` belong together: give both, or neither")
@@ -104,6 +106,13 @@ def check_loss(loss: LossType, transform: TransformName) -> None:
     """InputError for a transform that a loss does not go with."""
     if loss == "poisson" and transform != "none":
         raise InputError(f"`loss_type=poisson` with `target_transform={transform}`: counts are learned as they are; take none")
+
+
+def check_asymmetry(loss: LossType, level: float) -> None:
+    """InputError for a level that is none, or that the loss would not use."""
+    check(0.0 < level < 1.0, "asymmetry", level, "between 0 and 1")
+    if level != SYMMETRIC and loss != "asymmetric":
+        raise InputError("`asymmetry` belongs to `loss_type=asymmetric`: give both, or leave it out")
 
 
 def quantiles_in(text: str | None) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from aam.errors import InputError
-from aam.options import EnsembleOptions, ModelOptions, ReadOptions, TrainFitOptions, check
+from aam.options import EnsembleOptions, Fusion, ModelOptions, ReadOptions, TrainFitOptions, check
 from aam.scoring.intervals import COVERAGE, likely
 from aam.sklearn.predictors import Predictor, Recipe
 from aam.study.losses import ClassLossType
@@ -49,6 +49,11 @@ class AAMClassifier(ClassifierMixin, Predictor):
     categorical_columns, numeric_columns : sequence of str
         Covariates: columns of the metadata that the model reads beside the microbes. X is then a study with metadata
         (`aam.read_study`), in `fit` and in `predict`.
+    fusion : {"concat", "gated"}
+        Transformer: how covariates join the sample embedding.
+    augment : str, optional
+        Change training samples at random: ``"rarefy"``, ``"mixup=0.2,contaminate"``, or ``"auto"`` for what inner folds say helps,
+        if anything.
     random_state : int, RandomState or None
         Seed: the same seed gives the same result.
     n_jobs : int, optional
@@ -56,7 +61,9 @@ class AAMClassifier(ClassifierMixin, Predictor):
     verbose : bool
         Show a progress bar of fitting.
     loss_type : {"cross_entropy", "ordinal"}
-        Transformer: its loss; "ordinal" learns that the classes are in order, that of sorted y.
+        Transformer: its loss; "ordinal" learns that the classes are in order, that of numbers or of `class_order`.
+    class_order : sequence of classes, optional
+        Of the ordinal loss: the classes from the lowest to the highest.
     class_weights : {"balanced", "none"} or dict of class to weight
         How much classes count in training: alike, by their samples, or by hand (1 for a class that is not named). Probabilities of
         an ensemble are calibrated afterwards: they say how likely a class is, whatever its weight.
@@ -64,7 +71,7 @@ class AAMClassifier(ClassifierMixin, Predictor):
     Attributes
     ----------
     classes_ : array [K]
-        The classes, sorted; as text where the model was loaded from a folder.
+        The classes, sorted or in `class_order`; as text where the model was loaded from a folder.
     fitted_, n_features_in_, feature_names_in_
         As those of `AAMRegressor`.
 
@@ -95,10 +102,13 @@ class AAMClassifier(ClassifierMixin, Predictor):
         fit_options: TrainFitOptions | None = None,
         categorical_columns: Sequence[str] = (),
         numeric_columns: Sequence[str] = (),
+        fusion: Fusion = "concat",
+        augment: str | None = None,
         random_state: Any = 0,
         n_jobs: int | None = None,
         verbose: bool = False,
         loss_type: ClassLossType = "cross_entropy",
+        class_order: Sequence[Any] | None = None,
         class_weights: str | Mapping[Any, float] = "balanced",
     ) -> None:
         super().__init__(
@@ -114,11 +124,14 @@ class AAMClassifier(ClassifierMixin, Predictor):
             fit_options=fit_options,
             categorical_columns=categorical_columns,
             numeric_columns=numeric_columns,
+            fusion=fusion,
+            augment=augment,
             random_state=random_state,
             n_jobs=n_jobs,
             verbose=verbose,
         )
         self.loss_type = loss_type
+        self.class_order = class_order
         self.class_weights = class_weights
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> AAMClassifier:
@@ -130,15 +143,21 @@ class AAMClassifier(ClassifierMixin, Predictor):
         classes, truth = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise InputError(f"`y`: there is one class only, {classes[0]}: nothing to learn")
-        self._fit(study, y, truth.astype(np.int64), self._target(tuple(map(str, classes))), groups)
-        self.classes_ = classes
+        target = self._target(tuple(map(str, classes)))
+        place = np.array([target.classes.index(str(name)) for name in classes])
+        self._fit(study, y, place[truth], target, groups)
+        self.classes_ = classes[np.argsort(place)]
         return self
 
     def _target(self, classes: tuple[str, ...]) -> ClassTarget:
         """What is predicted, unfitted. InputError for parameters that do not fit."""
         losses = get_args(ClassLossType)
         check(self.loss_type in losses, "loss_type", self.loss_type, f"one of {', '.join(losses)}")
-        target = ClassTarget(classes, as_written=True, loss_type=self.loss_type)
+        target = ClassTarget(classes, as_written=True)
+        if self.loss_type == "ordinal":
+            target = target.ordered(() if self.class_order is None else tuple(map(str, self.class_order)))
+        elif self.class_order is not None:
+            raise InputError("`class_order` belongs to `loss_type=ordinal`: give both, or leave it out")
         if isinstance(self.class_weights, Mapping):
             return target.weighted({str(name): float(weight) for name, weight in self.class_weights.items()})
         known = ("balanced", "none")
@@ -176,5 +195,6 @@ class AAMClassifier(ClassifierMixin, Predictor):
             raise InputError(f"`folder={folder}`: this model predicts a number; use AAMRegressor")
         self.classes_ = np.array(target.classes, dtype=object)
         self.loss_type = target.loss_type
+        self.class_order = target.classes if target.loss_type == "ordinal" else None
         given = dict(zip(target.classes, target.given, strict=True)) if target.weighting == "given" else target.weighting
         self.class_weights = given

@@ -26,7 +26,8 @@ from aam.training.objectives.taught import tree_is_needed
 class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     """Embed microbiome samples: `fit` pretrains a transformer without labels, `transform` gives embeddings.
 
-    Distances between embeddings approach UniFrac distances between samples, and masked nucleotides are predicted.
+    Distances between embeddings approach UniFrac distances between samples, and masked nucleotides are predicted; `objectives`
+    teaches other distances and quantities.
 
     Parameters
     ----------
@@ -41,11 +42,14 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     model_options : ModelOptions, optional
         Shape of the transformer.
     objectives : PretrainObjectives, optional
-        Weights of what is learned.
+        What is learned, with weights: ``aam.options.PretrainObjectives(encoder_type=("bray_curtis", "faith_pd"))``.
     fit_options : FitOptions, optional
         How it is trained.
     verbose : bool
         Show a progress bar of fitting.
+    space : str, optional
+        What `transform` gives of an encoder that was taught several things, by the name that `objectives` has for it: vectors whose
+        distances are those, or a quantity [n, 1] in its own units. Default: the embeddings.
 
     Attributes
     ----------
@@ -62,6 +66,8 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     """
 
+    fitted_: FittedEncoder
+
     def __init__(  # noqa: PLR0913 - scikit-learn finds parameters by name
         self,
         *,
@@ -76,6 +82,7 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         fit_options: FitOptions | None = None,
         random_state: Any = 0,
         verbose: bool = False,
+        space: str | None = None,
     ) -> None:
         self.sequences = sequences
         self.max_bp = max_bp
@@ -88,6 +95,7 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.fit_options = fit_options
         self.random_state = random_state
         self.verbose = verbose
+        self.space = space
 
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> AAMEncoder:
         """Pretrain on samples X [N, M]; y is not used; samples of a group [N] all learn, or all choose the best epoch."""
@@ -125,9 +133,9 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return with_distances(given, asked, Cache(None))
 
     def transform(self, X: Any) -> np.ndarray:
-        """Embeddings float32 [n, D]."""
+        """Embeddings float32 [n, D], or what `space` names. InputError for a space that the encoder lacks."""
         study = self._read(X)
-        return self.fitted_.embed(study)
+        return self.fitted_.embed(study, space=self.space)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -136,7 +144,8 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     @property
     def _n_features_out(self) -> int:
-        return self.fitted_.info.options.embedding_dim
+        width, head = self.fitted_.info.options.embedding_dim, self.fitted_.head_of(self.space)
+        return width if head is None or head.own else head.outputs(width)
 
     def _restore(self, fitted: Fitted, folder: str | Path) -> None:
         if not isinstance(fitted, FittedEncoder):

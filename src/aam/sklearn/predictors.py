@@ -22,7 +22,9 @@ from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import GivenEncoder, TransformerLearner
 from aam.options import (
     MEMBER_LABELS,
+    AugmentOptions,
     EnsembleOptions,
+    Fusion,
     ModelOptions,
     ReadOptions,
     TrainFitOptions,
@@ -66,6 +68,8 @@ class Predictor(Estimator):
         fit_options: TrainFitOptions | None = None,
         categorical_columns: Sequence[str] = (),
         numeric_columns: Sequence[str] = (),
+        fusion: Fusion = "concat",
+        augment: str | None = None,
         random_state: Any = 0,
         n_jobs: int | None = None,
         verbose: bool = False,
@@ -82,6 +86,8 @@ class Predictor(Estimator):
         self.fit_options = fit_options
         self.categorical_columns = categorical_columns
         self.numeric_columns = numeric_columns
+        self.fusion = fusion
+        self.augment = augment
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -120,12 +126,22 @@ class Predictor(Estimator):
         categorical = column_names("categorical_columns", self.categorical_columns)
         numeric = column_names("numeric_columns", self.numeric_columns)
         check_covariates(categorical, numeric, {"y": y if isinstance(y, str) else None})
-        return posed_covariates(study.full_metadata, categorical, numeric, groups if isinstance(groups, str) else None)
+        check(self.fusion in get_args(Fusion), "fusion", self.fusion, " or ".join(get_args(Fusion)))
+        if self.fusion != "concat" and not (categorical or numeric):
+            raise InputError(f"`fusion={self.fusion}` needs `categorical_columns` or `numeric_columns`: what to join")
+        covariates = posed_covariates(study.full_metadata, categorical, numeric, groups if isinstance(groups, str) else None)
+        return replace(covariates, fusion=self.fusion)
 
     def _is_ensemble(self) -> bool:
         """Which recipe. InputError for an unknown one, and where options of the other are given."""
         others: dict[Any, dict[str, Any]] = {
-            "ensemble": {"pretrained_encoder": None, "freeze_base": False, "model_options": None, "fit_options": None},
+            "ensemble": {
+                "pretrained_encoder": None,
+                "freeze_base": False,
+                "model_options": None,
+                "fit_options": None,
+                "fusion": "concat",
+            },
             "transformer": {"trees": True, "ensemble_options": None, "n_jobs": None},
         }
         check(self.recipe in get_args(Recipe), "recipe", self.recipe, " or ".join(get_args(Recipe)))
@@ -144,7 +160,8 @@ class Predictor(Estimator):
         if problem.study.sequences is None:
             left_out = ", ".join(MEMBER_LABELS[name] for name in MEMBERS if name not in NEED_NO_SEQUENCE)
             warnings.warn(f"the features have no sequences: left out are the members that read them ({left_out})", stacklevel=4)
-        learner = EnsembleLearner(replace(options, trees=bool(self.trees)), self._seed, self._jobs, bool(self.verbose))
+        options, shown = replace(options, trees=bool(self.trees)), bool(self.verbose)
+        learner = EnsembleLearner(options, self._seed, self._jobs, shown, self._augment)
         return learner.fit(problem, problem.study.rows)
 
     def _fit_transformer(self, problem: Problem) -> Fitted:
@@ -162,6 +179,7 @@ class Predictor(Estimator):
             options=replace(options, seed=self._seed),
             start=start,
             freeze_base=bool(self.freeze_base),
+            augment=self._augment,
             show=bool(self.verbose),
         )
         return learner.fit(problem, problem.study.rows)
@@ -171,6 +189,10 @@ class Predictor(Estimator):
         if self.model_options is not None:
             raise InputError("`model_options`: the transformer has the shape of `pretrained_encoder`; leave one out")
         return load_encoder(path_of("pretrained_encoder", folder), "pretrained_encoder")
+
+    @property
+    def _augment(self) -> AugmentOptions:
+        return AugmentOptions(augment=self.augment)
 
     @property
     def _jobs(self) -> int | None:
@@ -195,7 +217,8 @@ class Predictor(Estimator):
         self._take(fitted.target.target, folder)
         covariates = fitted.target.covariates
         columns = {"categorical_columns": tuple(covariates.vocabularies), "numeric_columns": tuple(covariates.numbers)}
-        self.set_params(recipe="transformer" if isinstance(fitted, FittedEncoder) else "ensemble", **columns)
+        recipe = "transformer" if isinstance(fitted, FittedEncoder) else "ensemble"
+        self.set_params(recipe=recipe, fusion=covariates.fusion, **columns)
 
     def _take(self, target: Target, folder: str | Path) -> None:
         """Take what is of this estimator from the target of a fitted model. InputError for another kind."""

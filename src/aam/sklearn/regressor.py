@@ -12,13 +12,14 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import assert_all_finite
 
 from aam.errors import InputError
-from aam.options import EnsembleOptions, LossType, ModelOptions, ReadOptions, TrainFitOptions, TransformName, check
+from aam.options import EnsembleOptions, Fusion, LossType, ModelOptions, ReadOptions, TrainFitOptions, TransformName, check
+from aam.options.target import check_asymmetry
 from aam.scoring.intervals import COVERAGE
 from aam.sklearn.predictors import Predictor, Recipe
 from aam.study.matrices import GivenSequences
 from aam.study.targets import RegressionTarget, Target
 
-_LOSSES = ("mae", "mse", "huber", "quantile", "poisson")
+_LOSSES = ("mae", "mse", "huber", "quantile", "asymmetric", "poisson")
 
 
 class AAMRegressor(RegressorMixin, Predictor):
@@ -49,6 +50,11 @@ class AAMRegressor(RegressorMixin, Predictor):
     categorical_columns, numeric_columns : sequence of str
         Covariates: columns of the metadata that the model reads beside the microbes. X is then a study with metadata
         (`aam.read_study`), in `fit` and in `predict`.
+    fusion : {"concat", "gated"}
+        Transformer: how covariates join the sample embedding.
+    augment : str, optional
+        Change training samples at random: ``"rarefy"``, ``"mixup=0.2,contaminate"``, or ``"auto"`` for what inner folds say helps,
+        if anything.
     random_state : int, RandomState or None
         Seed: the same seed gives the same result.
     n_jobs : int, optional
@@ -57,8 +63,11 @@ class AAMRegressor(RegressorMixin, Predictor):
         Show a progress bar of fitting.
     target_transform : {"none", "minmax", "zscore", "log-zscore", "log-minmax"}
         Scale of the target during training. Predictions are in original units.
-    loss_type : {"mae", "mse", "huber", "quantile", "poisson"}
-        Transformer: its loss; "quantile" learns `quantiles`, "poisson" counts (with `target_transform="none"`).
+    loss_type : {"mae", "mse", "huber", "quantile", "asymmetric", "poisson"}
+        Transformer: its loss; "quantile" learns `quantiles`, "asymmetric" the one of level `asymmetry`, "poisson" counts (with
+        `target_transform="none"`).
+    asymmetry : float
+        Of the asymmetric loss: with 0.9 a prediction that is too low costs nine times as much as one that is too high.
     quantiles : sequence of float, optional
         Levels of quantiles to predict beside the number, rising, with 0.5 among them: see `predict_quantiles`.
     output_range : tuple of float or None, optional
@@ -95,11 +104,14 @@ class AAMRegressor(RegressorMixin, Predictor):
         fit_options: TrainFitOptions | None = None,
         categorical_columns: Sequence[str] = (),
         numeric_columns: Sequence[str] = (),
+        fusion: Fusion = "concat",
+        augment: str | None = None,
         random_state: Any = 0,
         n_jobs: int | None = None,
         verbose: bool = False,
         target_transform: TransformName = "zscore",
         loss_type: LossType = "mae",
+        asymmetry: float = 0.5,
         quantiles: Sequence[float] | None = None,
         output_range: tuple[float | None, float | None] | None = None,
     ) -> None:
@@ -116,12 +128,15 @@ class AAMRegressor(RegressorMixin, Predictor):
             fit_options=fit_options,
             categorical_columns=categorical_columns,
             numeric_columns=numeric_columns,
+            fusion=fusion,
+            augment=augment,
             random_state=random_state,
             n_jobs=n_jobs,
             verbose=verbose,
         )
         self.target_transform = target_transform
         self.loss_type = loss_type
+        self.asymmetry = asymmetry
         self.quantiles = quantiles
         self.output_range = output_range
 
@@ -140,13 +155,15 @@ class AAMRegressor(RegressorMixin, Predictor):
     def _target(self) -> RegressionTarget:
         """What is predicted, unfitted. InputError for parameters that do not fit each other."""
         check(self.loss_type in _LOSSES, "loss_type", self.loss_type, f"one of {', '.join(_LOSSES)}")
+        check_asymmetry(self.loss_type, self.asymmetry)
         levels = () if self.quantiles is None else tuple(map(float, self.quantiles))
         if self.recipe == "transformer" and levels and self.loss_type != "quantile":
             raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
         ends = (None, None) if self.output_range is None else tuple(self.output_range)
         check(len(ends) == 2, "output_range", self.output_range, "a lower and an upper end, None for an open one")
         low, high = (None if end is None else float(end) for end in ends)
-        return RegressionTarget(self.target_transform, loss_type=self.loss_type, quantiles=levels, low=low, high=high)
+        learned = {"loss_type": self.loss_type, "asymmetry": float(self.asymmetry), "quantiles": levels}
+        return RegressionTarget(self.target_transform, low=low, high=high, **learned)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted numbers [n], in the unit of y."""
@@ -179,5 +196,6 @@ class AAMRegressor(RegressorMixin, Predictor):
         if not isinstance(target, RegressionTarget):
             raise InputError(f"`folder={folder}`: this model predicts classes; use AAMClassifier")
         self.target_transform = target.transform
+        self.asymmetry = target.asymmetry
         self.loss_type, self.quantiles = target.loss_type, target.quantiles or None
         self.output_range = None if (target.low, target.high) == (None, None) else (target.low, target.high)
