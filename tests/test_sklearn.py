@@ -377,7 +377,9 @@ def test_a_wrong_parameter_is_named(study, parameters, message):
     [
         ({"unifrac_metric": "x"}, "`unifrac_metric='x'`"),
         ({"unifrac_metric": "generalized"}, "`unifrac_metric=generalized`: the study comes with distances (unweighted)"),
-        ({"objectives": PretrainObjectives(penalty=0), "tree": "tree.nwk"}, "`tree`: nothing is learned of it"),
+        ({"objectives": PretrainObjectives(penalty=0), "tree": "tree.nwk"}, "`tree` is of what is measured on a tree"),
+        ({"objectives": PretrainObjectives(encoder_type=("jaccard",)), "unifrac_metric": "generalized"}, "`unifrac_metric` is of"),
+        ({"objectives": PretrainObjectives(encoder_type=("jacard",))}, "`encoder_type=jacard`: must be one of unifrac, "),
         ({"epochs": "a"}, "`epochs='a'`: must be a whole number"),
         ({"objectives": 1}, "`objectives`: must be PretrainObjectives"),
         ({"verbose": "no"}, "`verbose=no`"),

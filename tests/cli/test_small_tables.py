@@ -77,7 +77,7 @@ def test_a_number_without_a_signal_is_said_to_be_no_better_than_the_median(pictu
         "2 groups cannot be split into 3 parts (training, validation, test); with --test-fraction 0 no test part is needed" in said
     )
     said = aam("train", *day, *QUICK, "--test-fraction", 0, "--output-dir", tmp_path / "out")
-    assert "warning: no better on held-out samples than always predicting the median of the training samples: MAE" in said
+    assert "warning: day: no better on held-out samples than always predicting the median of the training samples: MAE" in said
     said = aam(*TRANSFORMER, *day[:-2], *SMALL, "--epochs", 1, "--output-dir", tmp_path / "transformer")
     assert (
         "warning: few steps: 2 an epoch of 24 training samples, 2 at most with --epochs 1; take more or a smaller --batch-size"
@@ -93,7 +93,7 @@ def test_pretraining_says_what_it_is_worth(tmp_path):
     said = aam("pretrain", *tables, *SMALL, "--epochs", 1, "--output-dir", tmp_path / "out")
     assert "warning: few steps: 2 an epoch of 31 training samples" in said
     assert "warning: 3 validation samples (3 pairs) choose the best epoch" in said
-    assert "warning: no better on held-out samples than always predicting the mean of their distances: MSE" in said
+    assert "warning: UniFrac: no better on held-out samples than always predicting their mean: MSE" in said
 
 
 def test_genera_without_sequences_are_evaluated_trained_on_and_predicted(pictures, tmp_path):

@@ -62,7 +62,7 @@ def test_what_qiime_2_and_pandas_write_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("id\tv\na\t1\n", r"2 of 3 samples have no value there: b, C.1$"),
+        ("id\tv\na\t1\n", r"2 of 3 samples have no value there: b, C.1; remove them$"),
         ("id\tv\na\t1\nB\t2\nC.1\t3\n", r"1 of 3 samples has no value there: b \(.*B"),
         ("id\tv\na\t1\nb\tmuch\nC.1\t3\n", r"line 3, column 'v', sample b: 'much' is no finite number"),
         ("id\tv\na\t1\nb\tinf\nC.1\t3\n", "'inf' is no finite number"),

@@ -65,7 +65,7 @@ def test_samples_that_a_matrix_lacks_are_left_out_if_asked(tmp_path, study, capl
     header, *rows = [line.split("\t") for line in Path(_matrix(tmp_path)).read_text().splitlines()]
     kept = [header[:-2], *(row[:-2] for row in rows[:-2])]
     path = put(tmp_path, "fewer.tsv", "".join("\t".join(row) + "\n" for row in kept))
-    with pytest.raises(InputError, match=r"2 of 30 samples have no distances there: S29, S30; .*`ignore_missing`"):
+    with pytest.raises(InputError, match=r"2 of 30 samples have no distances in .*: S29, S30; .*`ignore_missing`"):
         given(study, {"unifrac_matrix": path})
     left = given(study, {"unifrac_matrix": path}, ignore_missing=True)
     assert f"2 of 30 samples have no distances in {path}: S29, S30; left out" in caplog.text

@@ -1,6 +1,7 @@
 """What an encoder is taught beside UniFrac: distances, quantities of samples, taxa of ASVs."""
 
 import json
+from contextlib import nullcontext
 
 import h5py
 import numpy as np
@@ -11,15 +12,21 @@ from scipy.spatial.distance import pdist
 from torch.nn import functional as F
 
 import aam
+from aam.cli import main
 from aam.data.dataset import Batch
 from aam.errors import InputError
+from aam.evaluation.recovery import scores_of_asvs
 from aam.models import SequenceEncoder
 from aam.models.heads import Head
-from aam.options import ModelOptions, PretrainObjectives
+from aam.options import ModelOptions, PretrainObjectives, TreeOptions
+from aam.saved.info import ModelInfo, parse_info
+from aam.saved.transformer import FittedEncoder
+from aam.study.matrices import study_of
 from aam.training.objectives.distances import Distances
 from aam.training.objectives.encoder_type import Encoded
 from aam.training.objectives.label_free import self_supervised, self_supervised_losses
 from aam.training.objectives.quantities import Quantity
+from aam.training.objectives.taught import check_distances, taught_by
 from aam.training.objectives.taxa import UNNAMED, Taxonomy
 from aam.training.step import Step
 from tests.support.commands import SMALL
@@ -37,7 +44,7 @@ LINEAGES = (
 
 def test_ranks_of_one_taxon_are_left_out_and_a_genus_of_two_phyla_is_two():
     taxonomy = Taxonomy.of(LINEAGES)
-    assert taxonomy.head.taxa == (("k__A;p__A", "k__A;p__B"), ("k__A;p__A;g__X", "k__A;p__A;g__Y", "k__A;p__B;g__X"))
+    assert taxonomy.head.names == (("k__A;p__A", "k__A;p__B"), ("k__A;p__A;g__X", "k__A;p__A;g__Y", "k__A;p__B;g__X"))
     assert taxonomy.codes.tolist() == [[0, 0], [1, 2], [1, UNNAMED], [UNNAMED, UNNAMED], [0, 1]]
 
 
@@ -80,11 +87,11 @@ def test_each_type_has_a_loss_and_gradients_that_reach_its_head():
     step = step_with(near=near, far=far, amount=torch.arange(6.0) * 100)
     lineages = [("k", f"p{number % 3}") for number in range(9)]
     types = [
-        kind.fitted_to(step.own)
+        kind.scaled_to(step.own)
         for kind in (
             Distances(Head("near", own=True)),
             Distances(Head("far")),
-            Quantity(Head("amount", "quantity")),
+            Quantity(Head("amount", 1)),
             Taxonomy.of(lineages),
         )
     ]
@@ -107,7 +114,7 @@ def test_each_type_has_a_loss_and_gradients_that_reach_its_head():
 
 def test_a_quantity_that_is_the_same_everywhere_is_refused():
     with pytest.raises(InputError, match="`encoder_type=amount`: it is 3 in 6 samples"):
-        Quantity(Head("amount", "quantity")).fitted_to(step_with(amount=torch.full((6,), 3.0)).own)
+        Quantity(Head("amount", 1)).scaled_to(step_with(amount=torch.full((6,), 3.0)).own)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +182,155 @@ def test_what_starts_from_such_an_encoder_has_its_weights_and_none_of_its_heads(
     assert before.heads
     for name, value in after.state_dict().items():
         torch.testing.assert_close(value, before.state_dict()[name], msg=name)
+
+
+def written_ids(folder, ids, matrix):
+    """A matrix and a vector of some samples, as options."""
+    pd.DataFrame(matrix, ids, ids).to_csv(folder / "part.tsv", sep="\t")
+    pd.Series(np.arange(len(ids)), index=pd.Index(ids, name="id"), name="v").to_csv(folder / "part_vector.tsv", sep="\t")
+    return {"matrix": folder / "part.tsv", "vector": folder / "part_vector.tsv"}
+
+
+@pytest.mark.parametrize(("name", "lacks"), [("matrix", "distances"), ("vector", "value")])
+def test_samples_that_a_file_lacks_are_left_out_if_asked(community, files, tmp_path, name, lacks):
+    ids = aam.read_study(community / "table.biom").table.sample_ids
+    given = written_ids(tmp_path, ids[3:], files[1][3:, 3:])[name]
+    command = ["pretrain", "--table", community / "table.biom", "--encoder-type", name, f"--{name}", given]
+    command += [*SMALL, "--max-steps", 1, "--output-dir", tmp_path / "run"]
+    said = run(*command, code=2).strip().splitlines()[-1]
+    wrong = f"3 of 60 samples have no {lacks} in {given}: {', '.join(ids[:3])}"
+    assert said == f"error: {wrong}; remove them, or pass --ignore-missing to leave them out"
+    assert f"{wrong}; left out" in run(*command, "--ignore-missing")
+    used = [line for part in ("train", "val") for line in (tmp_path / "run" / f"{part}_samples.txt").read_text().split()]
+    assert sorted(used) == sorted(ids[3:])
+    # In Python no option leaves them out.
+    study = aam.read_study(community / "table.biom")
+    objectives = PretrainObjectives(encoder_type=name, **{name: given})
+    with pytest.raises(InputError, match=rf"3 of 60 samples have no {lacks} there: .*; remove them$"):
+        taught_by(study, objectives)
+
+
+def test_what_is_the_same_in_all_samples_is_refused_before_the_split_is_written(community, tmp_path):
+    ids = aam.read_study(community / "table.biom").table.sample_ids
+    given = written_ids(tmp_path, ids, 0.5 * (1 - np.eye(len(ids))))
+    pd.Series(3, index=pd.Index(ids, name="id"), name="v").to_csv(given["vector"], sep="\t")
+    for name, words in (("matrix", "all distances between the samples are 0.5: nothing"), ("vector", "it is 3 in all samples")):
+        options = ["--encoder-type", name, f"--{name}", given[name], "--output-dir", tmp_path / name]
+        said = run("pretrain", "--table", community / "table.biom", *options, code=2).strip().splitlines()[-1]
+        assert said.startswith(f"error: --encoder-type {name}: {words}")
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"aam.log", "config.yaml", "inputs.json"}
+
+
+def test_a_measure_that_is_the_same_in_all_samples_is_refused():
+    same = study_of(np.full((12, 4), 3), ["ACGTACGTAC", "ACGTACGTCC", "ACGTACGTGC", "ACGTACGTTC"])
+    for name, words in (("jaccard", "all distances between the samples are 0"), ("richness", "it is 4 in all samples")):
+        with pytest.raises(InputError, match=f"`encoder_type={name}`: {words}"):
+            taught_by(same, PretrainObjectives(encoder_type=name))
+
+
+def test_a_taxonomy_of_other_asvs_is_refused_before_the_split_is_written(community, tmp_path):
+    (tmp_path / "taxonomy.tsv").write_text("Feature ID\tTaxon\nother\tk__B; p__C\n")
+    options = ["--encoder-type", "taxonomy", "--taxonomy", tmp_path / "taxonomy.tsv", "--output-dir", tmp_path / "run"]
+    said = run("pretrain", "--table", community / "table.biom", *options, code=2)
+    assert "60 of 60 ASVs are not in it" in said
+    assert not (tmp_path / "run" / "train_samples.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("types", "options", "said"),
+    [
+        ("jaccard", {"tree": "tree.nwk"}, "`tree` is of what is measured on a tree, .*`encoder_type=jaccard`: leave it out"),
+        ("jaccard", {"alpha": 0.3}, "`alpha` is of generalized UniFrac"),
+        ("jaccard", {"unifrac_matrix": "d.h5"}, "`unifrac_matrix` is of `encoder_type=unifrac`, and"),
+        (
+            "faith_pd",
+            {"tree": "tree.nwk", "unifrac_metric": "generalized"},
+            "`unifrac_metric` is of `encoder_type=unifrac` on a tree",
+        ),
+        ("generalized", {"unifrac_metric": "weighted_normalized"}, "`unifrac_metric` is of"),
+        ("unifrac", {"unifrac_matrix": "d.h5", "unifrac_metric": "generalized"}, "`unifrac_metric` is of"),
+        ("unifrac", {"alpha": 0.3}, "`alpha` is of generalized UniFrac"),
+        ("generalized,faith_pd", {"tree": "tree.nwk", "alpha": 0.3}, None),
+        ("unifrac", {"unifrac_metric": "generalized", "alpha": 0.3}, None),
+        ("unifrac,jaccard", {"unifrac_matrix": "d.h5"}, None),
+        ("jaccard,taxonomy", {}, None),
+    ],
+)
+def test_options_of_distances_that_nothing_uses_are_refused(types, options, said):
+    objectives = PretrainObjectives(encoder_type=types, taxonomy="t.qza" if "taxonomy" in types else None)
+    with nullcontext() if said is None else pytest.raises(InputError, match=said):
+        check_distances(objectives, TreeOptions(**options))
+
+
+def test_nothing_is_taught_of_types_without_a_weight():
+    with pytest.raises(InputError, match="`encoder_type=jaccard` with `penalty=0`, the weight of all it teaches"):
+        PretrainObjectives(encoder_type="jaccard", penalty=0)
+    # Masked nucleotides alone.
+    check_distances(PretrainObjectives(penalty=0), TreeOptions())
+    with pytest.raises(InputError, match=r"`tree` is of what is measured on a tree, .*`penalty=0`"):
+        check_distances(PretrainObjectives(penalty=0), TreeOptions(tree="tree.nwk"))
+
+
+def test_the_trivial_taxon_is_that_of_the_training_samples():
+    taxonomy = Taxonomy.of([("k", "p__A"), ("k", "p__A"), ("k", "p__B"), ("k", "p__C")])
+    assert taxonomy.common.tolist() == [0]
+    known = taxonomy.knowing(np.array([2]))
+    assert known.common.tolist() == known.metrics().named.common.tolist() == [1]
+    assert taxonomy.knowing(np.array([], dtype=np.int64)).common.tolist() == [0]
+
+
+def test_taxa_are_scored_on_the_asvs_of_held_out_samples_and_on_those_that_are_unseen():
+    sequences = ["ACGTACGTAA", "ACGTACGTCC", "ACGTACGTGG", "ACGTACGTTT"]
+    study = study_of(np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]), sequences)
+    taxonomy = Taxonomy.of([("k", "p__A"), ("k", "p__A"), ("k", "p__B"), ("k", "p__B")])
+    encoder = SequenceEncoder(ModelOptions(embedding_dim=16, attention_heads=2), study.reads.max_bp, heads=(taxonomy.head,)).eval()
+    torch.nn.init.zeros_(encoder.heads["taxonomy"].weight)
+    encoder.heads["taxonomy"].bias.data = torch.tensor([0.0, 1.0])
+    fitted = FittedEncoder(encoder=encoder, info=ModelInfo(ModelOptions(), study.reads, heads=(taxonomy.head,)))
+    # It says p__B of all; training samples are of p__A mostly.
+    found = scores_of_asvs(fitted, study, taxonomy, np.array([0, 1]), np.array([1, 2]))
+    counted, unseen = {"held_out_asvs": 3, "unseen_asvs": 1}, {"unseen_accuracy": 1, "unseen_majority_accuracy": 0}
+    held_out = {"held_out_accuracy": pytest.approx(2 / 3), "held_out_majority_accuracy": pytest.approx(1 / 3)}
+    assert found == counted | held_out | unseen
+    found = scores_of_asvs(fitted, study, taxonomy, np.array([0, 1]), np.array([0]))
+    assert found == {"held_out_asvs": 2, "held_out_accuracy": 0, "held_out_majority_accuracy": 1, "unseen_asvs": 0}
+
+
+def test_heads_of_earlier_builds_are_read():
+    older = [
+        {"name": "unifrac", "kind": "distances", "own": True, "shift": 0.0, "scale": 1.0, "taxa": []},
+        {"name": "shannon", "kind": "quantity", "own": False, "shift": 2.0, "scale": 0.5, "taxa": []},
+        {"name": "taxonomy", "kind": "taxonomy", "own": False, "shift": 0.0, "scale": 1.0, "taxa": [["a", "b"], ["c", "d", "e"]]},
+    ]
+    heads = (
+        Head("unifrac", own=True),
+        Head("shannon", 1, shift=2.0, scale=0.5),
+        Head("taxonomy", 5, of_samples=False, names=(("a", "b"), ("c", "d", "e"))),
+    )
+    reads = study_of([[1]], ["ACGTACGTAA"]).reads
+    config = json.loads(json.dumps(ModelInfo(ModelOptions(), reads, heads=heads).config()))
+    assert parse_info(config, []).heads == heads
+    assert parse_info(config | {"heads": older}, []).heads == heads
+
+
+def test_a_quantity_has_no_distances(community, files, tmp_path):
+    options = ["--encoder-type", "matrix,shannon", "--matrix", files[0] / "matrix.h5", *SMALL, "--max-steps", 1]
+    said = run("pretrain", "--table", community / "table.biom", *options, "--output-dir", tmp_path / "run")
+    assert "warning: Shannon diversity: no better on held-out samples than always predicting their mean: MSE" in said
+    assert "Shannon diversity of 6 held-out samples (val)" in said
+    command = ["embed", "--model", tmp_path / "run", "--table", community / "table.biom", "--output", tmp_path / "e.tsv"]
+    said = run(*command, "--space", "shannon", "--distances", tmp_path / "d.tsv", code=2)
+    assert said == "error: --distances with --space shannon: that is a number of each sample, and no distances; leave one out\n"
+    assert not (tmp_path / "e.tsv").exists()
+    run(*command, "--space", "matrix", "--distances", tmp_path / "d.tsv")
+    assert (tmp_path / "d.tsv").exists()
+
+
+def test_the_short_help_says_that_more_than_unifrac_can_be_taught(capsys):
+    assert main(["pretrain", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--encoder-type" in said
+    assert "told by a layer of its own. [default: unifrac]" in said
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ COMMANDS = {
     "demo": "Simulate a community with a known truth, then pretrain, train and predict on it.",
     "unifrac": "Compute the UniFrac distances between all samples of a table.",
     "distances": "Compute any distances between all samples of a table, or the diversity of each.",
-    "pretrain": "Pretrain an encoder without labels: UniFrac between samples, masked nucleotides.",
+    "pretrain": "Pretrain an encoder without labels: UniFrac or other distances between samples, masked nucleotides.",
     "train": "Train a model that predicts a metadata column.",
     "predict": "Predict the samples of a table with a trained model.",
     "evaluate": "Evaluate how well a metadata column can be predicted, by AAM and by the usual models, in cross-validation.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ class ShortHelp(DefaultFormatter):
         short = [
             entry.copy(
                 negative_names=() if entry.default == "False" else entry.negative_names,
-                default=None if entry.default in OFF else entry.default,
+                default=None if entry.default in OFF else _listed(entry.default),
                 description=_flowing(entry.description),
             )
             for entry in entries
@@ -40,6 +41,12 @@ class ShortHelp(DefaultFormatter):
 
     def _shows(self, entry: Any) -> bool:
         return self.shown is None or entry.required or not self.shown.isdisjoint(entry.positive_names)  # type: ignore[attr-defined]
+
+
+def _listed(default: str | None) -> str | None:
+    """Of several values as they are given: ``('a', 'b')`` is ``a,b``."""
+    several = (default or "").startswith("('")
+    return ",".join(re.findall("'([^']*)'", default)) if default and several else default
 
 
 def _flowing(description: Any) -> Any:

@@ -6,7 +6,7 @@ from aam.cli.configs import PretrainConfig
 
 
 def pretrain(config: PretrainConfig) -> None:
-    """Pretrain an encoder without labels: distances between samples (UniFrac) and masked nucleotides.
+    """Pretrain an encoder without labels: distances between samples (UniFrac or others) and masked nucleotides.
 
     The output folder serves train (--pretrained-encoder) and embed.
     """

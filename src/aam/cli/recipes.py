@@ -50,8 +50,8 @@ SHOWN: Mapping[str, Sequence[str]] = {
         *_READ, "recipe", "pretrained_encoder", "freeze_base", "epochs", "batch_size", "lr", "output_dir", "resume",
     ),
     "pretrain": (
-        "table", "rep_seqs", "tree", "metadata", "group_column", "unifrac_metric", "test_fraction", "embedding_dim",
-        "attention_layers", "epochs", "batch_size", "lr", "devices", "output_dir", "resume",
+        "table", "rep_seqs", "tree", "metadata", "group_column", "encoder_type", "unifrac_metric", "test_fraction",
+        "embedding_dim", "attention_layers", "epochs", "batch_size", "lr", "devices", "output_dir", "resume",
     ),
     "evaluate": (
         *_READ, "tree", "folds", "repeats", "test_table", "confounder_column", "only_baselines", "transformers", "robustness",

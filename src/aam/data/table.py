@@ -142,12 +142,15 @@ def check_once_each(counts: sparse.csr_array, path: Path, feature_ids: Sequence[
         raise InputError(f"{path}: {where}: counted twice; every feature has one count in a sample")
 
 
-def keep_samples(table: FeatureTable, kept: np.ndarray, problem: str, ignore_missing: bool) -> FeatureTable:
-    """Keep the rows of the mask `kept` [N]; the others are an InputError, or a warning with `ignore_missing`."""
+def keep_samples(table: FeatureTable, kept: np.ndarray, problem: str, ignore_missing: bool, near: str = "") -> FeatureTable:
+    """Keep the rows of the mask `kept` [N]; the others are an InputError, or a warning with `ignore_missing`.
+
+    near: a clause on what they look like, see `near_ids`.
+    """
     if kept.all():
         return table
     dropped = [sample_id for sample_id, keep in zip(table.sample_ids, kept, strict=True) if not keep]
-    message = f"{some_of(len(dropped), len(kept), problem)}: {first_few(dropped)}"
+    message = f"{some_of(len(dropped), len(kept), problem)}: {first_few(dropped)}{near}"
     if not kept.any():
         raise InputError(f"{message}; no sample is left")
     if not ignore_missing:

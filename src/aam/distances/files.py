@@ -29,11 +29,8 @@ class Distances:
     path: Path
     ids: Sequence[str]
     matrix: np.ndarray
-
-    def has(self, sample_ids: Sequence[str]) -> np.ndarray:
-        """Which of the samples have distances, bool [N]."""
-        known = set(self.ids)
-        return np.array([sample_id in known for sample_id in sample_ids], dtype=bool)
+    # What samples lack that are not in it.
+    what = "distances"
 
     def between(self, sample_ids: Sequence[str]) -> np.ndarray:
         """Distances [N, N] in that order, float32 if the file is, else float64.
@@ -45,7 +42,7 @@ class Distances:
             problem = f"{some_of(len(missing), len(sample_ids), 'have no distances there')}: {first_few(missing)}"
             wanted = set(sample_ids)
             near = near_ids(missing, [name for name in self.ids if name not in wanted], "the matrix")
-            raise InputError(f"{self.path}: {problem}{near}; remove them, or pass `ignore_missing` to leave them out")
+            raise InputError(f"{self.path}: {problem}{near}; remove them")
         order = np.array([rows[sample_id] for sample_id in sample_ids], dtype=np.int64)
         kind = np.float32 if self.matrix.dtype == np.float32 else np.float64
         aligned = np.ascontiguousarray(self.matrix[order][:, order], dtype=kind)

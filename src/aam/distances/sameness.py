@@ -1,4 +1,4 @@
-"""Whether samples are told apart by their distances at all."""
+"""Whether samples are told apart at all, by their distances or a quantity of each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aam.data.stream import Counts
+from aam.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,15 +43,37 @@ def only_distance(between: Callable[[np.ndarray], np.ndarray], n_samples: int) -
     return most if len(rows) > 2 else None
 
 
-def by_module(distance: nn.Module, counts: Counts) -> Callable[[np.ndarray], np.ndarray]:
-    """The distances between samples, of counts [N, M], by a batch distance."""
+def only_quantity(of: Callable[[np.ndarray], np.ndarray], n_samples: int) -> float | None:
+    """The quantity of all samples (or of a thousand of them), where there is but one; None where some differ.
+
+    of: from the numbers [B] of some samples to the quantity of each [B].
+    """
+    rows = np.random.default_rng(0).permutation(n_samples)[:_SAMPLES]
+    least, most = np.inf, -np.inf
+    for some in np.split(rows, range(_BLOCK, len(rows), _BLOCK)):
+        values = of(some)
+        least, most = min(least, float(values.min())), max(most, float(values.max()))
+        if most - least > max(_NOTHING, _ROUNDING * abs(most)):
+            return None
+    return most
+
+
+def require_differences(between: Callable[[np.ndarray], np.ndarray], n_samples: int, what: str = "") -> None:
+    """InputError, which begins with `what`, for distances that are the same between all samples: see `only_distance`."""
+    if (value := only_distance(between, n_samples)) is not None:
+        advice = "do all samples hold the same, or is the tree or matrix of other data?"
+        raise InputError(f"{what}all distances between the samples are {value:g}: nothing can be learned from them; {advice}")
+
+
+def by_module(measure: nn.Module, counts: Counts) -> Callable[[np.ndarray], np.ndarray]:
+    """The distances between samples, or the quantity of each, of counts [N, M], by a measure of a batch."""
     import torch
 
     @torch.no_grad()
-    def between(rows: np.ndarray) -> np.ndarray:
-        return distance(*_batch(counts, rows), torch.from_numpy(rows)).double().numpy()
+    def of(rows: np.ndarray) -> np.ndarray:
+        return measure(*_batch(counts, rows), torch.from_numpy(rows)).double().numpy()
 
-    return between
+    return of
 
 
 def _batch(counts: Counts, rows: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from aam.saved.transformer import FittedEncoder
 from aam.scoring.plots import scatter
 from aam.study.study import Study
 from aam.training.objectives.distances import sample_pairs
-from aam.training.objectives.taxa import Taxonomy
+from aam.training.objectives.encoder_type import EncoderType
 
 # Samples of which all pairs are scored; more add nothing to a correlation and cost their square.
 _SCORED_SAMPLES = 1_000
@@ -41,25 +41,28 @@ def recovered(fitted: FittedEncoder, study: Study, rows: np.ndarray, measures: M
         if head.name not in measures:
             continue
         told, measure = fitted.told(head, embeddings), measures[head.name].cpu()
-        if head.kind == "quantity":
-            points[head.name] = (told[:, 0], quantities_of(measure, dataset, study.asv_tokens, rows).numpy())
-        else:
+        if head.is_space:
             pairs = sample_pairs(torch.from_numpy(told), distances_of(measure, dataset, study.asv_tokens, rows))
             points[head.name] = (pairs.predicted.numpy(), pairs.true.numpy())
+        else:
+            points[head.name] = (told[:, 0], quantities_of(measure, dataset, study.asv_tokens, rows).numpy())
     return points
 
 
-def named_rightly(fitted: FittedEncoder, study: Study, taxonomy: Taxonomy, train: np.ndarray, rows: np.ndarray) -> dict[str, float]:
-    """Accuracy, over the ranks that are named, on ASVs that the samples `rows` have and none of the samples `train`, and that of
-    always naming the commonest taxon; no more than their number, 0, where there are none.
+def scores_of_asvs(fitted: FittedEncoder, study: Study, kind: EncoderType, train: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+    """Scores of what is told of the ASVs of the samples `rows` (``held_out_accuracy``), and of those among them that none of the
+    samples `train` has (``unseen_accuracy``), each with their number; no more than that, 0, where there are none.
     """
-    columns = np.setdiff1d(used_columns(study.table.counts, rows), used_columns(study.table.counts, train))
-    if not len(columns):
-        return {"unseen_asvs": 0}
-    scores = taxonomy.metrics()
-    said = fitted.told(taxonomy.head, fitted.embed_asvs(study)[columns])
-    scores.streamed.update(torch.from_numpy(taxonomy.named(said)), taxonomy.codes.cpu()[columns])
-    return {"unseen_asvs": len(columns), **{name: float(value) for name, value in scores.streamed.compute().items()}}
+    seen, held_out = (used_columns(study.table.counts, samples) for samples in (train, rows))
+    kind, found = kind.knowing(seen), {}
+    said = torch.from_numpy(fitted.told(kind.head, fitted.embed_asvs(study)[held_out]))
+    for part, columns in {"held_out": held_out, "unseen": np.setdiff1d(held_out, seen)}.items():
+        found[f"{part}_asvs"] = float(len(columns))
+        if len(columns):
+            metrics = kind.metrics()
+            metrics.update(kind.beside_truth(said[np.searchsorted(held_out, columns)], columns))
+            found |= {f"{part}_{name}": float(value) for name, value in metrics.streamed.compute().items()}
+    return found
 
 
 def distances_of(distance: nn.Module, dataset: SampleDataset, asv_tokens: np.ndarray, rows: np.ndarray) -> Tensor:
@@ -83,8 +86,8 @@ def quantities_of(quantity: nn.Module, dataset: SampleDataset, asv_tokens: np.nd
     return torch.cat([quantity(batch.columns, batch.counts, batch.sample_index).double() for batch in batches])
 
 
-def plot_points(points: Points, name: str, kind: str) -> Figure:
+def plot_points(points: Points, name: str, pairs: bool) -> Figure:
     """Some of them: told against true."""
     shown = np.random.default_rng(0).permutation(len(points[1]))[:_SHOWN_POINTS]
-    told, of = ("distance between embeddings", "pairs of ") if kind == "distances" else ("told by the encoder", "")
+    told, of = ("distance between embeddings", "pairs of ") if pairs else ("told by the encoder", "")
     return scatter(np.stack(points, axis=1)[shown], name, told, f"{of}held-out samples")

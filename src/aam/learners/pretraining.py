@@ -31,7 +31,7 @@ from aam.study.study import Study
 from aam.training.fit import FitResult, check_fit, fit, monitor_of
 from aam.training.memory import TrainingTable, plan_memory
 from aam.training.module import PretrainModule
-from aam.training.objectives.taught import pairs_are_taught, taught_by
+from aam.training.objectives.taught import KINDS, Taught, check_types, pairs_are_taught, taught_by
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,15 @@ class PretrainingLearner:
     scratch: Path | None = None
     show: bool = True
 
+    def __post_init__(self) -> None:
+        check_types(self.objectives)
+
     @property
     def monitor(self) -> str:
         """What chooses the best epoch. InputError for what is not measured."""
         types = [name for name, _ in self.objectives.encoder_weights] if self.objectives.is_taught else []
-        if self.options.best_metric == "auto" and len(types) == 1 and types[0] != "taxonomy":
-            return f"val/{types[0]}_mse"
+        if self.options.best_metric == "auto" and len(types) == 1 and (best := KINDS[types[0]].best):
+            return f"val/{types[0]}_{best}"
         measured = _OF_UNIFRAC if types == ["unifrac"] else ("loss", *(_OF_UNIFRAC[:2] if "unifrac" in types else ()))
         return monitor_of(self.options.best_metric, measured)
 
@@ -88,17 +91,22 @@ class PretrainingLearner:
         return self.fit_with_history(study, rows, groups, labels)[0]
 
     def fit_with_history(
-        self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None
+        self,
+        study: Study,
+        rows: np.ndarray,
+        groups: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        taught: Taught | None = None,
     ) -> tuple[FittedEncoder, FitResult]:
-        """The same, with the metrics of every epoch."""
+        """The same, with the metrics of every epoch; taught: see `taught_by`, where it was called before."""
         objectives, compute, monitor = self.objectives, self.compute, self.monitor
-        taught = taught_by(study, objectives)
+        taught = taught_by(study, objectives) if taught is None else taught
         split = self.check(study, rows, groups, labels)
         with working_in(self.workspace, self.scratch) as place:
             L.seed_everything(self.options.seed, verbose=False)
             dataset = SampleDataset(study.table, study.reads, self.options.seed)
             probe = first_draws(dataset, study, split.train, taught.measures)
-            taught = taught.fitted_to(probe)
+            taught = taught.fitted_to(probe, used_columns(study.table.counts, split.train))
             encoder = SequenceEncoder(self.model, study.reads.max_bp, compute, taught.heads)
             encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts, known_tokens(study, split.train, self.options.seed))
             if self.weights is not None:

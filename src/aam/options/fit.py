@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -51,9 +51,12 @@ class LabelFreeObjectives(Options):
         return self.penalty == self.nuc_penalty == self.count_penalty == 0
 
 
+_DEFAULT_TYPES = ("unifrac",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PretrainObjectives(LabelFreeObjectives):
-    encoder_type: tuple[str, ...] = ("unifrac",)
+    encoder_type: tuple[str, ...] = _DEFAULT_TYPES
     """What the encoder is taught: distances between samples (unifrac, another metric of `aam distances`, `matrix`), quantities of
     samples (faith_pd, shannon, richness, `vector`), the `taxonomy` of ASVs. NAME or NAME=WEIGHT, several by commas. Distances
     between embeddings are the first of these; each other one is told by a layer of its own."""
@@ -77,7 +80,12 @@ class PretrainObjectives(LabelFreeObjectives):
             raise InputError(f"`encoder_type={','.join(named)}`: name one or more, each once")
         for name, weight in self.encoder_weights:
             check(math.isfinite(weight) and weight > 0, "encoder_type", f"{name}={weight:g}", "of a weight above 0")
-        for option in ("matrix", "vector", "taxonomy"):
+        if self.penalty == 0 and named != _DEFAULT_TYPES:
+            raise InputError(
+                f"`encoder_type={','.join(named)}` with `penalty=0`, the weight of all it teaches: leave one of them out"
+            )
+        # An option that names a file is that of the type of its name.
+        for option in (field.name for field in fields(self) if field.type == "Path | None"):
             if (option in names) != (getattr(self, option) is not None):
                 raise InputError(f"`{option}` and `encoder_type={option}` need each other: give both, or neither")
 

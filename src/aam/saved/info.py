@@ -138,7 +138,17 @@ def _parse_heads(config: dict[str, Any]) -> tuple[Head, ...]:
         return (Head("unifrac", own=True),) if config["target"] is None and config["unifrac_metric"] is not None else ()
     if not isinstance(config["heads"], list):
         raise ValueError("heads are no list")
-    return tuple(parse(Head, head, "head") for head in config["heads"])
+    return tuple(parse(Head, _of_kind(head), "head") for head in config["heads"])
+
+
+def _of_kind(head: Any) -> Any:
+    """Heads of earlier builds were of three kinds."""
+    if not isinstance(head, dict) or "kind" not in head:
+        return head
+    taxa = head.get("taxa", [])
+    outputs = {"distances": None, "quantity": 1, "taxonomy": sum(map(len, taxa))}[head["kind"]]
+    told = {"outputs": outputs, "of_samples": head["kind"] != "taxonomy", "names": taxa}
+    return {name: value for name, value in head.items() if name not in ("kind", "taxa")} | told
 
 
 def _parse_target(config: dict[str, Any]) -> TargetInfo:

@@ -107,7 +107,7 @@ class FittedEncoder(Fitted):
     @property
     def spaces(self) -> tuple[str, ...]:
         """What the encoder tells of samples: metrics, whose distances are those in a space, and quantities."""
-        return tuple(head.name for head in self.info.heads if head.kind != "taxonomy")
+        return tuple(head.name for head in self.info.heads if head.of_samples)
 
     def head_of(self, name: str | None) -> Head | None:
         """The head of a space; without a name that of the embeddings, where there is one. InputError for a space that it lacks."""

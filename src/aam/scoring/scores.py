@@ -18,6 +18,8 @@ BASELINES = {
     "median_mae": "mae of the baseline (median)",
     "majority_accuracy": "accuracy of the baseline (commonest class)",
     "mean_mse": "mse of the baseline (mean)",
+    "held_out_majority_accuracy": "held_out_accuracy of the baseline (commonest taxon)",
+    "unseen_majority_accuracy": "unseen_accuracy of the baseline (commonest taxon)",
 }
 
 
@@ -47,22 +49,35 @@ def distance_scores(predicted: np.ndarray, true: np.ndarray) -> dict[str, float]
     return {"spearman": float(spearman(points)), **{name: values[name] for name in ("r2", "stress", "mse", "mean_mse")}}
 
 
-def no_better_than_trivial(scores: Mapping[str, float]) -> str | None:
-    """A sentence where scores of held-out samples are no better than those of the trivial prediction beside them; else None."""
+def no_better_than_trivial(title: str, scores: Mapping[str, float]) -> str | None:
+    """A sentence where scores of held-out samples are no better than those of the trivial prediction beside them; else None.
+
+    title: what was predicted, with which the sentence begins.
+    """
     pairs = {
-        "mae": ("always predicting the median of the training samples", "MAE", scores.get("median_mae")),
-        "mse": ("always predicting the mean of their distances", "MSE", scores.get("mean_mse")),
+        "mae": ("always predicting the median of the training samples", "median_mae"),
+        "mse": ("always predicting their mean", "mean_mse"),
     }
-    for name, (trivial, label, reached) in pairs.items():
-        if name in scores and reached is not None and not scores[name] < reached:
-            return _no_better(trivial, label, scores[name], reached)
+    for name, (trivial, baseline) in pairs.items():
+        if name in scores and baseline in scores and not scores[name] < scores[baseline]:
+            return _no_better(title, trivial, name.upper(), scores[name], scores[baseline])
     if "auc" in scores and scores["auc"] <= _CHANCE:
-        return _no_better("the shares of the classes, as by chance", "AUC", scores["auc"], _CHANCE)
+        return _no_better(title, "the shares of the classes, as by chance", "AUC", scores["auc"], _CHANCE)
     # Without an AUC, where the held-out samples are of one class.
     if "accuracy" in scores and math.isnan(scores.get("auc", math.nan)) and scores["accuracy"] <= scores["majority_accuracy"]:
-        return _no_better("always naming the commonest class", "accuracy", scores["accuracy"], scores["majority_accuracy"])
-    return None
+        return _no_better(title, "always naming the commonest class", "accuracy", scores["accuracy"], scores["majority_accuracy"])
+    return _no_better_of_asvs(title, scores)
 
 
-def _no_better(trivial: str, label: str, score: float, reached: float) -> str:
-    return f"no better on held-out samples than {trivial}: {label} {score:.3g} against {reached:.3g}; do not rely on this model"
+def _no_better_of_asvs(title: str, scores: Mapping[str, float]) -> str | None:
+    """The same of taxa, on ASVs that no training sample has, where held-out samples have some."""
+    parts = {"unseen": "ASVs that no training sample has", "held_out": "the ASVs of held-out samples"}
+    part = next((part for part in parts if f"{part}_accuracy" in scores), None)
+    if part is None or scores[f"{part}_accuracy"] > scores[f"{part}_majority_accuracy"]:
+        return None
+    reached = (scores[f"{part}_accuracy"], scores[f"{part}_majority_accuracy"])
+    return _no_better(title, "always naming the commonest taxon", "accuracy", *reached, on=parts[part])
+
+
+def _no_better(title: str, trivial: str, label: str, score: float, reached: float, on: str = "held-out samples") -> str:
+    return f"{title}: no better on {on} than {trivial}: {label} {score:.3g} against {reached:.3g}; do not rely on it"

@@ -20,7 +20,7 @@ from aam.sklearn.estimator import Estimator, flag, given_or_default, require_seq
 from aam.study.matrices import GivenSequences
 from aam.study.study import Study
 from aam.study.tree import on_given_distances, with_distances
-from aam.training.objectives.taught import tree_is_needed
+from aam.training.objectives.taught import check_distances, check_types, tree_is_needed
 
 
 class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -118,9 +118,9 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         """The study with the distance that is learned. InputError for a tree or a variant that would be passed over."""
         tree = None if self.tree is None else path_of("tree", self.tree)
         asked = TreeOptions(tree=tree, unifrac_metric=self.unifrac_metric)
+        check_types(objectives)
+        check_distances(objectives, asked)
         if not tree_is_needed(objectives):
-            if tree is not None:
-                raise InputError("`tree`: nothing is learned of it with this `encoder_type` and `penalty`; leave it out")
             return study
         if study.distance is not None and tree is None:
             there = study.metric

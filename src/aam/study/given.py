@@ -1,4 +1,4 @@
-"""Samples that are named in files: those to use, and training, validation and test samples that are given."""
+"""Samples that are named in files: those to use, training, validation and test samples that are given, those with a truth."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from aam.data.metadata_files import read_sample_ids
+from aam.data.near_ids import near_ids
+from aam.data.table import FeatureTable, keep_samples
 from aam.errors import InputError, counted, first_few, some_of
 from aam.options import SampleOptions
 from aam.study.splits import Split, split_samples
@@ -18,6 +21,28 @@ from aam.study.splits import Split, split_samples
 log = logging.getLogger(__name__)
 
 PARTS = ("train", "val", "test")
+
+
+class Given(Protocol):
+    """A file that says something of samples, `what`, by their `ids`."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    @property
+    def what(self) -> str: ...
+
+
+def keep_given(table: FeatureTable, given: Given, ignore_missing: bool) -> FeatureTable:
+    """The samples of a table that a file knows; others are an InputError, or left out with `ignore_missing`, which is said."""
+    known, wanted = set(given.ids), set(table.sample_ids)
+    kept = np.array([sample_id in known for sample_id in table.sample_ids], dtype=bool)
+    missing = [sample_id for sample_id in table.sample_ids if sample_id not in known]
+    near = near_ids(missing, [name for name in given.ids if name not in wanted], "the file")
+    return keep_samples(table, kept, f"have no {given.what} in {given.path}", ignore_missing, near)
 
 
 def read_chosen_ids(path: Path, option: str = "samples") -> tuple[str, ...]:

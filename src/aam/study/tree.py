@@ -12,19 +12,19 @@ from torch import nn
 from aam.data.files import read_file
 from aam.data.newick import newick, nodes_of, read_nodes
 from aam.data.phylogeny import Phylogeny
-from aam.data.table import keep_samples
 from aam.data.tree_building import build_tree, tree_recipe
 from aam.disk.cache import Cache
 from aam.disk.writing import whole
 from aam.distances.files import open_distances
 from aam.distances.on_tree import keep_on_tree
 from aam.distances.precomputed import PrecomputedDistances
-from aam.distances.sameness import by_module, only_distance
+from aam.distances.sameness import by_module, require_differences
 from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
 from aam.options import TreeOptions
 from aam.parallel.collectives import wait
 from aam.parallel.ranks import by_first
+from aam.study.given import keep_given
 from aam.study.study import Study
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,7 @@ def on_given_distances(study: Study, options: TreeOptions, cache: Cache, *, igno
     if options.unifrac_matrix is not None:
         log.info("distances from %s: they stay those of all reads, whatever is rarefied or left out", options.unifrac_matrix)
         given = open_distances(options.unifrac_matrix)
-        if ignore_missing and given.has(study.table.sample_ids).any():
-            problem = f"have no distances in {options.unifrac_matrix}"
-            study = study.with_samples(keep_samples(study.table, given.has(study.table.sample_ids), problem, ignore_missing))
+        study = study.with_samples(keep_given(study.table, given, ignore_missing))
         return _learnable(study, PrecomputedDistances(given.between(study.table.sample_ids)))
     if options.tree is not None:
         return _on_tree(study, read_phylogeny(options.tree, study.table.feature_ids, cache), options, ignore_missing)
@@ -72,9 +70,7 @@ def _on_tree(study: Study, phylogeny: Phylogeny, options: TreeOptions, ignore_mi
 
 def _learnable(study: Study, distance: nn.Module) -> Study:
     """The study with the distance. InputError where it tells no samples apart."""
-    if (value := only_distance(by_module(distance, study.table.counts), len(study.table.sample_ids))) is not None:
-        advice = "do all samples hold the same, or is the tree or matrix of other data?"
-        raise InputError(f"all distances between the samples are {value:g}: nothing can be learned from them; {advice}")
+    require_differences(by_module(distance, study.table.counts), len(study))
     return replace(study, distance=distance)
 
 

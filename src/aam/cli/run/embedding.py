@@ -10,6 +10,7 @@ from aam.cli.configs import EmbedConfig
 from aam.compute import check_compute
 from aam.disk.places import check_output_file
 from aam.distances.files import FORMATS
+from aam.errors import InputError
 from aam.options import GroupOptions
 from aam.parallel.collectives import meet
 from aam.saved.embeddings import write_embedding_distances, write_embeddings
@@ -33,7 +34,9 @@ def run_embedding(config: EmbedConfig) -> None:
         check_output_file(config.distances, config.overwrite, tuple(FORMATS), inputs=inputs, name="distances")
     fitted = load_encoder(config.trained.model, "model", config.compute, config.trained.batch_size)
     reads = fitted.info.reads
-    fitted.head_of(config.space)
+    head = fitted.head_of(config.space)
+    if config.distances is not None and head is not None and not head.is_space:
+        raise InputError(f"`distances` with `space={head.name}`: that is a number of each sample, and no distances; leave one out")
     if config.level == "asv":
         # ASVs are embedded whatever the depth of the samples they are in.
         study = read_samples(config.data, replace(reads, sampling_depth=None, rarefy_each_epoch=False), GroupOptions())

@@ -14,7 +14,7 @@ from aam.cli.run.results import score_table, write_metrics
 from aam.compute import check_compute
 from aam.disk.cache import Cache
 from aam.errors import counted
-from aam.evaluation.recovery import named_rightly, plot_points, recovered
+from aam.evaluation.recovery import plot_points, recovered, scores_of_asvs
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.workspace import Workspace
 from aam.saved.start import load_start
@@ -25,8 +25,7 @@ from aam.study.reading import read_samples
 from aam.study.splits import Split
 from aam.study.study import Study
 from aam.study.tree import on_given_distances, with_distances
-from aam.training.objectives.taught import Taught, check_types, taught_by, title_of, tree_is_needed
-from aam.training.objectives.taxa import Taxonomy
+from aam.training.objectives.taught import KINDS, Taught, check_distances, read_given, taught_by, tree_is_needed, with_given
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +41,15 @@ def run_pretraining(config: PretrainConfig) -> None:
         weights=None if config.start.init_from is None else load_start(config.start.init_from, config.model),
         workspace=Workspace(config.output.output_dir, resume),
     )
-    check_types(config.objectives)
+    check_distances(config.objectives, config.distances)
     # What is not measured is refused before anything is read.
     learner.monitor  # noqa: B018
     check_compute(config.compute)
     folder = start_run(config)
     log.info("pretraining an encoder without labels")
     study = read_samples(config.data, config.reads, config.samples)
+    given = read_given(config.objectives)
+    study = with_given(study, given, ignore_missing=config.data.ignore_missing)
     on_tree, cache = tree_is_needed(config.objectives), Cache.of(config.caching)
     if on_tree:
         study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
@@ -58,18 +59,22 @@ def run_pretraining(config: PretrainConfig) -> None:
     learner.check(study, rows)
     if on_tree:
         study = with_distances(study, config.distances, cache, folder / "tree.nwk", resume)
+    taught = taught_by(study, config.objectives, given)
+    # A matrix may be large.
+    given.clear()
     write_split(study, split, folder, resume)
-    fitted, result = learner.fit_with_history(study, rows)
+    fitted, result = learner.fit_with_history(study, rows, taught=taught)
     part, held_out = split.held_out
-    scores = score_types(fitted, study, taught_by(study, config.objectives), split, folder)
+    scores = score_types(fitted, study, taught, split, folder)
     first = next(iter(scores.values()), {})
     fitted = replace(fitted, info=replace(fitted.info, scores=first))
     fitted.save(folder / "model")
     about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out": first, "encoder_types": scores}
     write_metrics(folder, result, about)
     for name, found in scores.items():
-        log.info("%s", score_table(f"{title_of(name)} of {counted(len(held_out), 'held-out sample')} ({part})", found))
-        if (trivial := no_better_than_trivial(found)) is not None:
+        title = KINDS[name].title
+        log.info("%s", score_table(f"{title} of {counted(len(held_out), 'held-out sample')} ({part})", found))
+        if (trivial := no_better_than_trivial(title, found)) is not None:
             log.warning("%s", trivial)
     log.info("wrote %s", folder)
 
@@ -78,9 +83,8 @@ def score_types(fitted: FittedEncoder, study: Study, taught: Taught, split: Spli
     """Scores of held-out samples, by encoder type, with a plot of each that is of samples."""
     held_out = split.held_out[1]
     points = recovered(fitted, study, held_out, taught.measures)
-    kinds = {head.name: head.kind for head in fitted.info.heads}
     for name, found in points.items():
-        save(plot_points(found, title_of(name), kinds[name]), folder / "plots" / f"{name}.png")
+        save(plot_points(found, KINDS[name].title, KINDS[name].between), folder / "plots" / f"{name}.png")
     scores = {name: distance_scores(*found) for name, found in points.items()}
-    taxonomies = [kind for kind in taught.types if isinstance(kind, Taxonomy)]
-    return scores | {kind.name: named_rightly(fitted, study, kind, split.train, held_out) for kind in taxonomies}
+    of_asvs = [kind for kind in taught.types if not kind.of_samples]
+    return scores | {kind.name: scores_of_asvs(fitted, study, kind, split.train, held_out) for kind in of_asvs}

@@ -186,7 +186,7 @@ def read_problem(config: TrainConfig) -> Problem | JointProblem:
 def say_scores(problem: Problem, part: str, number: int, scores: dict[str, float], folder: Path) -> None:
     """The last lines of the log."""
     log.info("%s", score_table(f"{problem.column} of {counted(number, 'held-out sample')} ({part})", scores))
-    if (trivial := no_better_than_trivial(scores)) is not None:
+    if (trivial := no_better_than_trivial(problem.column, scores)) is not None:
         log.warning("%s", trivial)
     log.info("wrote %s", folder)
 

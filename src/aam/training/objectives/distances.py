@@ -6,15 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from aam.data.dataset import Batch
-from aam.distances.files import open_distances
+from aam.distances import files
 from aam.distances.precomputed import PrecomputedDistances
 from aam.errors import InputError
 from aam.models import SequenceEncoder
 from aam.models.heads import Head
 from aam.models.sequence_encoder import TYPICAL_DISTANCE
-from aam.options import PretrainObjectives
-from aam.study.study import Study
-from aam.training.objectives.encoder_type import Encoded, EncoderType
+from aam.training.objectives.encoder_type import Asked, Encoded, EncoderType, Kind
 from aam.training.objectives.paired import Paired, RecoveryMetrics
 from aam.training.step import Step
 
@@ -22,7 +20,7 @@ from aam.training.step import Step
 class Distances(EncoderType):
     """Those of any measure. Up to 1 they are learned as they are, larger ones in units in which they are mostly below 1."""
 
-    def fitted_to(self, probe: Batch) -> EncoderType:
+    def scaled_to(self, probe: Batch) -> EncoderType:
         distances = probe.measured[self.name]
         if len(distances) < 2 or float(distances.max()) <= 1:
             return self
@@ -45,14 +43,18 @@ def sample_pairs(embedding: Tensor, distances: Tensor) -> Paired:
     return Paired(predicted, distances[first, second])
 
 
-def unifrac(name: str, weight: float, study: Study, objectives: PretrainObjectives) -> tuple[EncoderType, nn.Module]:
+def _unifrac(asked: Asked) -> tuple[EncoderType, nn.Module]:
     """UniFrac on the study's tree, or the matrix that stands in its place."""
-    if study.distance is None:
+    if asked.study.distance is None:
         raise InputError("the UniFrac objective needs a tree: give `tree`, or `penalty=0`")
-    return Distances(Head(name), weight), study.distance
+    return Distances(Head(asked.name), asked.weight), asked.study.distance
 
 
-def matrix(name: str, weight: float, study: Study, objectives: PretrainObjectives) -> tuple[EncoderType, nn.Module]:
+def _matrix(asked: Asked) -> tuple[EncoderType, nn.Module]:
     """Any distances that are given."""
-    assert objectives.matrix is not None
-    return Distances(Head(name), weight), PrecomputedDistances(open_distances(objectives.matrix).between(study.table.sample_ids))
+    assert isinstance(asked.given, files.Distances)
+    return Distances(Head(asked.name), asked.weight), PrecomputedDistances(asked.given.between(asked.study.table.sample_ids))
+
+
+UNIFRAC = Kind("UniFrac", _unifrac, between=True, on_tree=True, best="mse")
+MATRIX = Kind("distances of the matrix", _matrix, between=True, best="mse", read=files.open_distances)

@@ -7,13 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from aam.data.dataset import Batch
-from aam.distances.sample_values import read_sample_values
+from aam.distances.sample_values import SampleValues, open_sample_values
 from aam.errors import InputError
 from aam.models import SequenceEncoder
 from aam.models.heads import Head
-from aam.options import PretrainObjectives
-from aam.study.study import Study
-from aam.training.objectives.encoder_type import Encoded, EncoderType
+from aam.training.objectives.encoder_type import Asked, Encoded, EncoderType, Kind
 from aam.training.objectives.paired import Paired, RecoveryMetrics
 from aam.training.step import Step
 
@@ -24,7 +22,7 @@ _SPREAD = 0.1
 class Quantity(EncoderType):
     """From the mean of some training samples, in units in which it varies as distances do."""
 
-    def fitted_to(self, probe: Batch) -> EncoderType:
+    def scaled_to(self, probe: Batch) -> EncoderType:
         values = probe.measured[self.name].double()
         deviation = float(values.std(correction=0))
         if not deviation > 0:
@@ -54,8 +52,10 @@ class GivenQuantity(nn.Module):
         return self.values[sample_index]
 
 
-def vector(name: str, weight: float, study: Study, objectives: PretrainObjectives) -> tuple[EncoderType, nn.Module]:
+def _vector(asked: Asked) -> tuple[EncoderType, nn.Module]:
     """Any numbers that are given."""
-    assert objectives.vector is not None
-    values = read_sample_values(objectives.vector, study.table.sample_ids)
-    return Quantity(Head(name, "quantity"), weight), GivenQuantity(values)
+    assert isinstance(asked.given, SampleValues)
+    return Quantity(Head(asked.name, 1), asked.weight), GivenQuantity(asked.given.of(asked.study.table.sample_ids))
+
+
+VECTOR = Kind("quantity of the vector", _vector, best="mse", read=open_sample_values)

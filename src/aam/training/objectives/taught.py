@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
+import numpy as np
 from torch import nn
 
 from aam.data.dataset import Batch
-from aam.distances.registry import MEASURES
+from aam.distances.sameness import by_module, only_quantity, require_differences
 from aam.errors import InputError
 from aam.models.heads import Head
-from aam.options import LabelFreeObjectives, PretrainObjectives
+from aam.options import LabelFreeObjectives, PretrainObjectives, TreeOptions
 from aam.parallel.collectives import world
+from aam.study.given import Given, keep_given
 from aam.study.study import Study
 from aam.training.objectives import distances, quantities, taxa
 from aam.training.objectives.distances import Distances
-from aam.training.objectives.encoder_type import EncoderType
-from aam.training.objectives.measured import measured
+from aam.training.objectives.encoder_type import Asked, EncoderType, Kind
+from aam.training.objectives.measured import OF_MEASURES
 
-# What makes an encoder type of a study, with the files that were given, and what measures its truth in a batch; see `taught`.
-Kind = Callable[[str, float, Study, PretrainObjectives], tuple[EncoderType, nn.Module | None]]
 KINDS: Mapping[str, Kind] = {
-    "unifrac": distances.unifrac,
-    "matrix": distances.matrix,
-    "vector": quantities.vector,
-    "taxonomy": taxa.taught,
-    **dict.fromkeys(MEASURES, measured),
+    "unifrac": distances.UNIFRAC,
+    "matrix": distances.MATRIX,
+    "vector": quantities.VECTOR,
+    "taxonomy": taxa.TAXONOMY,
+    **OF_MEASURES,
 }
-_NOT_BETWEEN = {"taxonomy", "vector", *(name for name, measure in MEASURES.items() if not measure.pairs)}
-_OF_TREE = {"unifrac", *(name for name, measure in MEASURES.items() if measure.on_tree)}
-# How they are called in text.
-_TITLES = {name: measure.title for name, measure in MEASURES.items()}
-_TITLES |= {"unifrac": "UniFrac", "matrix": "distances of the matrix", "vector": "the vector's quantity"}
 # UniFrac alone.
 UNIFRAC = (Distances(Head("unifrac", own=True)),)
 
@@ -66,27 +61,60 @@ class Taught:
     def heads(self) -> tuple[Head, ...]:
         return tuple(kind.head for kind in self.types)
 
-    def fitted_to(self, probe: Batch) -> Taught:
-        """The same, scaled to a batch of training samples."""
-        return replace(self, types=tuple(kind.fitted_to(probe) for kind in self.types))
+    def fitted_to(self, probe: Batch, columns: np.ndarray) -> Taught:
+        """The same, scaled to a batch of training samples, and with the trivial prediction of their ASVs, columns of the table."""
+        return replace(self, types=tuple(kind.scaled_to(probe).knowing(columns) for kind in self.types))
 
 
-def taught_by(study: Study, objectives: LabelFreeObjectives) -> Taught:
-    """What an encoder is taught of a study. InputError for what the study lacks, and for files of other data."""
+def read_given(objectives: PretrainObjectives) -> dict[str, Given]:
+    """What files say of samples, by encoder type. InputError for a file that cannot be read."""
+    found = {}
+    for name, _ in objectives.encoder_weights:
+        if (read := KINDS[name].read) is not None:
+            found[name] = read(getattr(objectives, name))
+    return found
+
+
+def with_given(study: Study, given: Mapping[str, Given], *, ignore_missing: bool) -> Study:
+    """The samples that all files know; others are an InputError, or left out with `ignore_missing`, and distances with them."""
+    for file in given.values():
+        study = study.with_samples(keep_given(study.table, file, ignore_missing))
+    return study
+
+
+def taught_by(study: Study, objectives: LabelFreeObjectives, given: Mapping[str, Given] | None = None) -> Taught:
+    """What an encoder is taught of a study; given: what files say, which are read here otherwise.
+
+    InputError for what the study lacks, for files of other data, and for what is the same in all samples.
+    """
     if not objectives.is_taught:
         return Taught()
     # Beside a target it is UniFrac.
     asked = objectives if isinstance(objectives, PretrainObjectives) else PretrainObjectives(penalty=objectives.penalty)
+    given = read_given(asked) if given is None else given
     types: list[EncoderType] = []
     measures = {}
     for name, weight in asked.encoder_weights:
-        kind, measure = KINDS[name](name, weight, study, asked)
+        kind, measure = KINDS[name].make(Asked(name, weight, study, getattr(asked, name, None), given.get(name)))
         if isinstance(kind, Distances) and not any(isinstance(other, Distances) for other in types):
             kind = Distances(replace(kind.head, own=True), weight)
         types.append(kind)
         if measure is not None:
+            _require_differences(kind, measure, study)
             measures[name] = measure
     return Taught(tuple(types), measures)
+
+
+def _require_differences(kind: EncoderType, measure: nn.Module, study: Study) -> None:
+    """InputError for what is the same in all samples."""
+    # The study's own distances were looked at when they were read.
+    if measure is study.distance:
+        return
+    told, of = f"`encoder_type={kind.name}`: ", by_module(measure, study.table.counts)
+    if kind.head.is_space:
+        require_differences(of, len(study), told)
+    elif (value := only_quantity(of, len(study))) is not None:
+        raise InputError(f"{told}it is {value:g} in all samples: nothing can be learned from it; leave it out")
 
 
 def check_types(objectives: PretrainObjectives) -> None:
@@ -95,19 +123,33 @@ def check_types(objectives: PretrainObjectives) -> None:
         raise InputError(f"`encoder_type={unknown[0]}`: must be one of {', '.join(KINDS)}")
 
 
+def check_distances(objectives: PretrainObjectives, options: TreeOptions) -> None:
+    """InputError for options of distances that are given (other than their defaults) and that nothing which is taught uses."""
+    names = _names(objectives) if objectives.is_taught else []
+    unifrac = "unifrac" in names
+    from_tree = unifrac and options.unifrac_matrix is None
+    generalized = "generalized" in names or (from_tree and options.unifrac_metric == "generalized")
+    uses = {
+        "tree": (tree_is_needed(objectives), "of what is measured on a tree"),
+        "unifrac_matrix": (unifrac, "of `encoder_type=unifrac`"),
+        "unifrac_metric": (from_tree, "of `encoder_type=unifrac` on a tree"),
+        "alpha": (generalized, "of generalized UniFrac"),
+    }
+    for option in fields(options):
+        used, what = uses[option.name]
+        if not used and getattr(options, option.name) != option.default:
+            learned = f"`encoder_type={','.join(objectives.encoder_type)}`" if names else "`penalty=0`"
+            raise InputError(f"`{option.name}` is {what}, and nothing of that is learned with {learned}: leave it out")
+
+
 def pairs_are_taught(objectives: LabelFreeObjectives) -> bool:
     """Whether distances between samples are taught, which takes two of them."""
-    return objectives.is_taught and any(name not in _NOT_BETWEEN for name in _names(objectives))
+    return objectives.is_taught and any(KINDS[name].between for name in _names(objectives))
 
 
 def tree_is_needed(objectives: LabelFreeObjectives) -> bool:
     """Whether something is taught that is of a tree, or of a matrix in its place."""
-    return objectives.is_taught and any(name in _OF_TREE for name in _names(objectives))
-
-
-def title_of(name: str) -> str:
-    """How an encoder type is called in text."""
-    return _TITLES.get(name, name)
+    return objectives.is_taught and any(KINDS[name].on_tree for name in _names(objectives))
 
 
 def _names(objectives: LabelFreeObjectives) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,8 @@ from aam.data.taxonomy import read_taxonomy
 from aam.errors import InputError
 from aam.models import SequenceEncoder
 from aam.models.heads import Head
-from aam.options import PretrainObjectives
 from aam.scoring.streamed import TaxonMetrics
-from aam.study.study import Study
-from aam.training.objectives.encoder_type import Encoded, EncoderType, Told, TypeMetrics
+from aam.training.objectives.encoder_type import Asked, Encoded, EncoderType, Kind, Told, TypeMetrics
 from aam.training.step import Step
 
 # Of a rank that is not known.
@@ -36,17 +34,19 @@ class NamedTaxa:
 
 
 class Taxonomy(EncoderType):
-    """codes: int64 [M, ranks] of the table's ASVs, places among `head.taxa`, `UNNAMED` for a rank that is not known.
+    """codes: int64 [M, ranks] of the table's ASVs, places among `head.names`, `UNNAMED` for a rank that is not known; common: the
+    trivial prediction, int64 [ranks], see `commonest`.
 
     Of several ranks an ASV counts once for each that has it.
     """
 
-    of_samples = False
     codes: Tensor
+    common: Tensor
 
-    def __init__(self, head: Head, weight: float, codes: Tensor) -> None:
+    def __init__(self, head: Head, weight: float, codes: Tensor, common: Tensor) -> None:
         super().__init__(head, weight)
         self.register_buffer("codes", codes, persistent=False)
+        self.register_buffer("common", common, persistent=False)
 
     @classmethod
     def of(cls, lineages: Sequence[Sequence[str]], weight: float = 1.0) -> Taxonomy:
@@ -58,34 +58,37 @@ class Taxonomy(EncoderType):
         kept = [rank for rank in range(depth) if len(names[rank]) > 1]
         if not kept:
             raise InputError("the taxonomy names all ASVs alike: nothing can be learned from it")
-        codes = [[{name: code for code, name in enumerate(names[r])}.get(taxon, UNNAMED) for taxon in taxa[r]] for r in kept]
-        head = Head("taxonomy", "taxonomy", taxa=tuple(tuple(names[rank]) for rank in kept))
-        return cls(head, weight, torch.from_numpy(np.array(codes, dtype=np.int64).T.copy()))
+        rows = [[{name: code for code, name in enumerate(names[r])}.get(taxon, UNNAMED) for taxon in taxa[r]] for r in kept]
+        codes = torch.from_numpy(np.array(rows, dtype=np.int64).T.copy())
+        named = tuple(tuple(names[rank]) for rank in kept)
+        return cls(Head("taxonomy", sum(map(len, named)), of_samples=False, names=named), weight, codes, commonest(codes))
+
+    def knowing(self, columns: np.ndarray) -> Taxonomy:
+        return Taxonomy(self.head, self.weight, self.codes, commonest(self.codes[columns]))
 
     def tell(self, encoder: SequenceEncoder, encoded: Encoded, step: Step) -> NamedTaxa:
-        true = self.codes[step.own.asv_columns]
-        logits = self._by_rank(encoder.heads.tell(self.head, encoded.vectors))
+        return self._named(encoder.heads.tell(self.head, encoded.vectors), self.codes[step.own.asv_columns], step.mean)
+
+    def beside_truth(self, said: Tensor, columns: np.ndarray) -> NamedTaxa:
+        return self._named(said, self.codes.cpu()[columns], lambda total, number: total / number)
+
+    def _named(self, said: Tensor, true: Tensor, mean: Callable[[Tensor, Tensor], Tensor]) -> NamedTaxa:
+        """Of what the head says [U, taxa] and codes [U, ranks]; mean: of a sum over so many."""
+        logits = said.split([len(names) for names in self.head.names], dim=1)
         losses = [
-            F.cross_entropy(said, codes, ignore_index=UNNAMED, reduction="sum")
-            for said, codes in zip(logits, true.unbind(dim=1), strict=True)
+            F.cross_entropy(part, codes, ignore_index=UNNAMED, reduction="sum")
+            for part, codes in zip(logits, true.unbind(dim=1), strict=True)
         ]
-        loss = step.mean(torch.stack(losses).sum(), (true != UNNAMED).sum())
-        return NamedTaxa(loss, torch.stack([said.detach().argmax(dim=1) for said in logits], dim=1), true)
-
-    def named(self, said: np.ndarray) -> np.ndarray:
-        """The likeliest taxon of each rank, int64 [U, ranks], of what a head says [U, taxa]."""
-        return np.stack([part.argmax(dim=1).numpy() for part in self._by_rank(torch.from_numpy(said))], axis=1)
-
-    def _by_rank(self, said: Tensor) -> tuple[Tensor, ...]:
-        return said.split([len(names) for names in self.head.taxa], dim=1)
+        loss = mean(torch.stack(losses).sum(), (true != UNNAMED).sum())
+        return NamedTaxa(loss, torch.stack([part.detach().argmax(dim=1) for part in logits], dim=1), true)
 
     def metrics(self) -> TaxaScores:
-        return TaxaScores(commonest(self.codes))
+        return TaxaScores(self.common)
 
 
 def commonest(codes: Tensor) -> Tensor:
-    """The commonest taxon of each rank, int64 [ranks], of codes [M, ranks]."""
-    return torch.stack([rank[rank != UNNAMED].bincount().argmax() for rank in codes.unbind(dim=1)])
+    """The commonest taxon of each rank, int64 [ranks], of codes [M, ranks]; the first where none is named."""
+    return torch.stack([rank[rank != UNNAMED].bincount(minlength=1).argmax() for rank in codes.unbind(dim=1)])
 
 
 class TaxaScores(TypeMetrics):
@@ -104,7 +107,10 @@ class TaxaScores(TypeMetrics):
         return self.named
 
 
-def taught(name: str, weight: float, study: Study, objectives: PretrainObjectives) -> tuple[EncoderType, None]:
+def _taxonomy(asked: Asked) -> tuple[EncoderType, None]:
     """The taxonomy that is given."""
-    assert objectives.taxonomy is not None
-    return Taxonomy.of(read_taxonomy(objectives.taxonomy, study.table.feature_ids), weight), None
+    assert asked.file is not None
+    return Taxonomy.of(read_taxonomy(asked.file, asked.study.table.feature_ids), asked.weight), None
+
+
+TAXONOMY = Kind("taxonomy of ASVs", _taxonomy)
