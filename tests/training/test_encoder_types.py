@@ -330,7 +330,7 @@ def test_the_short_help_says_that_more_than_unifrac_can_be_taught(capsys):
     assert main(["pretrain", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "--encoder-type" in said
-    assert "told by a layer of its own. [default: unifrac]" in said
+    assert "writes the first of them. [default: unifrac]" in said
 
 
 @pytest.mark.parametrize(

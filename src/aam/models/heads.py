@@ -40,9 +40,9 @@ class Head:
         return self.outputs is None
 
 
-def own_space(heads: Sequence[Head]) -> Head | None:
-    """What distances between embeddings are; None where they were not learned."""
-    return next((head for head in heads if head.own), None)
+def first_space(heads: Sequence[Head]) -> Head | None:
+    """The distances that embeddings are written for where none are named; None where none were learned."""
+    return next((head for head in heads if head.is_space), None)
 
 
 class Heads(nn.ModuleDict):

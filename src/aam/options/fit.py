@@ -58,8 +58,8 @@ _DEFAULT_TYPES = ("unifrac",)
 class PretrainObjectives(LabelFreeObjectives):
     encoder_type: tuple[str, ...] = _DEFAULT_TYPES
     """What the encoder is taught: distances between samples (unifrac, another metric of `aam distances`, `matrix`), quantities of
-    samples (faith_pd, shannon, richness, `vector`), the `taxonomy` of ASVs. NAME or NAME=WEIGHT, several by commas. Distances
-    between embeddings are the first of these; each other one is told by a layer of its own."""
+    samples (faith_pd, shannon, richness, `vector`), the `taxonomy` of ASVs. NAME or NAME=WEIGHT, several by commas.
+    Distances alone are those between embeddings; several are told by a layer each, and `embed` writes the first of them."""
     matrix: Path | None = None
     """Distances between samples by ID (.h5, .npy, .tsv) for `encoder_type=matrix`."""
     vector: Path | None = None

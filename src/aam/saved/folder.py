@@ -21,6 +21,7 @@ from aam.disk.json_files import json_text
 from aam.disk.writing import whole
 from aam.ensemble.novelty import Novelty
 from aam.errors import InputError, first_few, path_of
+from aam.models.heads import first_space
 from aam.options import MEMBER_LABELS
 from aam.parallel.ranks import by_first
 from aam.saved.info import ModelInfo, TargetInfo
@@ -145,7 +146,7 @@ def _model_card(info: ModelInfo, novelty: Novelty | None, ensemble: Mapping[str,
     depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
     if info.target is None:
         purpose = f"Sample embeddings {'with no distances' if info.space is None else f'whose distances are {info.space}'}."
-        if others := [head.name for head in info.heads if not head.own]:
+        if others := [head.name for head in info.heads if head is not first_space(info.heads)]:
             purpose += f" Beside them it tells {', '.join(others)}."
         command, method = "aam embed --model . --table TABLE --output embeddings.tsv", "embed"
     else:

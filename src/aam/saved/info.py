@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 
 from aam.disk.schema import fits, parse
-from aam.models.heads import Head, own_space
+from aam.models.heads import Head, first_space
 from aam.options import ModelOptions, ReadOptions, UniFracMetric
 from aam.scoring.bands import Band, repeated
 from aam.study.covariates import Covariates
@@ -90,8 +90,8 @@ class ModelInfo:
 
     @property
     def space(self) -> str | None:
-        """What distances between embeddings are, in words; None where they were not taught."""
-        head = own_space(self.heads)
+        """What distances between embeddings are, as they are written without a name, in words; None where none were taught."""
+        head = first_space(self.heads)
         if head is None:
             return None
         if head.name != "unifrac":

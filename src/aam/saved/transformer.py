@@ -20,7 +20,7 @@ from aam.disk.cache import key_of
 from aam.ensemble.novelty import Novelty
 from aam.errors import InputError
 from aam.models import SequenceEncoder, SequencePredictor
-from aam.models.heads import Head, own_space
+from aam.models.heads import Head, first_space
 from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded, told_of, vectors_of
 from aam.models.sequence_predictor import CovariateShape
 from aam.models.weightless import weightless
@@ -110,9 +110,9 @@ class FittedEncoder(Fitted):
         return tuple(head.name for head in self.info.heads if head.of_samples)
 
     def head_of(self, name: str | None) -> Head | None:
-        """The head of a space; without a name that of the embeddings, where there is one. InputError for a space that it lacks."""
+        """The head of a space; without a name the first of distances, where there is one. InputError for a space that it lacks."""
         if name is None:
-            return own_space(self.info.heads)
+            return first_space(self.info.heads)
         if name not in self.spaces:
             there = f"this encoder has {', '.join(self.spaces)}" if self.spaces else "this encoder was taught none"
             raise InputError(f"`space={name}`: {there}")

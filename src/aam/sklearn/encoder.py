@@ -145,7 +145,7 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     @property
     def _n_features_out(self) -> int:
         width, head = self.fitted_.info.options.embedding_dim, self.fitted_.head_of(self.space)
-        return width if head is None or head.own else head.outputs(width)
+        return width if head is None or head.outputs is None else head.outputs
 
     def _restore(self, fitted: Fitted, folder: str | Path) -> None:
         if not isinstance(fitted, FittedEncoder):

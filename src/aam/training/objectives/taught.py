@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -96,13 +96,20 @@ def taught_by(study: Study, objectives: LabelFreeObjectives, given: Mapping[str,
     measures = {}
     for name, weight in asked.encoder_weights:
         kind, measure = KINDS[name].make(Asked(name, weight, study, getattr(asked, name, None), given.get(name)))
-        if isinstance(kind, Distances) and not any(isinstance(other, Distances) for other in types):
-            kind = Distances(replace(kind.head, own=True), weight)
         types.append(kind)
         if measure is not None:
             _require_differences(kind, measure, study)
             measures[name] = measure
-    return Taught(tuple(types), measures)
+    return Taught(tuple(_alone(kind, types) for kind in types), measures)
+
+
+def _alone(kind: EncoderType, types: Sequence[EncoderType]) -> EncoderType:
+    """Distances between the embeddings themselves, where they are all that is taught of samples.
+
+    Beside others they would have to be blind to all that the others need: UniFrac beside two others is learned less well so.
+    """
+    alone = isinstance(kind, Distances) and sum(other.head.of_samples for other in types) == 1
+    return Distances(replace(kind.head, own=True), kind.weight) if alone else kind
 
 
 def _require_differences(kind: EncoderType, measure: nn.Module, study: Study) -> None:
