@@ -156,10 +156,11 @@ def pose(
         target = _as_chosen(ClassTarget.of(labels), options)
         truth = target.index(labels)
     else:
-        _refuse_categorical(metadata, column)
-        truth = numeric_column(metadata, column, ids)
+        as_classes = f"pass `class_columns={column}`" if partly else "pass `classifier`"
+        _refuse_categorical(metadata, column, as_classes)
+        truth = numeric_column(metadata, column, ids, as_classes)
         if column not in metadata.types:
-            hint_at_classes(column, truth)
+            hint_at_classes(column, truth, as_classes)
         low, high = range_in(options.output_range)
         target = RegressionTarget(
             options.target_transform,
@@ -211,11 +212,11 @@ def posed_covariates(
             if metadata.types.get(column) == "categorical":
                 advice = "give it as `categorical_columns`, or declare it numeric"
                 raise InputError(f"`numeric_columns={column}`: #q2:types in the metadata declares it categorical; {advice}")
-            say_missing(column, numbers_of(metadata, column))
+            say_missing(column, numbers_of(metadata, column, chosen=True))
     return covariates
 
 
-def _refuse_categorical(metadata: Metadata, column: str) -> None:
+def _refuse_categorical(metadata: Metadata, column: str, as_classes: str) -> None:
     if metadata.types.get(column) == "categorical":
-        advice = "pass `classifier`, or declare it numeric if a number is to be predicted"
+        advice = f"{as_classes}, or declare it numeric if a number is to be predicted"
         raise InputError(f"column {column}: #q2:types in the metadata declares it categorical; {advice}")
