@@ -10,7 +10,7 @@ import numpy as np
 
 from aam.data.metadata import Metadata, categorical_column, column_of, numeric_column
 from aam.errors import InputError, first_few
-from aam.options import TargetOptions, check_covariates, columns_in, order_in, quantiles_in, range_in, weights_in
+from aam.options import OneTargetOptions, check_covariates, order_in, quantiles_in, range_in, weights_in
 from aam.study.covariates import Covariates, numbers_of
 from aam.study.labels import hint_at_classes, say_categoricals, say_classes, say_missing
 from aam.study.levels import Levels
@@ -131,7 +131,7 @@ class Problem:
 
 def pose(
     study: Study,
-    options: TargetOptions,
+    options: OneTargetOptions,
     group_column: str | None = None,
     confounder_column: str | None = None,
     *,
@@ -145,8 +145,8 @@ def pose(
     if (metadata := study.full_metadata) is None:
         raise InputError(f"`metadata` is missing: the table that holds the column {options.metadata_column}")
     column, ids = options.metadata_column, study.table.sample_ids
-    if len(columns_in(column, metadata.typed.columns)) > 1:
-        raise InputError(f"`metadata_column={column}`: several columns at once are for `aam train`; give one")
+    # Also of options that may name several.
+    OneTargetOptions.columns(options, metadata.typed.columns)
     there = column_of(metadata.typed, column)[list(ids)].notna().to_numpy() if partly else np.ones(len(ids), dtype=bool)
     ids = tuple(np.array(ids, dtype=object)[there])
     target: Target
@@ -181,7 +181,7 @@ def pose(
     return Problem(study, column, truth, target, groups, confounder, covariates, study.labels(options.within_column))
 
 
-def _as_chosen(target: ClassTarget, options: TargetOptions) -> ClassTarget:
+def _as_chosen(target: ClassTarget, options: OneTargetOptions) -> ClassTarget:
     """Classes in the order and with the weights that are asked for."""
     if options.loss_type == "ordinal":
         target = target.ordered(order_in(options.class_order))

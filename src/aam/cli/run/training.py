@@ -57,15 +57,18 @@ def train_ensemble(config: TrainConfig) -> None:
     log.info("the validation samples are trained on, too: an ensemble chooses no epoch")
     split = replace(split, train=np.sort(np.concatenate([split.train, split.val])), val=split.val[:0])
     require_learnable(whole.parts, split)
+    learner = EnsembleLearner(config.ensemble, config.fit.seed, show=True, augment=config.augmenting)
+    for problem in whole.parts:
+        learner.check(problem, own_rows(problem, split.train))
     write_split(whole.study, split, folder, config.output.resume)
     for problem, place in places_of(whole, folder):
-        fit_ensemble(config, problem, split, place)
+        fit_ensemble(learner, problem, split, place)
 
 
-def fit_ensemble(config: TrainConfig, problem: Problem, split: Split, folder: Path) -> None:
+def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folder: Path) -> None:
     """The ensemble of one target, of the samples that have a value."""
     split = replace(split, train=own_rows(problem, split.train), test=own_rows(problem, split.test))
-    fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True, augment=config.augmenting).fit(problem, split.train)
+    fitted = learner.fit(problem, split.train)
     assert fitted.weighing is not None  # it is fresh
     weighing = fitted.weighing
     if len(split.test):
@@ -176,7 +179,7 @@ def read_problem(config: TrainConfig) -> Problem | JointProblem:
     """The study, and what to predict in it."""
     # A transformer needs sequences.
     by_id = None if config.recipe == "ensemble" else False
-    study = read_samples(config.data, config.reads, config.samples, config.target.metadata_column, by_id=by_id)
+    study = read_samples(config.data, config.reads, config.samples, config.target, by_id=by_id)
     if config.objectives.is_taught:
         cache, ignore_missing = Cache.of(config.caching), config.data.ignore_missing
         study = on_given_distances(study, config.distances, cache, ignore_missing=ignore_missing)
