@@ -1,6 +1,7 @@
 """Several targets at once from the command line: each in a folder of its own, as a run of one is."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -170,6 +171,31 @@ def test_the_help_of_an_evaluation_names_no_option_that_it_refuses(capsys):
     said = capsys.readouterr().out
     assert "Metadata column to predict." in said
     assert "class-columns" not in said and "target-weights" not in said and "several, with commas" not in said
+
+
+@RECIPES
+def test_a_target_whose_model_is_missing_is_missed(community, tmp_path, recipe):
+    """As in a run that was stopped: targets are listed before they are learned."""
+    folder = tmp_path / "run"
+    run(community, folder, *recipe, *BOTH)
+    listed, within = folder / "targets.txt", folder / "targets"
+    assert listed.read_text().split() == ["age", "stage"]
+    assert listed.stat().st_mtime_ns < (within / "age" / "model" / "config.json").stat().st_mtime_ns
+    predict = ["predict", "--model", folder, "--table", community / "table.biom", "--output", tmp_path / "new.tsv"]
+    for lost in ("stage/model", "stage"):
+        shutil.rmtree(within / lost)
+        error = aam(*predict, code=2).splitlines()[-1]
+        assert "the model of target stage is missing" in error
+        assert "--resume" in error and error.endswith(f"give the folder of one target: {within / 'age'}")
+        assert not list(tmp_path.glob("new*"))
+        with pytest.raises(InputError, match="the model of target stage is missing"):
+            load(folder)
+    shutil.rmtree(within)
+    assert "the model of target age, stage is missing" in aam(*predict, code=2)
+    # A run of one column in its place.
+    run(community, folder, *recipe, "--overwrite", column="age")
+    assert not listed.exists()
+    aam(*predict)
 
 
 def test_a_config_that_names_no_columns_of_classes_is_taken_by_an_evaluation(community, tmp_path):

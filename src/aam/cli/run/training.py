@@ -19,7 +19,7 @@ from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
 from aam.parallel.ranks import by_first
-from aam.saved.folder import TARGETS
+from aam.saved.folder import TARGETS, write_targets
 from aam.saved.load import load_encoder
 from aam.saved.start import load_start
 from aam.saved.transformer import FittedEncoder, FittedTransformer
@@ -60,7 +60,7 @@ def train_ensemble(config: TrainConfig) -> None:
     learner = EnsembleLearner(config.ensemble, config.fit.seed, show=True, augment=config.augmenting)
     for problem in whole.parts:
         learner.check(problem, own_rows(problem, split.train))
-    write_split(whole.study, split, folder, config.output.resume)
+    write_beginning(whole, split, folder, config.output.resume)
     for problem, place in places_of(whole, folder):
         fit_ensemble(learner, problem, split, place)
 
@@ -129,7 +129,7 @@ def train_transformer(config: TrainConfig) -> None:
     learner = replace(learner, validation=split.val)
     require_learnable(problem.parts, split)
     learner.check(problem, rows)
-    write_split(problem.study, split, folder, resume)
+    write_beginning(problem, split, folder, resume)
     if config.objectives.is_taught:
         problem = problem.on(with_distances(problem.study, config.distances, cache, folder / "tree.nwk", resume))
     elif config.distances.tree or config.distances.unifrac_matrix:
@@ -166,6 +166,13 @@ def finish_transformer(fitted: FittedTransformer, problem: Problem, folder: Path
     by_first(write_json)(folder / "metrics.json", about)
     say_scores(problem, part, len(held_out), scores, folder)
     return scores
+
+
+def write_beginning(problem: Problem | JointProblem, split: Split, folder: Path, resume: bool) -> None:
+    """Write which samples are in which part, and which targets there are, of several."""
+    write_split(problem.study, split, folder, resume)
+    if isinstance(problem, JointProblem):
+        by_first(write_targets)(folder, problem.target.names)
 
 
 def places_of(problem: Problem | JointProblem, folder: Path) -> list[tuple[Problem, Path]]:
