@@ -17,7 +17,7 @@ from aam.explain.agreement import agreement
 from aam.explain.deletion import by_deletion
 from aam.explain.run import Explanation
 from aam.explain.summary import summarise
-from aam.options import GroupOptions, ReadOptions, TableOptions
+from aam.options import GroupOptions, ReadOptions, TableOptions, TargetOptions
 from aam.saved.load import load
 from aam.study.reading import read_samples
 from aam.study.study import Study
@@ -83,7 +83,8 @@ def _read(asked: dict[str, Any], metadata: Path) -> Study:
         ignore_missing=True,
     )
     samples = GroupOptions(metadata=(metadata,), group_column=asked["group"])
-    return read_samples(files, ReadOptions(), samples, asked["column"], confounder_column=asked["confounder"])
+    target = TargetOptions(metadata_column=asked["column"])
+    return read_samples(files, ReadOptions(), samples, target, confounder_column=asked["confounder"])
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from aam.disk.json_files import write_json
 from aam.disk.writing import write_text
-from aam.options import GroupOptions, ReadOptions, SampleOptions, TableOptions
+from aam.options import GroupOptions, ReadOptions, SampleOptions, TableOptions, TargetOptions
 from aam.study.reading import read_samples
 from benchmarks.accuracy import KNOWN, Question, markdown, opening
 from benchmarks.explained import SEEDS
@@ -80,7 +80,8 @@ def part(question: Question, data: Path, folder: Path) -> None:
     group, confounder, where = (_value(question, name) for name in ("--group-column", "--confounder-column", "--where"))
     files = TableOptions(table=table / "table.biom", rep_seqs=sequences if sequences.is_file() else None, ignore_missing=True)
     chosen = GroupOptions(metadata=(metadata,), group_column=group, where=where)
-    study = read_samples(files, ReadOptions(), chosen, question.column, confounder_column=confounder)
+    target = TargetOptions(metadata_column=question.column)
+    study = read_samples(files, ReadOptions(), chosen, target, confounder_column=confounder)
     labels = study.labels(question.column) if "--classifier" in question.options else None
     split = study.split(SampleOptions(metadata=(metadata,), group_column=group, test_fraction=_HELD_OUT), 0, labels)
     frame = pd.read_csv(metadata, sep="\t", dtype=str, keep_default_na=False, index_col=0)

@@ -27,10 +27,10 @@ def problem_of(question: Question, data: Path, reads: ReadOptions | None = None,
     table = TableOptions(table=folder / "table.biom", rep_seqs=sequences if sequences.is_file() else None, ignore_missing=True)
     metadata, group_column = (folder / "metadata.tsv",), given.get("--group-column")
     samples = GroupOptions(metadata=metadata, where=given.get("--where"), group_column=group_column)
-    study = read_samples(table, reads or ReadOptions(), samples, question.column)
+    target = TargetOptions(metadata_column=question.column, classifier="--classifier" in words)
+    study = read_samples(table, reads or ReadOptions(), samples, target)
     if tree:
         study = on_given_distances(study, TreeOptions(tree=folder / "tree.nwk"), Cache(None), ignore_missing=True)
-    target = TargetOptions(metadata_column=question.column, classifier="--classifier" in words)
     return pose(study, target, group_column)
 
 

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aam.augment.mixup import mixed_shares
-from aam.augment.registry import AUGMENTATIONS, augmented, mixed_target, require_possible
+from aam.augment.registry import AUGMENTATIONS, augmented, mixed_target
 from aam.augment.reverse import reverse_tokens
 from aam.augment.sample import Clades, Context, Sample
 from aam.augment.substitutions import substituted
 from aam.augment.trim import trimmed
 from aam.data.sequences import Nucleotide, reverse_complement, tokenize
 from aam.errors import InputError
-from aam.options import STRENGTHS, AugmentName, AugmentOptions
+from aam.options import STRENGTHS, AugmentName, AugmentOptions, check_augment
 from tests.support.studies import simulated_study
 
 STUDY = simulated_study(n_samples=20)
@@ -185,9 +185,9 @@ def test_names_and_strengths_are_read():
 
 
 def test_what_a_study_lacks_is_one_line():
-    possible = partial(require_possible, sequences=False, tree=False)
-    possible(AugmentOptions(augment="rarefy,mixup").steps)
+    possible = partial(check_augment, sequences=False, tree=False)
+    possible(AugmentOptions(augment="rarefy,mixup"))
     with pytest.raises(InputError, match="`augment=errors` changes sequences"):
-        possible(AugmentOptions(augment="errors").steps)
+        possible(AugmentOptions(augment="errors"))
     with pytest.raises(InputError, match="`augment=phylomix` needs a tree"):
-        possible(AugmentOptions(augment="phylomix").steps)
+        possible(AugmentOptions(augment="phylomix"))

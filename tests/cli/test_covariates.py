@@ -121,6 +121,16 @@ def test_new_samples_without_them_are_one_line(community, trained, tmp_path, cap
     assert not (tmp_path / "p.tsv").exists()
 
 
+def test_text_in_a_number_of_new_samples_is_one_line_without_options_of_train(community, trained, tmp_path, capfd):
+    metadata = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str)
+    metadata.loc[3, "dose"] = "two"
+    metadata.to_csv(tmp_path / "text.tsv", sep="\t", index=False)
+    given = ["--table", community / "table.biom", "--metadata", tmp_path / "text.tsv"]
+    said = fails("predict", "--model", trained, "--output", tmp_path / "p.tsv", *given, capfd=capfd)
+    assert "column dose, which the model reads as numbers: 1 of 60 values are not numbers: 'two'" in said
+    assert "categorical" not in said and "numeric-columns" not in said
+
+
 def test_a_column_that_is_always_the_same_is_a_warning(community, tmp_path):
     said = aam("train", *data(community), *TARGET, *QUICK, "--numeric-columns", "same", "dose", "--output-dir", tmp_path / "run")
     assert "covariate same: the same in all training samples" in said

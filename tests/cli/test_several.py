@@ -1,12 +1,14 @@
 """Several targets at once from the command line: each in a folder of its own, as a run of one is."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from aam import InputError
+from aam.cli import main
 from aam.data.simulate import simulate, write_simulation
 from aam.saved.load import load
 from aam.study.reading import read_study
@@ -28,8 +30,12 @@ def community(tmp_path_factory):
     metadata["stage"] = np.where(age > age.median(), "late", "early")
     metadata.loc[::5, "age"] = np.nan
     metadata.loc[1::7, "stage"] = np.nan
+    metadata["declared"] = metadata["stage"]
+    metadata["other"] = np.arange(len(metadata))
     metadata["nearly"] = np.where(np.arange(len(metadata)) == 0, "1", "")
-    metadata.to_csv(folder / "metadata.tsv", sep="\t", index=False)
+    types = pd.DataFrame([["#q2:types", *("categorical" if name == "declared" else "" for name in metadata.columns[1:])]])
+    types.columns = metadata.columns
+    pd.concat([types, metadata]).to_csv(folder / "metadata.tsv", sep="\t", index=False)
     return folder
 
 
@@ -127,7 +133,10 @@ def test_one_column_leaves_no_folder_of_targets(community, tmp_path):
 @pytest.mark.parametrize(
     ("column", "options", "said"),
     [
-        ("age,stage", [], "values are not numbers"),
+        ("age,stage", [], "or pass --class-columns stage if the column holds classes"),
+        ("age,declared", [], "pass --class-columns declared, or declare it numeric"),
+        ("age,other", ["--output-range", "0,"], "--output-range is of one number"),
+        ("stage,sex", ["--classifier", "--class-weights", "late=2"], "--class-weights names classes of one column"),
         ("age,none", [], "no column none"),
         ("age,age", [], "each once"),
         ("age,stage", ["--class-columns", "sex"], "sex is not in --metadata-column age,stage"),
@@ -143,6 +152,9 @@ def test_bad_input_is_one_line_and_leaves_no_model(community, tmp_path, column, 
     recipe = options if "--recipe" in options else [*QUICK, *options]
     error = run(community, tmp_path / "run", *recipe, column=column, code=2)
     assert said in error.splitlines()[-1]
+    if "of one" in said:
+        # What options and the names of columns tell is said before the table is read.
+        assert "samples:" not in error
     left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
     assert left <= {"aam.log", "config.yaml", "inputs.json"}
 
@@ -150,4 +162,44 @@ def test_bad_input_is_one_line_and_leaves_no_model(community, tmp_path, column, 
 @pytest.mark.parametrize("options", [[], BOTH])
 def test_an_evaluation_is_of_one_column(community, tmp_path, options):
     error = run(community, tmp_path / "run", *options, "--only-baselines", column="age,stage", code=2, command="evaluate")
-    assert "give one" in error.splitlines()[-1] or "evaluate takes one" in error.splitlines()[-1]
+    assert ("unknown option: --class-columns" if options else "give one") in error.splitlines()[-1].lower()
+    assert "samples:" not in error and not (tmp_path / "run" / "tree.nwk").exists()
+
+
+def test_the_help_of_an_evaluation_names_no_option_that_it_refuses(capsys):
+    assert main(["evaluate", "--help-all"]) == 0
+    said = capsys.readouterr().out
+    assert "Metadata column to predict." in said
+    assert "class-columns" not in said and "target-weights" not in said and "several, with commas" not in said
+
+
+@RECIPES
+def test_a_target_whose_model_is_missing_is_missed(community, tmp_path, recipe):
+    """As in a run that was stopped: targets are listed before they are learned."""
+    folder = tmp_path / "run"
+    run(community, folder, *recipe, *BOTH)
+    listed, within = folder / "targets.txt", folder / "targets"
+    assert listed.read_text().split() == ["age", "stage"]
+    assert listed.stat().st_mtime_ns < (within / "age" / "model" / "config.json").stat().st_mtime_ns
+    predict = ["predict", "--model", folder, "--table", community / "table.biom", "--output", tmp_path / "new.tsv"]
+    for lost in ("stage/model", "stage"):
+        shutil.rmtree(within / lost)
+        error = aam(*predict, code=2).splitlines()[-1]
+        assert "the model of target stage is missing" in error
+        assert "--resume" in error and error.endswith(f"give the folder of one target: {within / 'age'}")
+        assert not list(tmp_path.glob("new*"))
+        with pytest.raises(InputError, match="the model of target stage is missing"):
+            load(folder)
+    shutil.rmtree(within)
+    assert "the model of target age, stage is missing" in aam(*predict, code=2)
+    # A run of one column in its place.
+    run(community, folder, *recipe, "--overwrite", column="age")
+    assert not listed.exists()
+    aam(*predict)
+
+
+def test_a_config_that_names_no_columns_of_classes_is_taken_by_an_evaluation(community, tmp_path):
+    """As evaluations recorded them."""
+    (tmp_path / "config.yaml").write_text("class_columns: []\nfolds: 1\n")
+    given = ["--config", tmp_path / "config.yaml", "--only-baselines"]
+    assert "--folds 1: must be at least 2" in run(community, tmp_path / "run", *given, column="age", code=2, command="evaluate")

@@ -29,6 +29,9 @@ def community(tmp_path_factory):
     # A dose that is most of a response.
     metadata["dose"] = np.random.default_rng(0).normal(size=80).round(3)
     metadata["response"] = (4 + 1.3 * metadata["dose"] + 0.1 * (number - number.mean())).clip(0, 9).round(3)
+    metadata["same"] = 3
+    # A level of each tenth sample is not known.
+    metadata["partly"] = metadata["study"].where(np.arange(80) % 10 > 0)
     metadata.to_csv(folder / "metadata.tsv", sep="\t", index=False)
     metadata.assign(dose=-metadata["dose"]).to_csv(folder / "moved.tsv", sep="\t", index=False)
     return folder
@@ -163,6 +166,13 @@ def test_an_evaluation_says_how_often_quantiles_hold(community, tmp_path):
         ("stage", ["--classifier", "--class-weights", "bad=2"], "class bad is not there"),
         ("stage", [*transformer("--classifier", "--loss-type", "ordinal")], "needs their --class-order"),
         ("stage", ["--classifier", *QUANTILES], "--quantiles is for a number"),
+        ("count", transformer("--asymmetry", 0.9), "--asymmetry belongs to --loss-type asymmetric"),
+        ("stage", ["--classifier", "--target-transform", "minmax"], "--target-transform is for a number"),
+        ("count", ["--output-range", "5,1"], "--output-range 5,1: must be a lower end below"),
+        ("count", ["--augment", "phylomix"], "--augment phylomix needs a tree"),
+        ("count", transformer("--augment", "phylomix"), "--augment phylomix needs a tree"),
+        ("same", [], "the target is 3 in all"),
+        ("same", transformer(), "the target is 3 in all"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_no_model(community, tmp_path, column, options, said):
@@ -194,3 +204,45 @@ def test_a_number_scaled_within_the_levels_of_a_column(community, tmp_path, reci
     expected = levels.from_common(levels.to_common(new.to_numpy(), own), np.repeat(levels.names[0], len(new)))
     np.testing.assert_allclose(moved, expected, rtol=1e-5)
     assert run(community, tmp_path / "eval", *within, command=("evaluate",), code=2).count("do not scale within levels") == 1
+
+
+def test_samples_without_a_level_are_left_out_where_that_is_asked_for(community, tmp_path):
+    within = [*QUICK, "--target-transform", "zscore-within", "--within-column", "partly"]
+    error = run(community, tmp_path / "run", *within, code=2).splitlines()[-1]
+    assert "8 of 80 samples have no value in column partly" in error and "--ignore-missing" in error
+    said = run(community, tmp_path / "run", *within, "--ignore-missing")
+    assert "8 of 80 samples have no value in column partly, and are left out" in said
+    metadata = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str).set_index("sample-id")
+    used = [*(tmp_path / "run" / "train_samples.txt").read_text().split(), *written(tmp_path / "run", "predictions.tsv").index]
+    assert len(used) == 72 and metadata.loc[used, "partly"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "said"),
+    [
+        ("count", ["--target-transform", "minmax"], "--target-transform is of AAM"),
+        ("stage", ["--classifier", "--class-weights", "none"], "--class-weights is of AAM"),
+        ("count", ["--augment", "rarefy"], "--augment is of AAM"),
+    ],
+)
+def test_what_only_baselines_would_not_use_is_refused(community, tmp_path, column, options, said):
+    assert said in run(community, tmp_path / "run", "--only-baselines", *options, column=column, command=("evaluate",), code=2)
+
+
+def test_an_augmentation_that_an_evaluation_cannot_have_is_refused_before_it_begins(community, tmp_path):
+    features = pd.DataFrame(np.random.default_rng(0).poisson(5, (80, 6)), columns=[f"genus {k}" for k in range(6)])
+    features.index = pd.read_csv(community / "metadata.tsv", sep="\t", dtype=str)["sample-id"]
+    features.T.to_csv(tmp_path / "genera.tsv", sep="\t", index_label="#OTU ID")
+    tables = ["--table", tmp_path / "genera.tsv", "--metadata", community / "metadata.tsv", "--metadata-column", "count"]
+    for command in ("evaluate", "train"):
+        folder = tmp_path / command
+        error = aam(command, *tables, "--augment", "errors", "--output-dir", folder, code=2).splitlines()[-1]
+        assert "--augment errors changes sequences, and these features have none" in error
+        assert {path.name for path in folder.iterdir()} <= {"aam.log", "config.yaml", "inputs.json"}
+
+
+def test_phylomix_takes_the_tree_that_the_unifrac_loss_has_built(community, tmp_path):
+    options = transformer("--penalty", 1, "--augment", "phylomix")
+    run(community, tmp_path / "run", *options, "--no-cache")
+    assert (tmp_path / "run" / "tree.nwk").exists()
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["augmentation"]["augment"] == "phylomix"

@@ -54,6 +54,18 @@ def test_every_model_beats_the_trivial_one_and_never_reads_the_truth_of_what_is_
     assert [is_trivial(name) for name in losses] == [True] + 6 * [False]
 
 
+def test_no_model_leaves_the_range_of_the_target():
+    """As what AAM says does not. Here it is narrower than what all of them would say."""
+    problem = learnable_problem()
+    fold = make_folds(80, 4, 1, 0, groups=problem.groups, labels=problem.labels)[0]
+    low, high = np.quantile(problem.truth, [0.45, 0.55])
+    ranged = replace(problem, target=replace(problem.target, low=low, high=high))
+    for name, learner in baselines_of(problem, seed=0, jobs=1).items():
+        free, kept = (learner.fit(posed, fold.train).predict(posed.study, fold.test) for posed in (problem, ranged))
+        assert ((kept >= low) & (kept <= high)).all(), name
+        assert is_trivial(name) or ((free < low) | (free > high)).any(), name
+
+
 def test_levels_that_training_lacks_get_the_prediction_over_all():
     problem = learnable_problem(confounder=True)
     levels = problem.confounder.copy()

@@ -77,7 +77,11 @@ def test_absent_columns_and_text_among_numbers_are_named():
     text = Metadata(FRAME.assign(ph=["7", "acid", "6"]))
     expected = r"`numeric_columns=ph`: 1 of 3 values are not numbers: 'acid' \(1 sample: s2\); correct them, or give ph as"
     with pytest.raises(InputError, match=expected):
-        numbers_of(text, "ph")
+        numbers_of(text, "ph", chosen=True)
+    # What predicts has no such option.
+    expected = r"column ph, which the model reads as numbers: 1 of 3 values are not numbers: 'acid' \(1 sample: s2\); correct them$"
+    with pytest.raises(InputError, match=expected):
+        fit((), ("ph",)).encode(text)
     with pytest.raises(InputError, match=r"'NA' \(1 sample: s3\); give `missing_values=NA` where that means missing"):
         fit((), ("ph",), Metadata(FRAME.assign(ph=["7", "5", "NA"])))
 

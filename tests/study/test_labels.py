@@ -29,7 +29,9 @@ def study_of(tmp_path, columns, types=None, name="study", **samples):
     folder.mkdir()
     metadata = metadata_of(folder, columns, types=types)
     table = table_of(folder, [f"S{row}" for row in range(len(next(iter(columns.values()))))])
-    options = {key: samples.pop(key) for key in ("column", "confounder_column", "only") if key in samples}
+    options = {key: samples.pop(key) for key in ("confounder_column", "only") if key in samples}
+    if "column" in samples:
+        options["target"] = target(samples.pop("column"))
     data = TableOptions(table=table, ignore_missing=samples.pop("ignore_missing", False))
     return read_samples(data, ReadOptions(), GroupOptions(metadata=metadata, **samples), by_id=True, **options)
 

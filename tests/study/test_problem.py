@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from aam.errors import InputError
 from aam.options import TargetOptions
 from aam.study.problem import pose
+from aam.study.several import JointProblem, pose_several
 from aam.study.targets import ClassTarget, RegressionTarget
 from tests.support.studies import simulated_study
 
@@ -66,6 +67,24 @@ def test_what_is_fitted_to_some_samples_knows_nothing_of_the_others(rows, seed, 
     np.testing.assert_array_equal(changed.learned[rows], fitted.learned[rows])
     np.testing.assert_array_equal(changed.design[rows], fitted.design[rows])
     assert (changed.design[others] == 0).all()
+
+
+def test_covariates_are_scaled_by_the_training_samples_alone_whoever_fits_them():
+    rng = np.random.default_rng(0)
+    metadata = STUDY.metadata.assign(dose=rng.normal(size=24), lacking=np.where(STUDY.rows < 4, np.nan, 1.0 + STUDY.rows))
+    rows, others = STUDY.rows[4:16], np.concatenate([STUDY.rows[:4], STUDY.rows[16:]])
+    metadata.iloc[others, metadata.columns.get_loc("dose")] = 1e9
+    study = replace(STUDY, metadata=metadata)
+    options = {"categorical_columns": COLUMNS, "numeric_columns": ("dose", "lacking")}
+    problem = posed(TargetOptions(metadata_column="age", **options), study)
+    several = TargetOptions(metadata_column="age,disease", class_columns=("disease",), **options)
+    joint = JointProblem.of(pose_several(study, several), {}).fitted_to(rows)
+    dose = metadata["dose"].to_numpy()[rows]
+    for fitted in (problem.fitted_to(rows), problem.learnable_by(rows), *joint.parts):
+        assert fitted.covariates.numbers["dose"] == pytest.approx((dose.mean(), dose.std()))
+        # Those that lack it are not among the training samples.
+        assert fitted.covariates.lacking == ()
+        np.testing.assert_allclose(fitted.design[rows][:, fitted.covariates.places["dose"][0]].mean(), 0, atol=1e-6)
 
 
 def test_what_is_learned_decodes_to_the_truth():

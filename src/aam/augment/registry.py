@@ -16,8 +16,7 @@ from aam.augment.sample import Augmentation, Context, Sample
 from aam.augment.substitutions import substitute
 from aam.augment.thinning import thin
 from aam.augment.trim import trim
-from aam.errors import InputError
-from aam.options import CHANGE_SEQUENCES, AugmentName, Step
+from aam.options import AugmentName, Step
 
 AUGMENTATIONS: Mapping[AugmentName, Augmentation] = {
     "phylomix": phylomix,
@@ -42,17 +41,6 @@ def augmented(sample: Sample, steps: Sequence[Step], context: Context, seed: tup
         if name in strengths:
             sample = change(sample, strengths[name], rng, context)
     return sample, rng
-
-
-def require_possible(steps: Sequence[Step], *, sequences: bool, tree: bool) -> None:
-    """InputError for steps that need sequences, or a tree, where there are none."""
-    names = dict(steps)
-    changed = [name for name in CHANGE_SEQUENCES if name in names]
-    if changed and not sequences:
-        raise InputError(f"`augment={changed[0]}` changes sequences, and these features have none; leave it out")
-    if "phylomix" in names and not tree:
-        advice = "take cutmix or mixup, or a run that reads one (evaluate; a transformer whose `penalty` is above 0)"
-        raise InputError(f"`augment=phylomix` needs a tree, and this run has none: {advice}")
 
 
 def mixed_target(learned: np.ndarray, sample: Sample, rng: np.random.Generator) -> np.generic:

@@ -53,8 +53,11 @@ def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
         path = Path(given[-1])
         _refuse_empty({"config": given})
         require_file("config", path)
+        # What is empty is not given: an older version may have recorded an option that the command no longer has.
         options = {
-            name: at_home(value) if isinstance(value, str) else [*map(at_home, value)] for name, value in _load(path).items()
+            name: at_home(value) if isinstance(value, str) else [*map(at_home, value)]
+            for name, value in _load(path).items()
+            if value != []
         }
         Dict(options, source=str(path), use_commands_as_keys=False)(app, commands, arguments)
     if commands:

@@ -28,6 +28,7 @@ from aam.options import (
     GroupOptions,
     ModelOptions,
     NewSampleOptions,
+    OneTargetOptions,
     PretrainObjectives,
     PretrainSampleOptions,
     ReadOptions,
@@ -35,13 +36,13 @@ from aam.options import (
     SampleOptions,
     StartOptions,
     TableOptions,
-    TargetOptions,
     TrainComputeOptions,
     TrainFitOptions,
     TrainObjectives,
     TreeOptions,
     UniFracMetric,
     check,
+    check_augment,
     check_counts,
     check_covariates,
     check_frozen,
@@ -114,8 +115,17 @@ class TrainConfig(ConfigFile):
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target)
         check_together(self.data, self.compute, self.fit)
-        if self.recipe == "transformer" and self.target.quantiles and self.target.loss_type != "quantile":
+        transformer = self.recipe == "transformer"
+        if transformer and self.target.quantiles and self.target.loss_type != "quantile":
             raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
+        check_augment(
+            self.augmenting,
+            sequences=True,
+            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
+            several=transformer and bool(self.target.class_columns or self.target.target_weights),
+            frozen=self.encoder.freeze_base,
+            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
+        )
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
@@ -133,7 +143,7 @@ class EvaluateConfig(ConfigFile):
     reads: cli.ReadsIn = ReadOptions()
     distances: cli.TreeIn = TreeOptions()
     samples: cli.GroupsIn = GroupOptions()
-    target: cli.TargetIn
+    target: cli.OneTargetIn
     folding: cli.FoldsIn = FoldOptions()
     contest: cli.ContestIn = ContestOptions()
     explaining: cli.FoldExplainIn = FoldExplainOptions()
@@ -156,14 +166,16 @@ class EvaluateConfig(ConfigFile):
             raise InputError(f"`devices={self.compute.devices}`: evaluate runs on one device, with all of its cores; leave it out")
         if self.data.stream:
             raise InputError("`stream`: the usual models need the table in memory; leave it out")
-        if self.augmenting.augment and self.contest.only_baselines:
-            raise InputError("`augment` is of AAM, which `only_baselines` leaves out: choose one")
-        if self.target.class_columns or self.target.target_weights:
-            raise InputError("`class_columns` and `target_weights` are for several columns, and evaluate takes one; leave them out")
+        planned = self.contest.transformers and bool(self.compute.max_memory_gb or self.compute.auto_batch_size)
+        check_augment(self.augmenting, sequences=True, tree=not self.distances.unifrac_matrix, planned=planned)
         if self.target.within_column:
             raise InputError("`within_column`: the usual models do not scale within levels, so evaluate does not; leave it out")
-        if self.explaining.explain and self.contest.only_baselines:
-            raise InputError("`explain` is of the ensemble, which `only_baselines` leaves out: choose one")
+        asked = {"augment": self.augmenting.augment, "explain": self.explaining.explain}
+        # The usual models learn a number as it is, and classes alike.
+        asked["target_transform"] = self.target.target_transform != "zscore"
+        asked["class_weights"] = self.target.class_weights != "balanced"
+        if self.contest.only_baselines and (wrong := [name for name, value in asked.items() if value]):
+            raise InputError(f"`{wrong[0]}` is of AAM, which `only_baselines` leaves out: choose one")
 
     @property
     def unused(self) -> frozenset[str]:
@@ -323,7 +335,7 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
         raise InputError("`mixed_precision=fp16` with `strategy=fsdp`: take bf16")
 
 
-def _require_metadata(samples: GroupOptions, target: TargetOptions) -> None:
+def _require_metadata(samples: GroupOptions, target: OneTargetOptions) -> None:
     if not samples.metadata:
         raise InputError(f"`metadata` is missing: the table that holds the column {target.metadata_column}")
     check_covariates(target.categorical_columns, target.numeric_columns, {"the group column": samples.group_column})

@@ -215,7 +215,8 @@ def _refuse_declared(cells: Cells, rows: Sequence[Sequence[str]], types: Mapping
             values = {row[0]: row[place] for row in rows if row[place] and not INSDC_TERM.fullmatch(row[place])}
             wrong = by_text([value if np.isnan(_finite(value)) else None for value in values.values()], values)
             if wrong and "inf" not in {bare(text).lstrip("+-")[:3] for text in wrong}:
-                raise InputError(f"{path}: {not_numbers(column, wrong, len(values))} (#q2:types declares it numeric)")
+                said = not_numbers(column, wrong, len(values), "declare it categorical")
+                raise InputError(f"{path}: {said} (#q2:types declares it numeric)")
 
 
 def column_of(metadata: pd.DataFrame, column: str) -> pd.Series:
@@ -326,18 +327,22 @@ def _values(metadata: pd.DataFrame, column: str, ids: Sequence[str], values: pd.
     return values
 
 
-def numeric_column(metadata: Metadata, column: str, ids: Sequence[str]) -> np.ndarray:
-    """Numbers of the samples `ids`, float64 [N]; InputError that names every value which is no finite number."""
+def numeric_column(metadata: Metadata, column: str, ids: Sequence[str], as_classes: str = "pass `classifier`") -> np.ndarray:
+    """Numbers of the samples `ids`, float64 [N]; InputError that names every value which is no finite number, and says what to do
+    if they are classes (`as_classes`).
+    """
     values = _values(metadata.typed, column, ids, column_of(metadata.typed, column))
     numbers = np.array([_finite(value) for value in values], dtype=np.float64)
     if np.isnan(numbers).any():
         wrong = by_text(values[np.isnan(numbers)].map(str), [ids[int(row)] for row in np.flatnonzero(np.isnan(numbers))])
-        raise InputError(not_numbers(column, wrong, len(values)))
+        raise InputError(not_numbers(column, wrong, len(values), as_classes))
     return numbers
 
 
-def not_numbers(column: str, wrong: Mapping[str, Sequence[str]], total: int) -> str:
-    """Which of the `total` values of a column are no numbers (text -> IDs of its samples), and how to go on."""
+def not_numbers(column: str, wrong: Mapping[str, Sequence[str]], total: int, as_classes: str) -> str:
+    """Which of the `total` values of a column are no numbers (text -> IDs of its samples), and how to go on; as_classes: with a
+    column of classes.
+    """
     number = sum(map(len, wrong.values()))
     finite = "finite " if any(_is_infinite(text) for text in wrong) else ""
     missing = [text for text in wrong if means_missing(text)]
@@ -349,7 +354,7 @@ def not_numbers(column: str, wrong: Mapping[str, Sequence[str]], total: int) -> 
     if others and all(_DECIMAL_COMMA.fullmatch(text) for text in wrong if text not in missing):
         advice.append("write numbers with a decimal point, not a comma")
     elif others and number > total / 2:
-        advice.append("correct them, or pass `classifier` if the column holds classes")
+        advice.append(f"correct them, or {as_classes} if the column holds classes")
     elif others:
         advice.append("write numbers with the digits 0-9 and a decimal point, without a unit, or leave them out by `where`")
     # Words for missing values are few; the rest may be a whole column of text.

@@ -34,6 +34,7 @@ from aam.errors import InputError, first_few
 from aam.parallel.heap import return_freed
 from aam.progress import track
 from aam.study.folds import class_size, inner_folds
+from aam.study.problem import Problem
 
 # Fits a member to each of some parts of the samples.
 Fit = Callable[[Training, Sequence[np.ndarray]], list[Member]]
@@ -49,10 +50,10 @@ class CrossFitted:
     judged: dict[MemberName, np.ndarray]
 
 
-def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
-    """Fit the members `names` to the samples `rows`, `jobs` at a time, with a progress bar where `show`."""
-    problem, labels = training.problem, training.problem.labels
-    parts = inner_folds(rows, training.options.cross_fit_folds, training.seed, groups=problem.groups, labels=labels)
+def parts_of(problem: Problem, rows: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Places in the samples `rows` that members learn from and are judged on, in turn. InputError where one could learn nothing."""
+    labels = problem.labels
+    parts = inner_folds(rows, folds, seed, groups=problem.groups, labels=labels)
     for learn, _ in parts:
         if labels is not None and len(set(labels[rows[learn]])) < 2:
             sizes = [class_size(name, labels[rows], problem.groups_of(rows)) for name in sorted(set(labels[rows]))]
@@ -60,6 +61,13 @@ def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName],
                 f"classes {first_few(sizes)}: a part of the training samples has one class only, so no member learns the "
                 "others there; more groups or samples of these are needed"
             )
+    return parts
+
+
+def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
+    """Fit the members `names` to the samples `rows`, `jobs` at a time, with a progress bar where `show`."""
+    problem = training.problem
+    parts = parts_of(problem, rows, training.options.cross_fit_folds, training.seed)
     names = [name for name in names if training.table.known or name in NEED_NO_IDENTITY]
     if torch.cuda.is_available():
         # Each worker takes memory of the GPU for itself.

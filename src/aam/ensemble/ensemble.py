@@ -8,8 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from aam.augment.registry import require_possible
-from aam.distances.unifrac import UniFrac
 from aam.ensemble.calibration import Calibration
 from aam.ensemble.catalogue import Catalogue, SeenTable
 from aam.ensemble.cross_fit import CrossFitted, cross_fit
@@ -125,7 +123,6 @@ def fit_members(
     """Fit the members to the samples `rows`, and to copies of them that are changed by the steps `augment`: nothing is known of the
     others. `show`: a progress bar.
     """
-    require_possible(augment, sequences=problem.study.sequences is not None, tree=isinstance(problem.study.distance, UniFrac))
     names = MEMBERS if options.trees else WITHOUT_TREES
     if problem.study.sequences is None:
         names = tuple(name for name in names if name in NEED_NO_SEQUENCE)

@@ -14,7 +14,7 @@ from aam.ensemble.members import WITHOUT_TREES as MEMBERS_WITHOUT_TREES
 from aam.evaluation.compare import Outcome
 from aam.evaluation.pretrained import RECOVERY, PretrainedInFold, Recovery
 from aam.learners.baselines import Baseline, baselines_of
-from aam.learners.ensemble import EnsembleLearner
+from aam.learners.ensemble import EnsembleLearner, require_augmentable
 from aam.learners.learner import Learner, Shared
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.transformer import TransformerLearner
@@ -90,6 +90,7 @@ def contestants_of(
     jobs = jobs or allotted_threads()
     found: dict[str, Learner[Any]] = dict(baselines_of(problem, seed, jobs))
     if not contest.only_baselines:
+        require_augmentable(problem.study, augment or AugmentOptions())
         found |= ensembles(ensemble or EnsembleOptions(), seed, jobs, augment or AugmentOptions())
     if contest.transformers:
         settings = transformers or TransformerSettings()

@@ -40,7 +40,7 @@ from aam.saved.info import ModelInfo, TargetInfo
 from aam.study.folds import INNER_FOLDS, inner_folds
 from aam.study.problem import Problem
 from aam.study.study import Study
-from aam.study.targets import Kind, Target
+from aam.study.targets import Kind, RegressionTarget, Target
 
 log = logging.getLogger(__name__)
 
@@ -181,10 +181,6 @@ def _boosting(kind: Kind, settings: Baseline, n: int) -> list[Any]:
     return [_pipeline((Prevalent(),), models[kind]())]
 
 
-def _numbers(model: Any, target: Target, x: Any) -> np.ndarray:
-    return np.asarray(model.predict(x), dtype=np.float64)
-
-
 def _probabilities(model: Any, target: Target, x: Any) -> np.ndarray:
     """Of all classes, those that the model did not see being 0."""
     probabilities = np.zeros((x.shape[0], target.outputs))
@@ -194,8 +190,10 @@ def _probabilities(model: Any, target: Target, x: Any) -> np.ndarray:
 
 
 def predict_with(model: Any, target: Target, x: Any) -> np.ndarray:
-    """What a fitted scikit-learn model says of x: numbers, or class probabilities."""
-    return (_numbers if target.kind == "regression" else _probabilities)(model, target, x)
+    """What a fitted scikit-learn model says of x: numbers, which leave the range as little as AAM's do, or class probabilities."""
+    if isinstance(target, RegressionTarget):
+        return target.within(np.asarray(model.predict(x), dtype=np.float64))
+    return _probabilities(model, target, x)
 
 
 def loss_of(target: Target, true: np.ndarray, predicted: np.ndarray) -> float:

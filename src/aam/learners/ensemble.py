@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aam.augment.choice import AugmentChoice, choose_augmentation
+from aam.distances.unifrac import UniFrac
+from aam.ensemble.cross_fit import parts_of
 from aam.ensemble.ensemble import FittedMembers, fit_members
 from aam.ensemble.members import MEMBERS
 from aam.ensemble.novelty import novelty_of
-from aam.options import CANDIDATES, MEMBER_LABELS, AugmentOptions, EnsembleOptions
+from aam.options import CANDIDATES, MEMBER_LABELS, AugmentOptions, EnsembleOptions, check_augment
 from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
 from aam.saved.info import ModelInfo, TargetInfo, band_of, median_of
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.problem import Problem
+from aam.study.study import Study
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class EnsembleLearner:
 
     def fit(self, problem: Problem, rows: np.ndarray) -> FittedEnsemble:
         """Fit to the samples `rows`, as the study rarefies them. No epoch is chosen, so no sample is set aside for that."""
+        self.check(problem, rows)
         study = problem.study.drawn(self.seed)
         posed = problem if study is problem.study else problem.on(study)
         posed = posed.fitted_to(rows)
@@ -49,6 +53,11 @@ class EnsembleLearner:
         fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed), choice)
         fitted.remember(problem.study, members.training.table)
         return fitted
+
+    def check(self, problem: Problem, rows: np.ndarray) -> None:
+        """InputError for what cannot work, before anything is computed."""
+        require_augmentable(problem.study, self.augment)
+        parts_of(problem, rows, self.options.cross_fit_folds, self.seed)
 
     def _members(self, posed: Problem, rows: np.ndarray, jobs: int) -> tuple[FittedMembers, AugmentChoice | None]:
         """The members, and which augmentation they learned with, where one was asked for."""
@@ -69,6 +78,11 @@ class EnsembleLearner:
     def _cross_fitted(members: FittedMembers, posed: Problem) -> np.ndarray:
         ensemble, _ = members.combine(MEMBERS)
         return posed.placed(posed.target.decode(members.judged.cross_fitted(ensemble.combination)), members.rows)
+
+
+def require_augmentable(study: Study, augment: AugmentOptions) -> None:
+    """InputError for an augmentation of samples that needs sequences, or a tree, where the study has none."""
+    check_augment(augment, sequences=study.sequences is not None, tree=isinstance(study.distance, UniFrac))
 
 
 def cross_fitted(fitted: FittedEnsemble) -> np.ndarray:

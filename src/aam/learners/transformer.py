@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader
 
 from aam.augment.choice import AugmentChoice, choose_augmentation
 from aam.augment.dataset import AugmentedDataset
-from aam.augment.registry import require_possible
 from aam.augment.sample import Clades
 from aam.compute import default_device, describe, workers_of
 from aam.data.dataset import Collate, SampleDataset, make_loader
@@ -30,12 +29,12 @@ from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
 from aam.options import (
     CANDIDATES,
-    MIX_SAMPLES,
     AugmentOptions,
     ModelOptions,
     TrainComputeOptions,
     TrainFitOptions,
     TrainObjectives,
+    check_augment,
     check_frozen,
 )
 from aam.parallel.collectives import world
@@ -124,17 +123,16 @@ class TransformerLearner:
 
     def _check_augment(self, problem: Problem | JointProblem) -> None:
         """InputError for an augmentation that cannot be."""
-        if self.augment.augment is None:
-            return
-        if self.freeze_base:
-            raise InputError("`augment` with `freeze_base`: a frozen encoder runs once, on the samples as they are; leave one out")
-        mixing = [name for name, _ in self.augment.steps if name in MIX_SAMPLES]
-        if isinstance(problem, JointProblem) and (mixing or self.augment.is_auto):
-            what = "is chosen by one target" if self.augment.is_auto else "mixes samples of which one may lack a value"
-            raise InputError(f"`augment={self.augment.augment}` {what}: not for several targets of a transformer; leave it out")
-        if self.compute.max_memory_gb or self.compute.auto_batch_size:
-            raise InputError("`augment` with `max_memory_gb` or `auto_batch_size`: these plan for unchanged samples; leave one out")
-        require_possible(self.augment.steps, sequences=True, tree=isinstance(problem.study.distance, UniFrac))
+        distance = problem.study.distance
+        check_augment(
+            self.augment,
+            sequences=True,
+            # Without distances what is taught of them gets a tree that is built.
+            tree=isinstance(distance, UniFrac) or (distance is None and self.objectives.is_taught),
+            several=isinstance(problem, JointProblem),
+            frozen=self.freeze_base,
+            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
+        )
 
     @property
     def seen_before(self) -> tuple[str, ...]:

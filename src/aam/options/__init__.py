@@ -7,13 +7,14 @@ arguments in Python, and the command line spells them as flags.
 
 from __future__ import annotations
 
-from aam.options.augment import CANDIDATES, CHANGE_SEQUENCES, MIX_SAMPLES, STRENGTHS, AugmentName, AugmentOptions, Step
+from aam.options.augment import CANDIDATES, STRENGTHS, AugmentName, AugmentOptions, Step, check_augment
 from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
     Fusion,
     GroupOptions,
     NewSampleOptions,
+    OneTargetOptions,
     PretrainSampleOptions,
     ReadOptions,
     SampleOptions,
@@ -67,11 +68,9 @@ from aam.options.target import (
 
 __all__ = [
     "CANDIDATES",
-    "CHANGE_SEQUENCES",
     "DEFAULT_COMPUTE",
     "DEFAULT_QUANTILES",
     "MEMBER_LABELS",
-    "MIX_SAMPLES",
     "STRENGTHS",
     "AsvSampling",
     "AttnImplementation",
@@ -98,6 +97,7 @@ __all__ = [
     "MaskStrategy",
     "ModelOptions",
     "NewSampleOptions",
+    "OneTargetOptions",
     "Options",
     "PositionEncoding",
     "Precision",
@@ -119,6 +119,7 @@ __all__ = [
     "TreeOptions",
     "UniFracMetric",
     "check",
+    "check_augment",
     "check_counts",
     "check_covariates",
     "check_frozen",

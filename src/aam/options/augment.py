@@ -75,3 +75,27 @@ def _step(part: str, whole: str) -> Step:
     if not 0 < strength <= most:
         raise InputError(f"`augment={whole}`: the strength of {name} must be a number above 0, and {most:g} at most")
     return known, strength
+
+
+def check_augment(
+    options: AugmentOptions, *, sequences: bool, tree: bool, several: bool = False, frozen: bool = False, planned: bool = False
+) -> None:
+    """InputError for an augmentation that a fit cannot have: there are features with sequences, and a tree, or not; it is a
+    transformer of several targets; its base is frozen; its memory is planned.
+    """
+    if options.augment is None:
+        return
+    if frozen:
+        raise InputError("`augment` with `freeze_base`: a frozen encoder runs once, on the samples as they are; leave one out")
+    names = dict(options.steps)
+    if several and (options.is_auto or any(name in names for name in MIX_SAMPLES)):
+        what = "is chosen by one target" if options.is_auto else "mixes samples of which one may lack a value"
+        raise InputError(f"`augment={options.augment}` {what}: not for several targets of a transformer; leave it out")
+    if planned:
+        raise InputError("`augment` with `max_memory_gb` or `auto_batch_size`: these plan for unchanged samples; leave one out")
+    changed = [name for name in CHANGE_SEQUENCES if name in names]
+    if changed and not sequences:
+        raise InputError(f"`augment={changed[0]}` changes sequences, and these features have none; leave it out")
+    if "phylomix" in names and not tree:
+        advice = "take cutmix or mixup, or a run that reads one (evaluate; a transformer whose `penalty` is above 0)"
+        raise InputError(f"`augment=phylomix` needs a tree, and this run has none: {advice}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +13,10 @@ from aam.options.target import (
     LossType,
     TransformName,
     check_class_columns,
+    check_several,
     check_target,
     columns_in,
     options_of_kind,
-    weights_in,
 )
 
 UniFracMetric = Literal["unweighted", "weighted_normalized", "weighted_unnormalized", "generalized"]
@@ -162,16 +162,13 @@ class PretrainSampleOptions(SampleOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetOptions(Options):
+class OneTargetOptions(Options):
+    """One column to predict."""
+
     metadata_column: str
-    """Metadata column to predict. train takes several, with commas between them (age,delivery): a transformer learns all of them
-    at once, an ensemble is fitted for each, and a sample may lack some of the values."""
+    """Metadata column to predict."""
     classifier: bool = False
     """Predict classes; without it a number is predicted."""
-    class_columns: tuple[str, ...] = ()
-    """Of several columns to predict, those that are classes, where the others are numbers."""
-    target_weights: str | None = None
-    """How much each of several columns counts in the loss of a transformer: age=1,delivery=2. Default: 1 each."""
     categorical_columns: tuple[str, ...] = ()
     """Metadata columns of categories given to the model beside the microbes (sex, site); predict needs them too."""
     numeric_columns: tuple[str, ...] = ()
@@ -185,7 +182,8 @@ class TargetOptions(Options):
     sample's level of `within_column`."""
     within_column: str | None = None
     """With `target_transform=zscore-within`: metadata column (study, site) whose levels have a mean and a spread of their own.
-    predict needs it, too. A level that training lacks is taken as the average one."""
+    predict needs it, too. A level that training lacks is taken as the average one; training samples without a value are an error,
+    or left out with `ignore_missing`."""
     loss_type: LossType = "mae"
     """Loss of a transformer. quantile: of all `quantiles`; asymmetric: see `asymmetry`; poisson: of counts, whose logarithm of the
     rate is learned; ordinal: of classes in order. Other classes use cross-entropy."""
@@ -197,12 +195,42 @@ class TargetOptions(Options):
     output_range: str | None = None
     """Range that no prediction, interval or quantile leaves: 0,100, or open at one end: 0, for 0 and more."""
     class_weights: str = "balanced"
-    """How much classes count in training: balanced (alike), none (each sample alike), or by hand: healthy=1,ibd=3."""
+    """How much classes count in training: balanced (alike), none (each sample alike), or by hand: healthy=1,ibd=3. A class that is
+    not named has 1."""
     class_order: str | None = None
     """With `loss_type=ordinal`: the order of the classes, none,mild,severe. Default: that of numbers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check()
+        for column in {self.metadata_column, *self.metadata_column.split(",")}:
+            check_covariates(self.categorical_columns, self.numeric_columns, {"the column to predict": column.strip()})
+        if self.fusion != "concat" and not (self.categorical_columns or self.numeric_columns):
+            raise InputError(f"`fusion={self.fusion}` needs `categorical_columns` or `numeric_columns`: what to join")
+
+    def _check(self) -> None:
+        check_target(self)
+
+    def columns(self, there: Collection[str]) -> tuple[str, ...]:
+        """The columns to predict, of metadata that have the columns `there`. InputError for several."""
+        if len(columns_in(self.metadata_column, there)) > 1:
+            raise InputError(f"`metadata_column={self.metadata_column}`: several columns at once are for `aam train`; give one")
+        return (self.metadata_column,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions(OneTargetOptions):
+    """One column to predict, or several."""
+
+    metadata_column: str
+    """Metadata column to predict, or several with commas between them (age,delivery): a transformer learns all of them at once, an
+    ensemble is fitted for each, and a sample may lack some of the values."""
+    class_columns: tuple[str, ...] = ()
+    """Of several columns to predict, those that are classes, where the others are numbers."""
+    target_weights: str | None = None
+    """How much each of several columns counts in the loss of a transformer: age=1,delivery=2. A column that is not named has 1."""
+
+    def _check(self) -> None:
         if self.class_columns:
             check_class_columns(self.metadata_column, self.class_columns, self.classifier)
             for column in columns_in(self.metadata_column):
@@ -210,18 +238,25 @@ class TargetOptions(Options):
                 self.of(column)
         else:
             check_target(self)
-        weights_in(self.target_weights or "none", "target_weights")
-        for column in {self.metadata_column, *self.metadata_column.split(",")}:
-            check_covariates(self.categorical_columns, self.numeric_columns, {"the column to predict": column.strip()})
-        if self.fusion != "concat" and not (self.categorical_columns or self.numeric_columns):
-            raise InputError(f"`fusion={self.fusion}` needs `categorical_columns` or `numeric_columns`: what to join")
+        if self.class_columns or self.target_weights:
+            # There are several, whatever the metadata hold.
+            check_several(self, columns_in(self.metadata_column))
 
-    def of(self, column: str) -> TargetOptions:
+    def columns(self, there: Collection[str]) -> tuple[str, ...]:
+        """The columns to predict, of metadata that have the columns `there`. InputError for options that could be of one column or
+        another.
+        """
+        columns = columns_in(self.metadata_column, there)
+        check_several(self, columns)
+        return columns
+
+    def of(self, column: str) -> OneTargetOptions:
         """The options of one of several columns: those that its kind has."""
         mixed = bool(self.class_columns)
         is_class = column in self.class_columns if mixed else self.classifier
+        shared = {field.name: getattr(self, field.name) for field in fields(OneTargetOptions)}
         kept = options_of_kind(self, is_class) if mixed else {}
-        return replace(self, metadata_column=column, classifier=is_class, class_columns=(), target_weights=None, **kept)
+        return OneTargetOptions(**{**shared, **kept, "metadata_column": column, "classifier": is_class})
 
 
 def check_covariates(categorical: Sequence[str], numeric: Sequence[str], others: Mapping[str, str | None]) -> None:

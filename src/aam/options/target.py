@@ -44,9 +44,20 @@ class TargetChoices(Protocol):
     def class_order(self) -> str | None: ...
 
 
+class SeveralChoices(TargetChoices, Protocol):
+    """Those of several columns."""
+
+    @property
+    def class_columns(self) -> tuple[str, ...]: ...
+    @property
+    def target_weights(self) -> str | None: ...
+
+
 def check_target(options: TargetChoices) -> None:
     """InputError for options that do not fit each other, or the kind of target."""
-    numbers = {"quantiles": options.quantiles, "output_range": options.output_range, "within_column": options.within_column}
+    transform = None if options.target_transform == "zscore" else options.target_transform
+    ends, levels = options.output_range, options.within_column
+    numbers = {"quantiles": options.quantiles, "output_range": ends, "within_column": levels, "target_transform": transform}
     classes = {"class_weights": None if options.class_weights == "balanced" else "", "class_order": options.class_order}
     advice = "which is not what is predicted (`classifier`): leave it out"
     other, losses = ("a number", _OF_CLASSES) if options.classifier else ("classes", _OF_NUMBERS)
@@ -83,7 +94,7 @@ def options_of_kind(options: TargetChoices, classes: bool) -> dict[str, Any]:
     """Of options for numbers and classes mixed, those that one kind has; the others as they are where nothing is asked for."""
     if classes:
         others = {"target_transform": "zscore", "quantiles": None, "output_range": None, "within_column": None}
-        return {**others, "loss_type": "ordinal" if options.loss_type == "ordinal" else "mae"}
+        return {**others, "asymmetry": SYMMETRIC, "loss_type": "ordinal" if options.loss_type == "ordinal" else "mae"}
     others = {"class_weights": "balanced", "class_order": None}
     return {**others, "loss_type": "mae" if options.loss_type == "ordinal" else options.loss_type}
 
@@ -102,6 +113,24 @@ def check_class_columns(text: str, classes: Sequence[str], classifier: bool) -> 
         raise InputError("`class_columns` names every column to predict: pass `classifier` in its place")
 
 
+def check_several(options: SeveralChoices, columns: Sequence[str]) -> None:
+    """InputError for options that could be of one of several columns or another, and for weights where they have no meaning."""
+    if len(columns) == 1:
+        if options.target_weights:
+            raise InputError("`target_weights` is for several columns (`metadata_column=age,delivery`): leave it out")
+        return
+    weights = {} if options.target_weights is None else weights_in(options.target_weights, "target_weights")
+    if unknown := [name for name in weights if name not in columns]:
+        raise InputError(f"`target_weights`: {first_few(unknown)} is not predicted; columns: {first_few(columns)}")
+    classes = columns if options.classifier else [column for column in columns if column in options.class_columns]
+    by_hand = {"class_order": options.class_order, "class_weights": weights_in(options.class_weights)}
+    for name, value in by_hand.items():
+        if value and len(classes) > 1:
+            raise InputError(f"`{name}` names classes of one column, and {first_few(classes)} have classes; leave it out")
+    if options.output_range and len(columns) - len(classes) > 1:
+        raise InputError("`output_range` is of one number, and several are predicted; leave it out")
+
+
 def check_loss(loss: LossType, transform: TransformName) -> None:
     """InputError for a transform that a loss does not go with."""
     if loss == "poisson" and transform != "none":
@@ -117,12 +146,12 @@ def check_asymmetry(loss: LossType, level: float) -> None:
 
 def quantiles_in(text: str | None) -> tuple[float, ...]:
     """Levels of ``0.1,0.5,0.9``; none of None. InputError for what `check_quantiles` refuses."""
-    return () if text is None else check_quantiles(tuple(_number("quantiles", text, part) for part in text.split(",")))
+    return () if text is None else check_quantiles(tuple(_number("quantiles", text, part) for part in text.split(",")), text)
 
 
-def check_quantiles(levels: Sequence[float]) -> tuple[float, ...]:
-    """The levels. InputError for what is not between 0 and 1, does not rise, or has no median."""
-    shown = ",".join(f"{level:g}" for level in levels)
+def check_quantiles(levels: Sequence[float], text: str | None = None) -> tuple[float, ...]:
+    """The levels; text: as they were given. InputError for what is not between 0 and 1, does not rise, or has no median."""
+    shown = text or ",".join(f"{level:g}" for level in levels)
     check(all(0.0 < level < 1.0 for level in levels), "quantiles", shown, "between 0 and 1")
     check(all(low < high for low, high in pairwise(levels)), "quantiles", shown, "in rising order")
     check(0.5 in levels, "quantiles", shown, "with the median, 0.5, which is the prediction")
@@ -137,18 +166,19 @@ def range_in(text: str | None) -> tuple[float | None, float | None]:
     need = "LOW,HIGH where one of them may be left out: 0,100 or 0, or ,5"
     check(len(parts) == 2 and any(part.strip() for part in parts), "output_range", text, need)
     low, high = (_number("output_range", text, part) if part.strip() else None for part in parts)
-    return check_range(low, high)
+    return check_range(low, high, text)
 
 
-def check_range(low: float | None, high: float | None) -> tuple[float | None, float | None]:
-    """The ends. InputError where the lower one is not below the upper one."""
-    check(low is None or high is None or low < high, "output_range", f"{low},{high}", "a lower end below the upper end")
+def check_range(low: float | None, high: float | None, text: str | None = None) -> tuple[float | None, float | None]:
+    """The ends; text: as they were given. InputError where the lower one is not below the upper one."""
+    if low is not None and high is not None:
+        check(low < high, "output_range", text or f"{low:g},{high:g}", "a lower end below the upper end")
     return low, high
 
 
 def weights_in(text: str, option: str = "class_weights") -> dict[str, float]:
     """Weights by name of ``healthy=1,ibd=3``; empty for balanced and none. InputError for another text."""
-    if text in ("balanced", "none"):
+    if option == "class_weights" and text in ("balanced", "none"):
         return {}
     names = "balanced, none, or CLASS=WEIGHT,CLASS=WEIGHT" if option == "class_weights" else "COLUMN=WEIGHT,COLUMN=WEIGHT"
     found: dict[str, float] = {}

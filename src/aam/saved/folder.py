@@ -6,7 +6,7 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from aam import __version__
 from aam.disk.json_files import json_text
-from aam.disk.writing import whole
+from aam.disk.writing import whole, write_text
 from aam.ensemble.novelty import Novelty
 from aam.errors import InputError, first_few, path_of
 from aam.models.heads import first_space
@@ -29,6 +29,8 @@ from aam.saved.novelty import NOVELTY, novelty_arrays, read_novelty
 
 # In the output folder of a run of several targets: a folder for each, as that of a run of one.
 TARGETS = "targets"
+# Beside that folder: which targets there are, one a line, written before any of them is learned.
+TARGET_LIST = "targets.txt"
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
 # In config.json: that there is a file of what novelty is measured from. Version 0.1.0 had none.
@@ -65,7 +67,7 @@ def open_folder(folder: Path, argument: str = "folder") -> ModelFolder:
     if (folder / "model" / "config.json").is_file():
         folder = folder / "model"
     path = folder / "config.json"
-    if several := folders_of(folder):
+    if several := folders_of(folder, argument):
         named = first_few(several.values())
         raise InputError(f"`{argument}={folder}`: holds a model for each of several targets; give one of them: {named}")
     if not path.is_file():
@@ -84,10 +86,30 @@ def open_folder(folder: Path, argument: str = "folder") -> ModelFolder:
     return ModelFolder(folder, config, argument)
 
 
-def folders_of(folder: Path) -> dict[str, Path]:
-    """By target, the folders in the output folder of a run of several; none of any other folder."""
-    places = sorted((folder / TARGETS).iterdir()) if (folder / TARGETS).is_dir() else []
-    return {place.name: place for place in places if (place / "model" / "config.json").is_file()}
+def write_targets(folder: Path, names: Sequence[str]) -> None:
+    """Write which targets a run of several has, so that one whose model is missing is missed (`folders_of`)."""
+    write_text(folder / TARGET_LIST, "".join(f"{name}\n" for name in names))
+
+
+def folders_of(folder: Path, argument: str) -> dict[str, Path]:
+    """By target, the folders in the output folder of a run of several; none of any other folder. InputError where the run has not
+    come to its end, or the model of a target was removed.
+    """
+    listed, within = folder / TARGET_LIST, folder / TARGETS
+    if listed.is_file():
+        names = sorted(listed.read_text(encoding="utf-8", errors="replace").splitlines())
+    else:
+        # As runs were before there was a list.
+        names = sorted(place.name for place in within.iterdir()) if within.is_dir() else []
+    places = {name: within / name for name in names}
+    there = [place for place in places.values() if (place / "model" / "config.json").is_file()]
+    if missing := [name for name, place in places.items() if place not in there]:
+        other = f", or give the folder of one target: {first_few(there)}" if there else ""
+        raise InputError(
+            f"`{argument}={folder}`: the model of target {first_few(missing)} is missing (the run was stopped, or files were "
+            f"removed); go on with that run (`resume`){other}"
+        )
+    return places
 
 
 def place_for_model(folder: str | Path) -> Path:

@@ -140,19 +140,24 @@ class Covariates:
             raise InputError(f"the metadata has no column {first_few(absent)}, which the model reads; columns: {columns}")
 
 
-def numbers_of(metadata: Metadata, column: str) -> np.ndarray:
-    """Values of a column of numbers, float64 [N], NaN where missing. InputError that names values that are none, and samples."""
+def numbers_of(metadata: Metadata, column: str, *, chosen: bool = False) -> np.ndarray:
+    """Values of a column of numbers, float64 [N], NaN where missing. InputError that names values that are none, and samples.
+
+    chosen: the columns are being chosen, so that this one could be read otherwise; else a model reads it as numbers.
+    """
     values = metadata.typed[column]
     found = np.array([np.nan if pd.isna(value) else finite_number(str(value)) for value in values], dtype=np.float64)
     wrong = np.isnan(found) & values.notna().to_numpy()
     if wrong.any():
         texts = by_text(values[wrong].map(str), values.index[wrong])
         words = suspects(texts)
-        advice = f"correct them, or give {column} as `categorical_columns`"
+        named, advice = f"column {column}, which the model reads as numbers", "correct them"
+        if chosen:
+            named, advice = f"`numeric_columns={column}`", f"correct them, or give {column} as `categorical_columns`"
         if option := option_for(words):
             advice = f"give {option} where that means missing"
         some = f"{int(wrong.sum())} of {len(values)} values are not numbers"
-        raise InputError(f"`numeric_columns={column}`: {some}: {with_samples(texts, limit=5)}; {advice}")
+        raise InputError(f"{named}: {some}: {with_samples(texts, limit=5)}; {advice}")
     return found
 
 

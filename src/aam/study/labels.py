@@ -80,8 +80,9 @@ def say_missing(column: str, numbers: np.ndarray) -> None:
         log.info("`numeric_columns`: %s: read as the mean", some_of(lacking, len(numbers), f"have no {column}"))
 
 
-def hint_at_classes(column: str, truth: np.ndarray) -> None:
-    """Say so where a number to predict has two whole values, as codes of classes have."""
+def hint_at_classes(column: str, truth: np.ndarray, as_classes: str) -> None:
+    """Say so where a number to predict has two whole values, as codes of classes have; as_classes: what to do then."""
     values = np.unique(truth)
     if len(values) == 2 and (values == np.round(values)).all():
-        log.warning("column %s has two values, %g and %g, read as numbers; pass `classifier` if these are classes", column, *values)
+        two = f"column {column} has two values, {values[0]:g} and {values[1]:g}, read as numbers"
+        log.warning("%s; %s if these are classes", two, as_classes)

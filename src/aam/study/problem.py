@@ -10,7 +10,7 @@ import numpy as np
 
 from aam.data.metadata import Metadata, categorical_column, column_of, numeric_column
 from aam.errors import InputError, first_few
-from aam.options import TargetOptions, check_covariates, columns_in, order_in, quantiles_in, range_in, weights_in
+from aam.options import OneTargetOptions, check_covariates, order_in, quantiles_in, range_in, weights_in
 from aam.study.covariates import Covariates, numbers_of
 from aam.study.labels import hint_at_classes, say_categoricals, say_classes, say_missing
 from aam.study.levels import Levels
@@ -131,7 +131,7 @@ class Problem:
 
 def pose(
     study: Study,
-    options: TargetOptions,
+    options: OneTargetOptions,
     group_column: str | None = None,
     confounder_column: str | None = None,
     *,
@@ -145,8 +145,8 @@ def pose(
     if (metadata := study.full_metadata) is None:
         raise InputError(f"`metadata` is missing: the table that holds the column {options.metadata_column}")
     column, ids = options.metadata_column, study.table.sample_ids
-    if len(columns_in(column, metadata.typed.columns)) > 1:
-        raise InputError(f"`metadata_column={column}`: several columns at once are for `aam train`; give one")
+    # Also of options that may name several.
+    OneTargetOptions.columns(options, metadata.typed.columns)
     there = column_of(metadata.typed, column)[list(ids)].notna().to_numpy() if partly else np.ones(len(ids), dtype=bool)
     ids = tuple(np.array(ids, dtype=object)[there])
     target: Target
@@ -156,10 +156,11 @@ def pose(
         target = _as_chosen(ClassTarget.of(labels), options)
         truth = target.index(labels)
     else:
-        _refuse_categorical(metadata, column)
-        truth = numeric_column(metadata, column, ids)
+        as_classes = f"pass `class_columns={column}`" if partly else "pass `classifier`"
+        _refuse_categorical(metadata, column, as_classes)
+        truth = numeric_column(metadata, column, ids, as_classes)
         if column not in metadata.types:
-            hint_at_classes(column, truth)
+            hint_at_classes(column, truth, as_classes)
         low, high = range_in(options.output_range)
         target = RegressionTarget(
             options.target_transform,
@@ -180,7 +181,7 @@ def pose(
     return Problem(study, column, truth, target, groups, confounder, covariates, study.labels(options.within_column))
 
 
-def _as_chosen(target: ClassTarget, options: TargetOptions) -> ClassTarget:
+def _as_chosen(target: ClassTarget, options: OneTargetOptions) -> ClassTarget:
     """Classes in the order and with the weights that are asked for."""
     if options.loss_type == "ordinal":
         target = target.ordered(order_in(options.class_order))
@@ -211,11 +212,11 @@ def posed_covariates(
             if metadata.types.get(column) == "categorical":
                 advice = "give it as `categorical_columns`, or declare it numeric"
                 raise InputError(f"`numeric_columns={column}`: #q2:types in the metadata declares it categorical; {advice}")
-            say_missing(column, numbers_of(metadata, column))
+            say_missing(column, numbers_of(metadata, column, chosen=True))
     return covariates
 
 
-def _refuse_categorical(metadata: Metadata, column: str) -> None:
+def _refuse_categorical(metadata: Metadata, column: str, as_classes: str) -> None:
     if metadata.types.get(column) == "categorical":
-        advice = "pass `classifier`, or declare it numeric if a number is to be predicted"
+        advice = f"{as_classes}, or declare it numeric if a number is to be predicted"
         raise InputError(f"column {column}: #q2:types in the metadata declares it categorical; {advice}")

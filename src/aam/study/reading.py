@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from aam.data.metadata import Metadata, read_metadata, reconcile
+from aam.data.metadata import Metadata, column_of, read_metadata, reconcile
 from aam.data.near_ids import near_ids
 from aam.data.sequences import have_no_sequences, no_tokens, read_sequences, tokenize
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.disk.cache import Cache
 from aam.errors import InputError, counted, first_few, path_of, several_paths, some_of
-from aam.options import GroupOptions, ReadOptions, TableOptions, TreeOptions, columns_in
+from aam.options import GroupOptions, OneTargetOptions, ReadOptions, TableOptions, TargetOptions, TreeOptions
 from aam.study.labels import warn_of_groups, warn_of_levels
 from aam.study.study import Study
 from aam.study.tree import on_given_distances
@@ -100,7 +101,8 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     )
     words = (missing_values,) if isinstance(missing_values, str) else tuple(missing_values)
     samples = GroupOptions(metadata=files, where=where, missing_values=words)
-    study = read_samples(data, ReadOptions(max_bp=max_bp, sampling_depth=sampling_depth), samples, column, by_id=by_id)
+    target = None if column is None else TargetOptions(metadata_column=column)
+    study = read_samples(data, ReadOptions(max_bp=max_bp, sampling_depth=sampling_depth), samples, target, by_id=by_id)
     if tree is None:
         return study
     return on_given_distances(study, TreeOptions(tree=path_of("tree", tree)), Cache(None), ignore_missing=ignore_missing)
@@ -110,26 +112,28 @@ def read_samples(
     data: TableOptions,
     reads: ReadOptions,
     samples: GroupOptions,
-    column: str | None = None,
+    target: OneTargetOptions | None = None,
     *,
     confounder_column: str | None = None,
     only: Collection[str] | None = None,
     by_id: bool | None = False,
 ) -> Study:
-    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in `column` (of several, in one of
-    them), the group column and the confounder column where they are named.
+    """Read and reconcile a table and metadata; only usable samples are kept, those with a value in the column to predict (of
+    several, in one of them), the group column, the confounder column, and the column in whose levels a number is scaled, where they
+    are named.
 
     only: keep these sample IDs alone; by_id: features are known by their IDs, and have no sequences; None: where no ID may be one,
     and none are given.
     """
+    metadata, needed = None, []
+    if samples.metadata:
+        # Before the table, which takes longer.
+        metadata = read_metadata(*samples.metadata, missing_values=samples.missing_values)
+        needed = _needed(metadata, target, samples.group_column, confounder_column)
     table = read_tables(data)
     if only is not None:
         table = table.select_samples(_chosen(table.sample_ids, only))
-    metadata = None
-    if samples.metadata:
-        metadata = read_metadata(*samples.metadata, missing_values=samples.missing_values)
-        told = None if column is None else columns_in(column, metadata.typed.columns)
-        needed = [name for name in (told, samples.group_column, confounder_column) if name is not None]
+    if metadata is not None:
         found = reconcile(table.sample_ids, metadata, needed, where=samples.where, ignore_missing=data.ignore_missing)
         table = table.select_samples(found.usable)
     if reads.sampling_depth is not None:
@@ -154,6 +158,16 @@ def read_samples(
     tokens = tokenize(sequences, table.feature_ids, reads.max_bp, on_disk=data.stream)
     log.info("table: %s, %s of up to %d nt", size, counted(columns, "ASV"), tokens.shape[1] - 1)
     return _study(table, sequences, tokens, metadata, reads)
+
+
+def _needed(metadata: Metadata, target: OneTargetOptions | None, *others: str | None) -> list[tuple[str, ...]]:
+    """Columns in which samples need a value, in one of each tuple. InputError for one that the metadata do not have."""
+    told = [] if target is None else [target.columns(metadata.typed.columns)]
+    single = (*others, None if target is None else target.within_column)
+    needed = [*told, *((name,) for name in single if name is not None)]
+    for column in chain.from_iterable(needed):
+        column_of(metadata.typed, column)
+    return needed
 
 
 def _study(

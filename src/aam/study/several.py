@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from aam.errors import InputError, first_few, shown, some_of
-from aam.options import TargetOptions, columns_in, weights_in
+from aam.options import TargetOptions, weights_in
 from aam.study.covariates import Covariates
 from aam.study.joint_target import JointTarget, together
 from aam.study.problem import Problem, pose
@@ -34,13 +34,10 @@ def pose_several(study: Study, options: TargetOptions, group_column: str | None 
     that cannot be folders, and for options that are of one column where several could be meant.
     """
     metadata = study.full_metadata
-    columns = columns_in(options.metadata_column, () if metadata is None else metadata.typed.columns)
+    columns = options.columns(() if metadata is None else metadata.typed.columns)
     if len(columns) == 1:
-        if options.target_weights:
-            raise InputError("`target_weights` is for several columns (`metadata_column=age,delivery`): leave it out")
         return {columns[0]: pose(study, options, group_column)}
     _require_folders(columns)
-    _require_meant(options, columns)
     problems = {}
     for column in columns:
         if metadata is not None and column in metadata.typed.columns and not metadata.typed[column].notna().any():
@@ -62,28 +59,15 @@ def _require_folders(columns: tuple[str, ...]) -> None:
         raise InputError(f"columns {first_few(columns)}: files of two of them would be called {shown(twice[0])}; rename one")
 
 
-def _require_meant(options: TargetOptions, columns: tuple[str, ...]) -> None:
-    """InputError for options that name classes or a range where several columns could be meant, and for weights of others."""
-    classes = [column for column in columns if options.of(column).classifier]
-    by_hand = {"class_order": options.class_order, "class_weights": weights_in(options.class_weights)}
-    for name, value in by_hand.items():
-        if value and len(classes) > 1:
-            raise InputError(f"`{name}` names classes of one column, and {first_few(classes)} have classes; leave it out")
-    if options.output_range and len(columns) - len(classes) > 1:
-        raise InputError("`output_range` is of one number, and several are predicted; leave it out")
-    if unknown := [name for name in weights_in(options.target_weights or "none") if name not in columns]:
-        raise InputError(f"`target_weights`: {first_few(unknown)} is not predicted; columns: {first_few(columns)}")
-
-
 def own_rows(problem: Problem, rows: np.ndarray) -> np.ndarray:
     """Those of some rows that have a value."""
     return rows[problem.known[rows]]
 
 
 def require_learnable(problems: Sequence[Problem], split: Split) -> None:
-    """InputError for one of several columns without values in a part of the split, or with too few to learn from."""
-    if len(problems) == 1:
-        return
+    """InputError for a column whose training samples tell nothing apart, and for one of several without values in a part of the
+    split.
+    """
     for problem in problems:
         column = problem.column
         for part in ("train", "val", "test"):
@@ -95,6 +79,8 @@ def require_learnable(problems: Sequence[Problem], split: Split) -> None:
         try:
             problem.target.fit(problem.truth[own_rows(problem, split.train)])
         except InputError as error:
+            if len(problems) == 1:
+                raise
             raise InputError(f"column {shown(column)}: {error}") from error
 
 
@@ -170,4 +156,4 @@ def pose_columns(study: Study, options: TargetOptions, group_column: str | None 
     problems = pose_several(study, options, group_column)
     if len(problems) == 1:
         return next(iter(problems.values()))
-    return JointProblem.of(problems, weights_in(options.target_weights or "none"))
+    return JointProblem.of(problems, {} if options.target_weights is None else weights_in(options.target_weights, "target_weights"))

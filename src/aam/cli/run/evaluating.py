@@ -48,7 +48,6 @@ def run_evaluation(config: EvaluateConfig) -> None:
     problem, learned = read_problem(config, folder)
     folds = folds_of(problem, config.folding, seed, learned)
     require_learnable(problem, folds, seed)
-    write_folds(problem, folds, folder / "folds.tsv")
     settings = TransformerSettings(
         model=config.model,
         objectives=config.objectives,
@@ -63,6 +62,7 @@ def run_evaluation(config: EvaluateConfig) -> None:
         problem, config.contest, seed, ensemble=config.ensemble, transformers=settings, augment=config.augmenting
     )
     check_contestants(problem, contestants, folds)
+    write_folds(problem, folds, folder / "folds.tsv")
     models = (config.contest, config.ensemble, config.model, config.objectives, config.fit, config.pretraining)
     about = (config.reads, config.samples.val_fraction, config.distances.unifrac_metric, config.distances.alpha)
     # As without the option, where it is not given.
@@ -111,21 +111,21 @@ def explain_options(config: EvaluateConfig) -> ExplainOptions:
 
 def read_problem(config: EvaluateConfig, folder: Path) -> tuple[Problem, int]:
     """The problem, with the samples of `test_table` behind those of `table`; and how many samples `table` has."""
-    options, column = config.folding, config.target.metadata_column
-    confounder = options.confounder_column
+    options, confounder = config.folding, config.folding.confounder_column
     # Transformers need sequences.
     how: dict[str, Any] = {"confounder_column": confounder, "by_id": False if config.contest.transformers else None}
-    study = read_samples(config.data, config.reads, config.samples, column, **how)
+    study = read_samples(config.data, config.reads, config.samples, config.target, **how)
     learned = study.table.sample_ids
     if options.test_table is not None:
         data = replace(config.data, table=options.test_table, more_tables=(), rep_seqs=options.test_rep_seqs)
         samples = replace(config.samples, metadata=options.test_metadata or config.samples.metadata)
-        study = join(study, read_samples(data, config.reads, samples, column, **how))
+        study = join(study, read_samples(data, config.reads, samples, config.target, **how))
     # All models see the same reads.
     study = study.drawn(config.fit.seed)
-    if study.sequences is not None or config.distances.tree or config.distances.unifrac_matrix:
-        cache = Cache.of(config.caching)
-        study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
-        study = with_distances(study, config.distances, cache, folder / "tree.nwk", config.output.resume)
+    cache = Cache.of(config.caching)
+    study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
     posed = pose(study, config.target, config.samples.group_column, confounder)
+    if study.sequences is not None:
+        # What cannot be predicted has been said: a tree takes long to build.
+        posed = posed.on(with_distances(study, config.distances, cache, folder / "tree.nwk", config.output.resume))
     return posed, len(set(learned) & set(study.table.sample_ids))

@@ -20,7 +20,7 @@ from aam.errors import InputError, first_few
 from aam.explain.files import WRITTEN as EXPLANATION
 from aam.parallel.collectives import meet, wait, world
 from aam.parallel.ranks import by_first, nodes
-from aam.saved.folder import TARGETS
+from aam.saved.folder import TARGET_LIST, TARGETS
 from aam.study.splits import Split
 from aam.study.study import Study
 
@@ -32,6 +32,7 @@ WRITTEN = (
     "inputs.json",
     "model",
     TARGETS,
+    TARGET_LIST,
     "metrics.json",
     "predictions.tsv",
     "predictions_probabilities.tsv",

@@ -29,7 +29,7 @@ def run_predicting(config: PredictConfig) -> None:
     """Predict the samples of a table, and score the predictions where the truth is known."""
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
-    several = folders_of(config.trained.model)
+    several = folders_of(config.trained.model, "model")
     places = {beside(config.output, name): place for name, place in several.items()} or {config.output: config.trained.model}
     models = {}
     for output, place in places.items():

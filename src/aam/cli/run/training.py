@@ -19,7 +19,7 @@ from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
 from aam.parallel.ranks import by_first
-from aam.saved.folder import TARGETS
+from aam.saved.folder import TARGETS, write_targets
 from aam.saved.load import load_encoder
 from aam.saved.start import load_start
 from aam.saved.transformer import FittedEncoder, FittedTransformer
@@ -57,15 +57,18 @@ def train_ensemble(config: TrainConfig) -> None:
     log.info("the validation samples are trained on, too: an ensemble chooses no epoch")
     split = replace(split, train=np.sort(np.concatenate([split.train, split.val])), val=split.val[:0])
     require_learnable(whole.parts, split)
-    write_split(whole.study, split, folder, config.output.resume)
+    learner = EnsembleLearner(config.ensemble, config.fit.seed, show=True, augment=config.augmenting)
+    for problem in whole.parts:
+        learner.check(problem, own_rows(problem, split.train))
+    write_beginning(whole, split, folder, config.output.resume)
     for problem, place in places_of(whole, folder):
-        fit_ensemble(config, problem, split, place)
+        fit_ensemble(learner, problem, split, place)
 
 
-def fit_ensemble(config: TrainConfig, problem: Problem, split: Split, folder: Path) -> None:
+def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folder: Path) -> None:
     """The ensemble of one target, of the samples that have a value."""
     split = replace(split, train=own_rows(problem, split.train), test=own_rows(problem, split.test))
-    fitted = EnsembleLearner(config.ensemble, config.fit.seed, show=True, augment=config.augmenting).fit(problem, split.train)
+    fitted = learner.fit(problem, split.train)
     assert fitted.weighing is not None  # it is fresh
     weighing = fitted.weighing
     if len(split.test):
@@ -126,7 +129,7 @@ def train_transformer(config: TrainConfig) -> None:
     learner = replace(learner, validation=split.val)
     require_learnable(problem.parts, split)
     learner.check(problem, rows)
-    write_split(problem.study, split, folder, resume)
+    write_beginning(problem, split, folder, resume)
     if config.objectives.is_taught:
         problem = problem.on(with_distances(problem.study, config.distances, cache, folder / "tree.nwk", resume))
     elif config.distances.tree or config.distances.unifrac_matrix:
@@ -165,6 +168,13 @@ def finish_transformer(fitted: FittedTransformer, problem: Problem, folder: Path
     return scores
 
 
+def write_beginning(problem: Problem | JointProblem, split: Split, folder: Path, resume: bool) -> None:
+    """Write which samples are in which part, and which targets there are, of several."""
+    write_split(problem.study, split, folder, resume)
+    if isinstance(problem, JointProblem):
+        by_first(write_targets)(folder, problem.target.names)
+
+
 def places_of(problem: Problem | JointProblem, folder: Path) -> list[tuple[Problem, Path]]:
     """Problems with the folders of their results: that of the run, or of several one for each in it."""
     if isinstance(problem, Problem):
@@ -176,7 +186,7 @@ def read_problem(config: TrainConfig) -> Problem | JointProblem:
     """The study, and what to predict in it."""
     # A transformer needs sequences.
     by_id = None if config.recipe == "ensemble" else False
-    study = read_samples(config.data, config.reads, config.samples, config.target.metadata_column, by_id=by_id)
+    study = read_samples(config.data, config.reads, config.samples, config.target, by_id=by_id)
     if config.objectives.is_taught:
         cache, ignore_missing = Cache.of(config.caching), config.data.ignore_missing
         study = on_given_distances(study, config.distances, cache, ignore_missing=ignore_missing)
