@@ -3,7 +3,6 @@
 import json
 import mmap
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aam.data.simulate import simulate, write_simulation
-from aam.evaluation.compare import Outcome
-from aam.learners.ensemble import EnsembleLearner
 from aam.models import SequenceEncoder
 from aam.options import ComputeOptions, ModelOptions
-from aam.study.folds import make_folds
 from benchmarks import (
     accuracy,
-    augmentations,
     beside,
     explanations,
     gpu,
@@ -39,7 +34,6 @@ from benchmarks.targets import target
 from benchmarks.unifrac import resample
 from benchmarks.workload import SIMULATED, SIZES, Workload, read_subject, unifrac_step
 from tests.support import reference
-from tests.support.studies import QUICK, problem_in, simulated_study
 
 OPTIONS = ModelOptions(embedding_dim=32, attention_heads=2, attention_layers=2, ffn_ratio=3.0)
 
@@ -384,16 +378,3 @@ def test_groups_are_trained_on_or_explained_and_results_are_shown(tmp_path):
     text = explanations.report_of(tmp_path / "out")
     assert "| `oral` age | 8 | 3.1 (2.7 to 4.0) | 3.1 (2.7 to 4.0) | unknown | 0.91, 0.97 | 0.05, -0.02, 0.30 | 3, 2.0 |" in text
     assert "0.80 (0.50, 2) |" in text
-
-
-def test_augmentations_are_compared_with_none_on_the_same_folds(tmp_path, monkeypatch):
-    problem = problem_in(simulated_study())
-    folds = make_folds(len(problem), 2, 1, 0, groups=problem.groups)
-    monkeypatch.setattr(augmentations, "EnsembleLearner", partial(EnsembleLearner, QUICK, jobs=1))
-    said = {name: augmentations.predictions_of(problem, folds, name, tmp_path) for name in ("none", "mixup")}
-    rows = [augmentations.row_of(Outcome(problem, folds, said), name) for name in said]
-    assert rows[0].endswith("| 0 % (0 to 0 %) |") and rows[1].startswith("| mixup | 0.")
-    # Nothing is fitted twice.
-    monkeypatch.setattr(augmentations, "EnsembleLearner", None)
-    again = augmentations.predictions_of(problem, folds, "mixup", tmp_path)
-    np.testing.assert_array_equal(np.concatenate(again), np.concatenate(said["mixup"]))

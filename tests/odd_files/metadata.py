@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "a column in both files": (two(SOUND, COMMAS), r"second.csv: the column age is in .*first.tsv, too"),
     "a workbook": (of("m.xlsx", workbook()), r"an Excel workbook"),
     "distances for metadata": (of("d.tsv", distances()), r"is a matrix of distances between samples, not metadata"),
-    "a table for metadata": (of("t2.tsv", table_text()), r"no sample of the table is in the metadata"),
+    "a table for metadata": (of("t2.tsv", table_text()), r"the metadata has no column age; columns: S01, S02"),
     "sequences for metadata": (of("s.fasta", fasta_text()), r"is sequences \(FASTA\), not metadata"),
     "an artifact of sequences": (
         of("s.qza", qza_bytes(fasta_text(), "FeatureData[Sequence]", "dna.fasta")),

@@ -222,7 +222,7 @@ def _refuse_declared(cells: Cells, rows: Sequence[Sequence[str]], types: Mapping
 def column_of(metadata: pd.DataFrame, column: str) -> pd.Series:
     """A column by its name. InputError for an unknown one."""
     if column not in metadata.columns:
-        raise InputError(f"the metadata has no column {shown(column)}; columns: {', '.join(map(shown, metadata.columns))}")
+        raise InputError(f"the metadata has no column {shown(column)}; columns: {first_few(metadata.columns, 30)}")
     return metadata[column]
 
 

@@ -136,7 +136,7 @@ class Covariates:
 
     def _require(self, metadata: Metadata) -> None:
         if absent := [column for column in self.columns if column not in metadata.typed.columns]:
-            columns = ", ".join(metadata.typed.columns)
+            columns = first_few(metadata.typed.columns, 30)
             raise InputError(f"the metadata has no column {first_few(absent)}, which the model reads; columns: {columns}")
 
 

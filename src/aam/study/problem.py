@@ -204,7 +204,7 @@ def posed_covariates(
         if columns and metadata is None:
             raise InputError(f"`{option}`: there are no metadata that hold {first_few(columns)}")
         if metadata is not None and (absent := [column for column in columns if column not in metadata.typed.columns]):
-            has = ", ".join(metadata.typed.columns)
+            has = first_few(metadata.typed.columns, 30)
             raise InputError(f"`{option}`: the metadata has no column {first_few(absent)}; columns: {has}")
     if metadata is not None:
         say_categoricals(metadata, categorical)
