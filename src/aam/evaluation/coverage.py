@@ -97,12 +97,14 @@ def covered(outcome: Outcome, model: str, coverage: float = COVERAGE) -> tuple[f
     Means over the held-out samples of each group, then over groups: what a sample of a new group may expect. Infinitely wide where
     too few groups were known.
     """
-    inside, width, unit = [], [], []
-    limits = fold_thresholds(outcome, model, coverage)
-    for fold, said, limit in zip(outcome.folds, outcome.predictions[model], limits, strict=True):
-        within, wide = _INSIDE[outcome.problem.target.kind](outcome.truth[fold.test], said, limit)
-        inside.append(within)
-        width.append(wide)
-        unit.append(outcome.unit[fold.test])
-    share = _shares(np.concatenate(unit))
+    inside, width = zip(*in_folds(outcome, model, coverage), strict=True)
+    share = _shares(np.concatenate([outcome.unit[fold.test] for fold in outcome.folds]))
     return float(np.concatenate(inside) @ share), float(np.concatenate(width) @ share)
+
+
+def in_folds(outcome: Outcome, model: str, coverage: float = COVERAGE) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each fold whether the truths of its held-out samples are in the intervals or sets of a model, and the widths, [n]."""
+    inside = _INSIDE[outcome.problem.target.kind]
+    limits = fold_thresholds(outcome, model, coverage)
+    parts = zip(outcome.folds, outcome.predictions[model], limits, strict=True)
+    return [inside(outcome.truth[fold.test], said, limit) for fold, said, limit in parts]

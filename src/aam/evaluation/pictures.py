@@ -10,9 +10,11 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from sklearn.metrics import roc_curve
 
 from aam.evaluation.compare import Outcome, Summary
+from aam.evaluation.errors.held_out import HeldOut
 from aam.evaluation.robustness import Fall
 from aam.scoring.measures import Measure
 
@@ -97,6 +99,29 @@ def errors_by_group(outcome: Outcome, model: str, colour: str) -> Figure:
         axes.plot([errors.mean()], [place], "|", color=_TEXT, markersize=12)
     axes.axvline(0, color=_TEXT, linewidth=0.8, alpha=0.5)
     axes.set_yticks(range(len(found)), [_plain(group) for group in reversed(found)], fontsize=7)
+    return figure
+
+
+def errors_by_reads(outcome: Outcome, held: HeldOut, colour: str) -> Figure:
+    """The error of each sample by its reads, and the median in each quarter of the samples."""
+    reads = np.asarray(outcome.problem.study.counts[held.rows].sum(axis=1)).ravel().astype(float)
+    signed = held.bias is not None and not held.of_classes
+    errors = held.bias if signed and held.bias is not None else held.error
+    label = f"predicted - true {outcome.problem.column}" if signed else "1 - probability of the true class"
+    figure, axes = _axes(_WIDTH, 3.2, "Errors by reads", "reads of a sample", label)
+    axes.scatter(reads, errors, s=9, alpha=0.5, color=colour, linewidths=0)
+    order = np.argsort(reads, kind="stable")
+    for quarter in np.array_split(order, 4):
+        if len(quarter):
+            ends = [reads[quarter].min(), reads[quarter].max()]
+            axes.plot(ends, [np.median(errors[quarter])] * 2, color=_TEXT, linewidth=2)
+    if reads.max() > 10 * max(reads.min(), 1):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if signed:
+        axes.axhline(0, color=_TEXT, linewidth=0.8, alpha=0.5)
     return figure
 
 

@@ -18,6 +18,8 @@ from aam.evaluation.about_models import about_models
 from aam.evaluation.classes import class_scores_of, class_tables
 from aam.evaluation.compare import Outcome, Summary, best_of, block_scores, summarise
 from aam.evaluation.coverage import band_covered, covered
+from aam.evaluation.errors.analysis import ErrorAnalysis
+from aam.evaluation.errors.section import errors_section
 from aam.evaluation.explained import explained_section
 from aam.evaluation.members import MemberInEvaluation, members_table
 from aam.evaluation.robustness import Fall, falls_table
@@ -98,6 +100,16 @@ class Report:
         """One sentence: how well the headline model does, and whether that is better than what everyone has."""
         return verdict_of(self)
 
+    @cached_property
+    def errors(self) -> ErrorAnalysis:
+        """Of the headline model, else of the best simple one, beside all that are better than the trivial model."""
+        outcome, trivial = self.outcome, self.outcome.problem.target.trivial_name
+        scores = {summary.model: summary.scores[outcome.measure.key] for summary in self.summaries}
+        learned = [
+            name for name, score in scores.items() if not is_trivial(name) and outcome.measure.gain(score, scores[trivial]) > 0
+        ]
+        return ErrorAnalysis.of(outcome, self.headline or best_of(outcome, self.simple), learned)
+
     @property
     def words(self) -> _Words:
         return _WORDS[self.outcome.problem.target.kind]
@@ -110,12 +122,16 @@ def write_report(report: Report, folder: Path) -> None:
     if report.falls:
         table = falls_table(report.falls, report.outcome.measure.key)
         write_tsv(folder / "robustness.tsv", table, index=False, float_format="%.6g")
+    write_tsv(folder / "errors.tsv", report.errors.table(), index=False, float_format="%.6g")
+    if len(suspects := report.errors.suspects()):
+        write_tsv(folder / "label_errors.tsv", suspects, index=False)
     title = f"Can the microbes predict {report.outcome.problem.column}?"
     sections = [
         ("Models", _models(report)),
         *_members(report),
         *([] if report.explanation is None else [("Which ASVs carry it", explained_section(report.explanation))]),
         *([("Robustness", robustness_section(report.falls, report.outcome.measure))] if report.falls else []),
+        ("Where it is wrong, and for whom", errors_section(report.errors, pictures.COLOURS[-1 if report.headline is None else 0])),
         ("How to read this", page.bullets(_how_to_read(report))),
         ("What the models are", page.bullets(about_models([summary.model for summary in report.summaries]))),
         *_pictures(report),
@@ -176,6 +192,7 @@ def _figures(report: Report) -> dict[str, object]:
         "metric": report.outcome.measure.key,
         "members": {member.name: asdict(member) for member in report.members},
         "models": models,
+        "errors": [asdict(named) for named in report.errors.named],
         "robustness": [asdict(fall) for fall in report.falls],
     }
 

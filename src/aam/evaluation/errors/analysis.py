@@ -1,0 +1,114 @@
+"""Where a model is wrong, and for whom: all looks, labels that may be wrong, and what is named, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from aam.errors import counted
+from aam.evaluation.compare import Outcome
+from aam.evaluation.errors.held_out import HeldOut
+from aam.evaluation.errors.labels import WrongLabels, said_of, truths_of, wrong_labels
+from aam.evaluation.errors.looks import FEW_UNITS, Look, looks_at
+from aam.evaluation.errors.strata import strata_of
+from aam.scoring.intervals import COVERAGE
+
+
+@dataclass(frozen=True)
+class Named:
+    """What is more than chance: the sentence for the reader, and how likely chance would do it, of all looks together."""
+
+    sentence: str
+    p: float
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorAnalysis:
+    """model: whose errors these are; models: that the labels were held against."""
+
+    outcome: Outcome
+    model: str
+    models: tuple[str, ...]
+    held: HeldOut
+    looks: tuple[Look, ...]
+    labels: WrongLabels
+
+    @classmethod
+    def of(cls, outcome: Outcome, model: str, models: Sequence[str]) -> ErrorAnalysis:
+        """Of a model, beside all `models` that learned something."""
+        held = HeldOut.of(outcome, model)
+        strata = strata_of(outcome, held.rows)
+        looks = looks_at(held, strata)
+        # Where a level of many groups is predicted badly, a bad prediction says nothing of the label.
+        bad = {(look.column, look.level) for look in looks if look.named and look.what != "bias" and look.units >= FEW_UNITS}
+        among = ~np.any(
+            [np.zeros(len(held.rows), dtype=bool), *(one.members for one in strata if (one.column, one.level) in bad)], axis=0
+        )
+        return cls(outcome, model, tuple(models), held, tuple(looks), wrong_labels(outcome, model, models, among))
+
+    @cached_property
+    def named(self) -> list[Named]:
+        """What the reader should know, the least like chance first: each level once."""
+        found: dict[tuple[str, str], list[Look]] = {}
+        for look in self.looks:
+            if look.named:
+                found.setdefault((look.column, look.level), []).append(look)
+        said = [Named(self._sentence(looks), looks[0].corrected) for looks in found.values()]
+        if self.labels.named:
+            said.append(Named(self._about_labels(), self.labels.p))
+        return sorted(said, key=lambda one: one.p)
+
+    def _sentence(self, looks: Sequence[Look]) -> str:
+        first = looks[0]
+        whose = counted(first.samples, "sample") + (f" of {counted(first.units, 'group')}" if first.units < first.samples else "")
+        return f"{first.column}: {first.level} ({whose}): " + "; ".join(map(self._about, looks)) + "."
+
+    def _about(self, look: Look) -> str:
+        between = f"{_short(look.difference)}, 95 % interval {_short(look.low)} to {_short(look.high)}"
+        if look.what == "coverage":
+            inside, outside = (f"{100 * share:.0f} %" for share in (look.inside, look.outside))
+            kind = "sets" if self.held.of_classes else "intervals"
+            return f"their {100 * COVERAGE:.0f} % {kind} hold the truth of {inside}, those of the others of {outside}"
+        if look.what == "error":
+            what = "less probability for the true class" if self.held.of_classes else "larger errors"
+            return f"{what}: {_short(look.inside)} on average, against {_short(look.outside)} (difference {between})"
+        way = "low" if look.difference < 0 else "high"
+        what = f"the probability of {self.outcome.problem.target.classes[1]} is" if self.held.of_classes else "predictions are"
+        return f"{what} too {way}, compared with the others (by {between})"
+
+    def _about_labels(self) -> str:
+        number = len(self.labels.suspects)
+        verb = "has a label" if number == 1 else "have labels"
+        return (
+            f"{counted(number, 'sample')} {verb} that every model finds unlikely, and that would fit another sample (about "
+            f"{100 * self.labels.share:.1f} % of all labels look so): look them up before anything else."
+        )
+
+    def table(self) -> pd.DataFrame:
+        """All looks, as errors.tsv holds them."""
+        columns = list(Look.__dataclass_fields__)
+        rows = [{**asdict(look), "named": look.named} for look in self.looks]
+        return pd.DataFrame(rows, columns=[*columns, "named"]).rename(columns={"corrected": "p_of_all_looks"})
+
+    def suspects(self) -> pd.DataFrame:
+        """Samples whose label may be wrong, the likeliest first: truth, what each model predicts, nearest training samples."""
+        ids, rows = self.outcome.problem.study.ids, []
+        for suspect in self.labels.suspects:
+            row = int(self.held.rows[suspect.place])
+            near = zip(ids(np.array(suspect.nearest)), truths_of(self.outcome, suspect.nearest), strict=True)
+            told = {
+                "sample": ids(np.array([row]))[0],
+                "label": truths_of(self.outcome, [row])[0],
+                "likelihood": f"{suspect.likelihood:.3f}",
+            }
+            told |= said_of(self.outcome, tuple(dict.fromkeys([self.model, *self.models])), row)
+            rows.append(told | {"nearest training samples": ", ".join(f"{name} ({truth})" for name, truth in near)})
+        return pd.DataFrame(rows)
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"

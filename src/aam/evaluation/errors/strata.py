@@ -1,0 +1,98 @@
+"""Parts of the held-out samples that may be predicted worse than the others: levels of metadata, groups, depth, novelty, ASVs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from aam.data.numbers import finite_number
+from aam.evaluation.compare import Outcome
+
+# A level of fewer samples says nothing, and a column of more levels names samples.
+_FEWEST, _MOST_LEVELS = 10, 60
+# ASVs whose presence is looked at: those of the most reads.
+_ASVS = 20
+GROUP = "group"
+
+
+@dataclass(frozen=True, eq=False)
+class Stratum:
+    """The samples of a level of a column; members: bool [n], of the held-out samples."""
+
+    column: str
+    level: str
+    members: np.ndarray
+
+
+def strata_of(outcome: Outcome, rows: np.ndarray) -> list[Stratum]:
+    """All strata of some samples that have enough samples inside and outside. Of two levels that are all samples, one."""
+    return [
+        stratum
+        for column, values in _columns(outcome, rows)
+        for stratum in _levels(column, values)
+        if min(stratum.members.sum(), (~stratum.members).sum()) >= _FEWEST
+    ]
+
+
+def _columns(outcome: Outcome, rows: np.ndarray) -> Iterator[tuple[str, Sequence[object] | np.ndarray]]:
+    """Columns of values of samples: numbers float [n], or text, None where missing."""
+    problem = outcome.problem
+    study, metadata = problem.study, problem.study.full_metadata
+    for column in [] if metadata is None else map(str, metadata.typed.columns):
+        assert metadata is not None
+        texts = metadata.texts(column).loc[list(study.ids(rows))]
+        if column != problem.column and not _are_groups(texts, problem.groups, rows):
+            yield column, _read(texts)
+    if problem.groups is not None:
+        yield GROUP, problem.groups[rows].astype(object)
+    counts = study.counts[rows]
+    yield "reads", np.asarray(counts.sum(axis=1)).ravel().astype(float)
+    yield "number of ASVs", np.diff(counts.indptr).astype(float)
+    yield "share of reads of ASVs that training samples lack", _unknown_reads(outcome, rows)
+    shares = study.shares[rows]
+    for asv in np.argsort(-np.asarray(shares.sum(axis=0)).ravel(), kind="stable")[:_ASVS]:
+        present = np.asarray(shares[:, [asv]].todense()).ravel() > 0
+        yield f"ASV {study.table.feature_ids[asv]}", np.where(present, "present", "absent").astype(object)
+
+
+def _are_groups(texts: pd.Series, groups: np.ndarray | None, rows: np.ndarray) -> bool:
+    """Whether a column tells the same samples apart as the groups do, which are looked at anyway."""
+    return groups is not None and bool((pd.factorize(texts)[0] == pd.factorize(groups[rows])[0]).all())
+
+
+def _read(texts: pd.Series) -> Sequence[object] | np.ndarray:
+    """Numbers, where a column holds nothing else and more of them than levels; else its text."""
+    there = [value for value in texts if value is not None]
+    numbers = [finite_number(value) for value in there]
+    if there and None not in numbers and len(set(numbers)) > 8:
+        return np.array([np.nan if value is None else finite_number(value) for value in texts], dtype=float)
+    return list(texts)
+
+
+def _levels(column: str, values: Sequence[object] | np.ndarray) -> Iterator[Stratum]:
+    if isinstance(values, np.ndarray) and values.dtype == float:
+        low, high = np.nanquantile(values, [0.25, 0.75]) if np.isfinite(values).any() else (np.nan, np.nan)
+        if low < high:
+            yield Stratum(column, f"lowest quarter (up to {low:.4g})", values <= low)
+            yield Stratum(column, f"highest quarter (from {high:.4g})", values >= high)
+        return
+    texts = np.array(["" if value is None else str(value) for value in values], dtype=object)
+    levels = sorted(set(texts) - {""})
+    if 1 < len(levels) <= _MOST_LEVELS:
+        # What is true of one of two levels is true of the other, the other way round.
+        for level in levels[: 1 if len(levels) == 2 and "" not in texts else None]:
+            yield Stratum(column, level, texts == level)
+
+
+def _unknown_reads(outcome: Outcome, rows: np.ndarray) -> np.ndarray:
+    """Share of the reads of each sample whose ASV no training sample of its fold has, [n]."""
+    study = outcome.problem.study
+    share = np.zeros(len(study))
+    for fold in outcome.folds:
+        if fold.repeat == 0:
+            known = np.asarray(study.counts[fold.train].sum(axis=0)).ravel() > 0
+            share[fold.test] = np.asarray(study.shares[fold.test][:, ~known].sum(axis=1)).ravel()
+    return share[rows]

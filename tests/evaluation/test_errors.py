@@ -1,0 +1,154 @@
+"""Errors of held-out samples: faults that were planted are named first, and nothing else is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.preprocessing import StandardScaler
+
+import aam
+from aam.data.simulate import simulate, write_simulation
+from aam.evaluation.compare import Outcome
+from aam.evaluation.errors.analysis import ErrorAnalysis
+from aam.evaluation.errors.held_out import HeldOut
+from aam.evaluation.errors.looks import difference_of
+from aam.study.folds import make_folds
+from aam.study.problem import Problem
+from aam.study.targets import ClassTarget, RegressionTarget
+
+SEEDS, SAMPLES = 10, 1000
+
+
+@pytest.fixture(scope="module")
+def communities(tmp_path_factory):
+    """By seed: a study whose metadata have a site of each subject, and log-ratios of the clades that its targets come from."""
+    made = {}
+
+    def community(seed):
+        if seed not in made:
+            folder = tmp_path_factory.mktemp("community")
+            simulation = simulate(seed, n_samples=SAMPLES, n_asvs=60, length=40)
+            site = np.array(list("ABCDE"))[pd.factorize(simulation.metadata["subject"])[0] % 5]
+            write_simulation(replace(simulation, metadata=simulation.metadata.assign(site=site)), folder)
+            study = aam.read_study(folder / "table.biom", metadata=folder / "metadata.tsv")
+            place = {asv: number for number, asv in enumerate(study.table.feature_ids)}
+            reads = study.counts.toarray()
+            clades = [reads[:, [place[asv] for asv in asvs]].sum(axis=1) for asvs in simulation.truth["clades"].values()]
+            logs = np.log1p(np.column_stack(clades))
+            made[seed] = study, StandardScaler().fit_transform(logs - logs.mean(axis=1, keepdims=True))
+        return made[seed]
+
+    return community
+
+
+def analysis_of(study, features, truth, target, column="age"):
+    """Of a linear model beside nearest neighbours, both of features that know the clades."""
+    problem = Problem(study, column, truth, target, study.labels("subject"))
+    folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
+    models = {"linear": RidgeCV(), "neighbours": KNeighborsRegressor(10)}
+    if target.classes:
+        models = {"linear": LogisticRegression(C=10, max_iter=1000), "neighbours": KNeighborsClassifier(10)}
+    said = {name: [] for name in models}
+    for fold in folds:
+        for name, model in models.items():
+            fitted = model.fit(features[fold.train], truth[fold.train])
+            said[name].append(getattr(fitted, "predict_proba" if target.classes else "predict")(features[fold.test]))
+    return ErrorAnalysis.of(Outcome(problem, folds, said), "linear", list(models))
+
+
+def planted(study, fault, seed):
+    """Ages with a fault, and rows whose label is wrong."""
+    rng, ages = np.random.default_rng(seed), study.metadata["age"].to_numpy(float).copy()
+    swapped = rng.choice(SAMPLES, SAMPLES // 20, replace=False) if fault == "swapped" else np.zeros(0, dtype=int)
+    ages[swapped] = ages[np.roll(swapped, 1)]
+    shifted, wide = (study.labels(column) == level for column, level in (("study", "study2"), ("site", "C")))
+    ages += {"shifted": 15 * shifted, "wide": wide * rng.normal(0, 20, SAMPLES)}.get(fault, 0)
+    return ages, swapped
+
+
+FIRST = {"swapped": "labels that every model finds unlikely", "shifted": "study: study2 (", "wide": "site: C ("}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["none", *FIRST])
+def test_planted_faults_are_among_the_first_three_named_and_nothing_is_where_none_is(communities, fault):
+    hits = 0
+    for seed in range(SEEDS):
+        study, features = communities(seed)
+        ages, swapped = planted(study, fault, seed)
+        analysis = analysis_of(study, features, ages, RegressionTarget("zscore"))
+        sentences = [one.sentence for one in analysis.named]
+        hits += bool(sentences) if fault == "none" else any(FIRST[fault] in sentence for sentence in sentences[:3])
+        if fault == "swapped" and analysis.labels.named:
+            suspects = [int(analysis.held.rows[suspect.place]) for suspect in analysis.labels.suspects]
+            assert np.isin(suspects, swapped).mean() >= 0.9
+    assert hits <= 1 if fault == "none" else hits >= 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["none", "swapped", "shifted"])
+def test_faults_of_classes_are_named(communities, fault):
+    hits = 0
+    for seed in range(SEEDS):
+        study, features = communities(seed)
+        rng, sick = np.random.default_rng(seed), (study.labels("disease") == "case").astype(np.int64)
+        wrong = rng.random(SAMPLES) < {"none": 0, "swapped": 0.05, "shifted": 0.4 * (study.labels("study") == "study2")}[fault]
+        analysis = analysis_of(study, features, np.where(wrong, 1 - sick, sick), ClassTarget(("control", "case")), "disease")
+        sentences = [one.sentence for one in analysis.named]
+        hits += bool(sentences) if fault == "none" else any(FIRST[fault] in sentence for sentence in sentences[:3])
+    # Probabilities know how often labels are wrong: few of them stand out.
+    assert hits <= 1 if fault == "none" else hits >= {"swapped": 7, "shifted": 9}[fault]
+
+
+def test_a_column_that_is_the_answer_by_another_name_is_not_named(communities):
+    study, features = communities(0)
+    sick = (study.labels("disease") == "case").astype(np.int64)
+    analysis = analysis_of(study, features, sick, ClassTarget(("control", "case")), "another name")
+    assert "disease" in {look.column for look in analysis.looks}
+    assert not any(one.sentence.startswith("disease") for one in analysis.named)
+
+
+def test_what_is_written_says_where_and_by_how_much(communities):
+    study, features = communities(0)
+    analysis = analysis_of(study, features, planted(study, "wide", 0)[0], RegressionTarget("zscore"))
+    table = analysis.table().set_index(["column", "level", "what"])
+    row, inside = table.loc["site", "C", "error"], study.labels("site")[analysis.held.rows] == "C"
+    assert row["inside"] == pytest.approx(analysis.held.error[inside].mean())
+    assert row["difference"] == pytest.approx(row["inside"] - row["outside"])
+    assert row["low"] < row["difference"] < row["high"] and row["named"] and row["samples"] == inside.sum()
+    assert (table["p_of_all_looks"] >= table["p"]).all() and table["p_of_all_looks"].is_monotonic_increasing
+    swapped = analysis_of(study, features, planted(study, "swapped", 0)[0], RegressionTarget("zscore")).suspects()
+    assert list(swapped.columns) == ["sample", "label", "likelihood", "linear", "neighbours", "nearest training samples"]
+    assert swapped["sample"].is_unique and swapped["likelihood"].astype(float).is_monotonic_decreasing
+
+
+def test_samples_of_a_group_are_one_piece_of_evidence():
+    """Five that are alike say as much as one."""
+    rng = np.random.default_rng(0)
+    unit, members = np.repeat(np.arange(40), 5), np.repeat(np.arange(40) < 20, 5)
+    alike = np.repeat(rng.normal(size=40), 5)
+    (_, *wide, _), (_, *narrow, _) = (difference_of(alike, members, of) for of in (unit, np.arange(200)))
+    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
+    # One group beside many: as far as groups differ.
+    one = np.repeat(np.arange(40) == 0, 5)
+    apart, low, high, p = difference_of(np.where(one, 10.0, alike), one, unit)
+    assert low < apart < high and p < 1e-6
+    assert difference_of(alike, members, np.repeat([0, 1], 100)) is None
+
+
+def test_chance_is_met_where_nothing_differs():
+    rng = np.random.default_rng(1)
+    unit, members = np.repeat(np.arange(60), 4), np.repeat(np.arange(60) % 3 == 0, 4)
+    found = [difference_of(np.repeat(rng.normal(size=60), 4) + rng.normal(size=240), members, unit)[3] for _ in range(400)]
+    assert 0.02 < np.mean(np.array(found) < 0.05) < 0.09
+
+
+def test_numbers_are_held_beside_their_truth(communities):
+    study, features = communities(0)
+    held = analysis_of(study, features, planted(study, "none", 0)[0], RegressionTarget("zscore")).held
+    assert isinstance(held, HeldOut)
+    raw, beside = held.looked_at["bias"]
+    assert abs(np.corrcoef(raw, held.truth)[0, 1]) > 0.1 > abs(np.corrcoef(beside, held.truth)[0, 1])
