@@ -22,6 +22,7 @@ _FREEDOM = 10
 _CHANCE = 0.02
 _LIKELY = 0.5
 _NEIGHBOURS = 3
+_QUANTILES = 500
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def _likelihoods(held: HeldOut) -> tuple[np.ndarray, np.ndarray]:
         return np.maximum(1 - held.error, 1e-3), counted[held.truth]
     bias = held.said - held.truth
     scale, middle = max(float(stats.median_abs_deviation(bias, scale="normal")), 1e-12), float(np.median(bias))
-    apart = np.abs(held.truth[:, None] - held.truth)
-    # A truth at random: a density of all truths, as wide as an error.
-    random = stats.norm.pdf(apart / scale).mean(axis=1) / scale
+    # A truth at random: a density of all truths, as wide as an error; of many, quantiles tell as much.
+    known = np.quantile(held.truth, np.linspace(0, 1, min(len(held.truth), _QUANTILES)))
+    random = stats.norm.pdf((held.truth[:, None] - known) / scale).mean(axis=1) / scale
     return stats.t.pdf((bias - middle) / scale, _FREEDOM) / scale, random
 
 
