@@ -136,7 +136,7 @@ def read_run(folder: Path) -> Run:
         inputs = {name: " ".join(found) for name, found in _json(folder / "inputs.json").items()}
         held_out = b"".join((folder / name).read_bytes() for name in _HELD_OUT if (folder / name).is_file())
         scores = _scores(metrics, options.get("recipe", ""))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
         raise InputError(f"{folder}: its config.yaml, inputs.json or metrics.json cannot be read ({one_line(error)})") from error
     command = _command(options)
     if command is None:
@@ -182,7 +182,10 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} is no object")
+    return found
 
 
 def _plain(value: Any) -> str:

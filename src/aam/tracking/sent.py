@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Collection
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -52,16 +53,18 @@ def _told(option: Field[Any], hint: Any, value: Any) -> Told:
 
 def copy_model(model: Path, to: Path) -> None:
     """A model folder that loads and predicts as `model` does, without ids of samples; classes, levels of covariates and of
-    `within_column` are numbered (`class 1`). Statistics of the training samples' numbers (mean, deviation, median, range, widths of
-    intervals) stay.
+    `within_column` are numbered (`class 1`), and intervals are rounded up: each is the error of one sample, of two classes a
+    prediction. Statistics of the training samples' numbers (mean, deviation, median, range) stay.
     """
     to.mkdir(parents=True)
     for name in _MODEL_FILES:
         if (model / name).is_file():
             shutil.copyfile(model / name, to / name)
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    if config.get("target") is not None:
-        _number_values(config["target"])
+    if (target := config.get("target")) is not None:
+        _number_values(target)
+        if "intervals" in target:
+            target["intervals"] = {coverage: _rounded_up(value) for coverage, value in target["intervals"].items()}
     write_json(to / "config.json", config)
     (to / "samples.txt").write_text("", encoding="utf-8")
 
@@ -74,6 +77,14 @@ def _number_values(config: dict[str, Any]) -> None:
         target["levels"]["names"] = _numbered("level", target["levels"]["names"])
     words = covariates.get("vocabularies", {})
     covariates["vocabularies"] = {column: _numbered("level", values) for column, values in words.items()}
+
+
+def _rounded_up(error: float | None) -> float | None:
+    """To two digits: what was promised holds."""
+    if not error:
+        return error
+    unit = 10.0 ** (math.floor(math.log10(abs(error))) - 1)
+    return float(f"{math.ceil(error / unit) * unit:.2g}")
 
 
 def _numbered(what: str, values: Collection[str]) -> list[str]:

@@ -33,8 +33,7 @@ class Tracked:
     def begin(self, command: str, options: Mapping[str, Told]) -> None:
         """Open the run in each tracker, or go on with it where an earlier part of it is known, and tell its options."""
         for name in self.names:
-            self._guarded(name, lambda name=name: self._begin(name, command))  # type: ignore[misc]
-        self._each(lambda tracker: tracker.options(options))
+            self._guarded(name, lambda name=name: self._begin(name, command, options))  # type: ignore[misc]
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         """Tell figures of a step of training."""
@@ -48,7 +47,7 @@ class Tracked:
         self._each(lambda tracker: tracker.end(how))
         self._open.clear()
 
-    def _begin(self, name: str, command: str) -> None:
+    def _begin(self, name: str, command: str, options: Mapping[str, Told]) -> None:
         module = import_module(f"aam.tracking.on_{name}")
         runs, server = self.folder / FOLDER / RUNS, module.server()
         known = json.loads(runs.read_text(encoding="utf-8")) if runs.is_file() else {}
@@ -56,8 +55,8 @@ class Tracked:
         earlier = known.get(name, {}) if known.get(name, {}).get("server") == server else {}
         (self.folder / FOLDER).mkdir(exist_ok=True)
         place = Place((self.folder / FOLDER).absolute(), self.folder.absolute().name, command, earlier.get("run"))
-        tracker: Tracker = module.open_run(place)
-        self._open[name] = tracker
+        self._open[name] = tracker = module.open_run(place)
+        tracker.options(options)
         write_json(runs, {**known, name: {"server": server, "run": tracker.run}})
         log.info("tracked by %s, %s", name, f"at {server}" if server else f"in {self.folder / FOLDER}")
 
