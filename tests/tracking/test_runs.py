@@ -31,7 +31,7 @@ def test_options_that_differ_scores_and_time_stand_side_by_side(two):
     assert found.header == ["run", "command", "model", "seed", "mae", "time", "state"]
     assert found.rows == [
         [str(two[0]), "train", "ensemble", "1", "2", "1:02:03", "finished"],
-        [str(two[1]), "train", "", "2", "", "0:00:00", "not finished"],
+        [str(two[1]), "train", "ensemble", "2", "", "0:00:00", "not finished"],
     ]
     assert found.shared == {"aam train, ensemble": {"recipe": "ensemble", "table": "/t/one.biom", "trees": "true"}}
     assert found.warnings == ()
@@ -71,6 +71,7 @@ def test_a_page_says_what_differs_and_escapes_what_it_shows(tmp_path, two):
     assert "3 runs; between runs of a kind these options differ: seed, trees." in page
     assert "&lt;b&gt;odd" in page
     assert "<b>odd" not in page
+    assert "<h2>What runs of aam train, ensemble share</h2>" in page
 
 
 BAD = [

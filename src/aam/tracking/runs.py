@@ -50,7 +50,7 @@ class Run:
 @dataclass(frozen=True)
 class Comparison:
     """Runs side by side: a row for each model of each run. differ: options that differ between runs of a kind (a command, of train
-    a recipe); shared: those that do not, by kind; warnings: sentences on what makes scores hard to compare.
+    a recipe); shared: those that do not, of kinds with several runs; warnings: sentences on what makes scores hard to compare.
     """
 
     runs: Sequence[Run]
@@ -66,7 +66,11 @@ class Comparison:
     @property
     def rows(self) -> list[list[str]]:
         """What stands in them."""
-        return [self._row(run, model, scores) for run in self.runs for model, scores in (run.scores or {"": {}}).items()]
+        return [
+            self._row(run, model, scores)
+            for run in self.runs
+            for model, scores in (run.scores or {run.options.get("recipe", ""): {}}).items()
+        ]
 
     def text(self) -> str:
         """The table for a terminal."""
@@ -82,12 +86,13 @@ class Comparison:
         """A page of its own."""
         names = first_few(self.differ, 8) if self.differ else "nothing"
         verdict = f"{counted(len(self.runs), 'run')}; between runs of a kind these options differ: {names}."
-        ours = [bool(row[2]) for row in self.rows]
-        shared = [
-            (f"What runs of aam {command} share", page.definitions(list(options.items())))
-            for command, options in self.shared.items()
-        ]
-        return page.page("Runs compared", verdict, self.warnings, [("Runs", page.table(self.header, self.rows, ours)), *shared])
+        shared = [(f"What runs of {kind} share", page.definitions(list(options.items()))) for kind, options in self.shared.items()]
+        return page.page(
+            "Runs compared",
+            verdict,
+            self.warnings,
+            [("Runs", page.table(self.header, self.rows, [True] * len(self.rows))), *shared],
+        )
 
     @property
     def _score_names(self) -> list[str]:
@@ -119,7 +124,8 @@ def compare_runs(folders: Iterable[str | Path]) -> Comparison:
         names = dict.fromkeys(name for run in alike for name in run.options if name not in _PLACES)
         other = [name for name in names if len({run.inputs.get(name, run.options.get(name)) for run in alike}) > 1]
         differ |= dict.fromkeys(other)
-        shared[kind] = {name: alike[0].options[name] for name in names if name not in other and name in alike[0].options}
+        if len(alike) > 1:
+            shared[kind] = {name: alike[0].options[name] for name in names if name not in other and alike[0].options.get(name)}
         if len({run.held_out for run in alike if run.finished}) > 1:
             warnings.append(f"Runs of {kind} are scored on different held-out samples: their scores do not compare.")
     return Comparison(runs, tuple(differ), shared, tuple(warnings))
