@@ -49,23 +49,17 @@ class OnTrackio:
         self._run: trackio.Run | None = None
 
     def options(self, told: Mapping[str, Told]) -> None:
-        try:
-            with _warnings_raised():
-                self._run = self._trackio.init(
-                    project="aam",
-                    name=self.run,
-                    group=self._place.command,
-                    config=dict(told),
-                    resume="allow",
-                    embed=False,
-                    auto_log_cpu=False,
-                    auto_log_gpu=False,
-                )
-        except RuntimeError:
-            # It would go on trying in a thread of its own.
-            with warnings.catch_warnings(action="ignore"):
-                self._trackio.finish()
-            raise
+        with _warnings_raised():
+            self._run = self._trackio.init(
+                project="aam",
+                name=self.run,
+                group=self._place.command,
+                config=dict(told),
+                resume="allow",
+                embed=False,
+                auto_log_cpu=False,
+                auto_log_gpu=False,
+            )
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         assert self._run is not None

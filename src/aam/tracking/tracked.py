@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,12 @@ class Tracked:
             with redirect_stdout(io.StringIO()):
                 tell()
         except Exception as error:  # noqa: BLE001 - nothing that a tracker can raise may end a run
-            self._open.pop(name, None)
             why = f"{type(error).__name__}: {one_line(error)[:300]}"
             log.warning("`track=%s` fails, so the rest of this run is not told to it (%s)", name, why)
+            # Else it may try again in the background, and hold up the end of the process.
+            if (tracker := self._open.pop(name, None)) is not None:
+                with suppress(Exception), redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
+                    tracker.end("failed")
 
 
 @contextmanager
