@@ -65,6 +65,16 @@ def test_several_targets_have_their_names(tmp_path):
     assert read_run(folder).scores == {"ensemble": {"age mae": 2.0, "bmi mae": 3.0}}
 
 
+def test_an_ensemble_of_several_targets_is_finished_with_the_last_of_them(tmp_path):
+    folder = write_run(tmp_path / "one")
+    (folder / "targets.txt").write_text("age\nbmi\n")
+    for name, finished in (("age", False), ("bmi", True)):
+        (folder / "targets" / name).mkdir(parents=True)
+        (folder / "targets" / name / "metrics.json").write_text(json.dumps({"held_out": {"mae": 2.0}}))
+        assert read_run(folder).finished is finished
+    assert read_run(folder).scores == {"ensemble": {"age mae": 2.0, "bmi mae": 2.0}}
+
+
 def test_a_page_says_what_differs_and_escapes_what_it_shows(tmp_path, two):
     odd = write_run(tmp_path / "<b>odd", options="seed: '1'\ntrees: 'false'\n")
     page = compare_runs([*two, odd]).html()

@@ -42,8 +42,7 @@ _PICTURES = ("loss.png", "learning_rate.png")
 @contextmanager
 def concluded(folder: Path) -> Iterator[Conclusion]:
     """What came out of the run in `folder`; the copies of its models are there until the end of `with`."""
-    path = folder / "metrics.json"
-    metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    metrics = metrics_of(folder)
     with TemporaryDirectory() as place:
         yield Conclusion(
             figures=figures_of(metrics),
@@ -52,6 +51,29 @@ def concluded(folder: Path) -> Iterator[Conclusion]:
             pictures=[folder / "plots" / name for name in _PICTURES if (folder / "plots" / name).is_file()],
             models={name: _copied(model, Path(place) / name) for name, model in models_of(folder).items()},
         )
+
+
+def metrics_of(folder: Path) -> dict[str, Any]:
+    """What metrics.json of a run holds; of an ensemble of several targets the scores of each, where all are there, else nothing.
+
+    ValueError for what is no JSON object.
+    """
+    path, listed = folder / "metrics.json", folder / "targets.txt"
+    if path.is_file():
+        return read_object(path)
+    names = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    paths = {name: folder / "targets" / name / "metrics.json" for name in names}
+    if not paths or not all(place.is_file() for place in paths.values()):
+        return {}
+    return {"held_out": {name: read_object(place).get("held_out", {}) for name, place in paths.items()}}
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object. ValueError for anything else."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} is no object")
+    return found
 
 
 def figures_of(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -88,7 +110,8 @@ def _texts(metrics: Mapping[str, Any]) -> dict[str, str]:
     if "held_out" not in metrics:
         return {}
     scores = ", ".join(f"{name} {value:.4g}" for name, value in _flat(metrics["held_out"]))
-    return {"verdict": f"{metrics.get('held_out_samples', '')} held-out samples ({metrics.get('held_out_part', '')}): {scores}"}
+    number, part = metrics.get("held_out_samples"), metrics.get("held_out_part")
+    return {"verdict": f"held-out samples: {scores}" if number is None else f"{number} held-out samples ({part}): {scores}"}
 
 
 def models_of(folder: Path) -> dict[str, Path]:

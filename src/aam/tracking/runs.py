@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from aam import page
 from aam.errors import InputError, counted, first_few, one_line
+from aam.tracking.conclusion import metrics_of, read_object
 
 Command = Literal["pretrain", "train", "evaluate"]
 # What says where things lie, not what a run is.
@@ -138,8 +138,9 @@ def read_run(folder: Path) -> Run:
         raise InputError(f"{folder}: holds no run (no config.yaml); give the output folder of pretrain, train or evaluate")
     try:
         options = {name: _plain(value) for name, value in _yaml(path).items()}
-        metrics = _json(folder / "metrics.json")
-        inputs = {name: " ".join(found) for name, found in _json(folder / "inputs.json").items()}
+        metrics = metrics_of(folder)
+        read = read_object(folder / "inputs.json") if (folder / "inputs.json").is_file() else {}
+        inputs = {name: " ".join(found) for name, found in read.items()}
         held_out = b"".join((folder / name).read_bytes() for name in _HELD_OUT if (folder / name).is_file())
         scores = _scores(metrics, options.get("recipe", ""))
     except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
@@ -185,13 +186,6 @@ def _yaml(path: Path) -> dict[str, Any]:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader) or {}
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(one_line(error)) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if not isinstance(found, dict):
-        raise ValueError(f"{path.name} is no object")
-    return found
 
 
 def _plain(value: Any) -> str:
