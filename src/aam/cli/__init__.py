@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "Train a model that predicts a metadata column.",
     "predict": "Predict the samples of a table with a trained model.",
     "evaluate": "Evaluate how well a metadata column can be predicted, by AAM and by the usual models, in cross-validation.",
+    "runs": "Compare runs from their folders: options that differ, scores, time.",
     "doctor": "Report what AAM finds on this machine, and whether it works.",
     "explain": "Explain what a trained model's predictions come from: ASVs, clades, taxa.",
     "embed": "Write the embeddings of the samples or ASVs of a table.",

@@ -42,6 +42,7 @@ MAY_CHANGE = (
     "compile_model",
     "checkpoint_minutes",
     "num_workers",
+    "track",
 )
 
 

@@ -36,6 +36,7 @@ from aam.options import (
     SampleOptions,
     StartOptions,
     TableOptions,
+    TrackOptions,
     TrainComputeOptions,
     TrainFitOptions,
     TrainObjectives,
@@ -84,6 +85,7 @@ class PretrainConfig(ConfigFile):
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
+    tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
         check_together(self.data, self.compute, self.fit)
@@ -111,6 +113,7 @@ class TrainConfig(ConfigFile):
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
+    tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target)
@@ -157,6 +160,7 @@ class EvaluateConfig(ConfigFile):
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
+    tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target)

@@ -62,6 +62,7 @@ TrainFitIn = Annotated[options.TrainFitOptions, _flat(TRAINING)]
 EvaluateFitIn = Annotated[options.EvaluateFitOptions, _flat(TRAINING)]
 ComputeIn = Annotated[options.ComputeOptions, _flat(COMPUTE)]
 TrainComputeIn = Annotated[options.TrainComputeOptions, _flat(COMPUTE)]
+TrackIn = Annotated[options.TrackOptions, _flat(OUTPUT)]
 CacheIn = Annotated[options.CacheOptions, _flat(OUTPUT)]
 
 

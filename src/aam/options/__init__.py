@@ -65,6 +65,7 @@ from aam.options.target import (
     range_in,
     weights_in,
 )
+from aam.options.tracking import TRACKERS, TrackOptions
 
 __all__ = [
     "CANDIDATES",
@@ -72,6 +73,7 @@ __all__ = [
     "DEFAULT_QUANTILES",
     "MEMBER_LABELS",
     "STRENGTHS",
+    "TRACKERS",
     "AsvSampling",
     "AttnImplementation",
     "AugmentName",
@@ -111,6 +113,7 @@ __all__ = [
     "Strategy",
     "TableOptions",
     "TargetOptions",
+    "TrackOptions",
     "TrainComputeOptions",
     "TrainFitOptions",
     "TrainObjectives",

@@ -30,6 +30,7 @@ from aam.study.several import JointProblem, own_rows, pose_columns, require_lear
 from aam.study.splits import Split
 from aam.study.targets import ClassTarget, RegressionTarget
 from aam.study.tree import on_given_distances, with_distances
+from aam.tracking.tracked import Tracked, tracked_run
 from aam.training.fit import monitor_of
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,13 @@ def check_metric(config: TrainConfig) -> None:
 
 def run_training(config: TrainConfig) -> None:
     """Train by the recipe that is asked for."""
-    (train_ensemble if config.recipe == "ensemble" else train_transformer)(config)
+    with tracked_run(config.tracking.track, config.output.output_dir) as tracked:
+        (train_ensemble if config.recipe == "ensemble" else train_transformer)(config, tracked)
 
 
-def train_ensemble(config: TrainConfig) -> None:
+def train_ensemble(config: TrainConfig, tracked: Tracked) -> None:
     """Fit the members, weigh them on groups that they did not see, score them on the test samples, and save them."""
-    folder = start_run(config, alone="an ensemble")
+    folder = start_run(config, alone="an ensemble", tracked=tracked)
     log.info("fitting an ensemble, the default recipe (`recipe=transformer` trains a transformer)")
     if config.output.resume:
         log.warning("an ensemble keeps nothing to continue from: it is fitted from the start")
@@ -95,7 +97,7 @@ def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folde
     say_scores(problem, part, len(held_out), scores, folder)
 
 
-def train_transformer(config: TrainConfig) -> None:
+def train_transformer(config: TrainConfig, tracked: Tracked) -> None:
     """Train a transformer, from scratch or from a pretrained encoder, and score it on the test samples."""
     check_metric(config)
     pretrained = config.encoder.pretrained_encoder
@@ -115,9 +117,9 @@ def train_transformer(config: TrainConfig) -> None:
         augment=config.augmenting,
         freeze_base=config.encoder.freeze_base,
         cache=cache,
-        workspace=Workspace(config.output.output_dir, resume),
+        workspace=Workspace(config.output.output_dir, resume, tracked if config.tracking.track else None),
     )
-    folder = start_run(config)
+    folder = start_run(config, tracked=tracked)
     begins = "from scratch" if start is None else f"from the encoder in {pretrained}"
     begins = begins if weights is None else f"from the weights in {weights.path}"
     log.info("training a transformer %s, as `recipe` says", begins)
