@@ -65,6 +65,7 @@ from aam.options.target import (
     range_in,
     weights_in,
 )
+from aam.options.tuning import TuneOptions
 
 __all__ = [
     "CANDIDATES",
@@ -117,6 +118,7 @@ __all__ = [
     "TrainedModelOptions",
     "TransformName",
     "TreeOptions",
+    "TuneOptions",
     "UniFracMetric",
     "check",
     "check_augment",
