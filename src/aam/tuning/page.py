@@ -16,14 +16,12 @@ from aam.explain import drawing
 from aam.tuning.outer import TUNED, Judgement
 from aam.tuning.search import Search, behind, duration
 from aam.tuning.space import Knob
-from aam.tuning.trials import Tried
+from aam.tuning.trials import FEWEST, Tried
 
 _TOP, _FOOT, _LEFT, _RIGHT = 24, 200, 56, drawing.WIDTH - 14
 # Of the label of a bar, and height of one; colours of trials.
 _LABEL, _BAR = 190, 22
 _TRIED, _ENDED, _CHOSEN = "lower", "base", "raise"
-# With fewer trials the importance of options is chance.
-_FEWEST = 10
 
 
 def write_trials(search: Search, path: Path) -> None:
@@ -56,7 +54,7 @@ def write_page(found: Judgement, facts: Mapping[str, str], path: Path) -> None:
     warnings = []
     if not np.isfinite(found.tuned.gain_low):
         warnings.append(f"The test samples are of {counted(found.test_groups, 'group')}: too few to say how sure the gain is.")
-    if len(search.complete) < _FEWEST:
+    if len(search.complete) < FEWEST:
         warnings.append(f"Few trials were judged on all samples ({len(search.complete)}): importance and slices say little yet.")
     about = [
         ("trials", f"{states['complete']} judged on all samples, {states['pruned']} ended early, {states['failed']} failed"),

@@ -94,12 +94,14 @@ def resampled(truth: np.ndarray, said: np.ndarray, units: np.ndarray, measure: M
 
 def key_of_samples(problem: Problem, rows: np.ndarray) -> str:
     """Hash of what a search learns from: the samples `rows`, and what is to be predicted in them."""
-    study, counts, metadata = problem.study, problem.study.table.counts[rows], problem.study.full_metadata
+    study, metadata = problem.study, problem.study.full_metadata
+    counts = study.table.counts[rows].sorted_indices()
+    arrays = [np.asarray(part, dtype=np.int64) for part in (counts.indptr, counts.indices, counts.data)]
     labels = [None if part is None else part[rows].tolist() for part in (problem.truth, problem.groups, problem.levels)]
     about = [repr(part) for part in (study.ids(rows), study.sequences, study.reads, problem.column, problem.target, labels)]
     if problem.covariates.columns and metadata is not None:
         about += [repr(metadata.texts(column)[rows].tolist()) for column in problem.covariates.columns]
-    return key_of([*about, counts.indptr, counts.indices, counts.data])[:12]
+    return key_of([*about, *arrays])[:12]
 
 
 def search(

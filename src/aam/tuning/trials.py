@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ State = Literal["complete", "pruned", "failed"]
 # The name of the study in the file, of what is kept of it and of trials; and how files of SQLite begin.
 _NAME, _ABOUT, _SCORES, _REASON, _GIVEN = "aam", "aam_about", "aam_scores", "aam_reason", "aam_given"
 _SQLITE = b"SQLite format 3\x00"
-# Draws for a trial that is no repetition of an earlier one, and numbers of draws that no trial shares.
-_DRAWS = 20
+# Draws for a trial that is no repetition of an earlier one. With fewer trials the importance of options is chance.
+_DRAWS, FEWEST = 20, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +157,9 @@ class Trials:
         """How much each option matters to the score, adding up to 1, by Optuna's PED-ANOVA; empty where trials are too few."""
         import optuna
 
-        try:
-            return {name: float(share) for name, share in optuna.importance.get_param_importances(self._study).items()}
-        except (ValueError, RuntimeError) as error:
-            logging.getLogger(__name__).debug("importance: %s", one_line(error))
+        if sum(tried.state == "complete" for tried in self.over()) < FEWEST:
             return {}
+        with warnings.catch_warnings():
+            # Of options that few trials have another value of.
+            warnings.filterwarnings("ignore", category=UserWarning)
+            return {name: float(share) for name, share in optuna.importance.get_param_importances(self._study).items()}
