@@ -125,3 +125,14 @@ def test_optuna_is_asked_for_where_it_is_not_installed(words, tmp_path):
     assert run.returncode == 2
     assert run.stderr == "error: tuning needs optuna: pip install 'attention-all-microbes[tune]'\n"
     assert not (tmp_path / "out").exists()
+
+
+LOADED = "import sys; from aam.cli import main; code = main(sys.argv[1:]); sys.stdout.write(' '.join(sys.modules)); sys.exit(code)"
+
+
+def test_training_loads_nothing_of_tuning(words):
+    known = [*words[: words.index("--jobs")], *SMALL_ENSEMBLE]
+    run = subprocess.run([sys.executable, "-c", LOADED, "train", *map(str, known)], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert "sklearn" in loaded
+    assert not {"optuna", "sqlalchemy", "alembic", "aam.tuning"} & loaded

@@ -233,6 +233,25 @@ def test_a_search_that_is_killed_goes_on(problem, found, tmp_path):
     assert run.wait() == -signal.SIGKILL
     assert 2 <= len(trials_in(tmp_path).over()) < 5
     assert told(searched(problem, tmp_path)) == told(found)
+    with sqlite3.connect(tmp_path / "study.db") as file:
+        assert {state for (state,) in file.execute("select state from trials")} <= {"COMPLETE", "PRUNED", "FAIL"}
+
+
+def test_what_is_tried_after_a_kill_is_what_would_have_been_tried_also_where_it_follows_from_earlier_trials(
+    problem, tmp_path, monkeypatch
+):
+    def judged(self, problem, rows):
+        options = self.learner.options
+        yield np.arange(len(rows)), problem.truth[rows] + options.known_asv_samples + 10 * options.tree_prevalence
+
+    monkeypatch.setattr(TunedEnsemble, "judge", judged)
+    space = (Knob("known_asv_samples", (), 1, 50, whole=True), Knob("tree_prevalence", (), 0.0, 0.5))
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = searched(problem, tmp_path / "whole", 16, space=space)
+    searched(problem, tmp_path / "killed", 13, space=space)
+    trials_in(tmp_path / "killed", space).begin(99)
+    assert told(searched(problem, tmp_path / "killed", 16, space=space)) == told(whole)
 
 
 def _over(path: Path):

@@ -75,7 +75,8 @@ def write_page(found: Judgement, facts: Mapping[str, str], path: Path) -> None:
 
 
 _ABOUT_SCORES = (
-    "Both were fitted to all training samples. The interval is of resampled groups of the test samples, the same draws for both. "
+    "Both were fitted to all training samples. Intervals are of resampled groups of the test samples (of samples, "
+    "without groups), the same draws for both. "
     "The test samples had no part in any trial, nor in the choice."
 )
 _ABOUT_CHOICE = (
