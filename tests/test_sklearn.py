@@ -3,7 +3,6 @@
 import pickle
 import re
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import biom
@@ -16,7 +15,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, RandomizedSearchCV, cross_val_predict, cross_val_score
+from sklearn.model_selection import GroupKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
@@ -168,29 +167,6 @@ def test_it_is_the_learner_that_is_evaluated(study):
     )
     # Set networks draw by row, and rows have other numbers here.
     assert np.abs(model.predict(study.counts[fold.test]) - learned).max() < 0.05 * study.metadata["age"].std()
-
-
-def test_a_search_over_parameters(study):
-    search = GridSearchCV(regressor(), {"trees": [True, False]}, cv=GroupKFold(2))
-    search.fit(frame_of(study), study.metadata["age"], groups=study.metadata["subject"])
-    assert search.best_params_.keys() == {"trees"}
-    names = {trees: search.estimator.set_params(trees=trees).fit(study, "age").fitted_.ensemble.members for trees in (True, False)}
-    assert "forest" in names[True] and "forest" not in names[False]
-
-
-@pytest.mark.parametrize("kind", [GridSearchCV, partial(RandomizedSearchCV, n_iter=3, random_state=0)], ids=["grid", "random"])
-def test_a_search_over_options_with_groups(study, kind):
-    """Groups reach the splitter and every fit, where they part the cross-fitting."""
-    space = {"trees": [False], "ensemble_options": [replace(QUICKER, known_asv_samples=number) for number in (2, 3, 5)]}
-    groups = study.metadata["subject"]
-    with sklearn.config_context(enable_metadata_routing=True):
-        search = kind(regressor(), space, cv=GroupKFold(2), scoring="neg_mean_absolute_error")
-        search.fit(frame_of(study), study.metadata["age"], groups=groups)
-    assert len(search.cv_results_["params"]) == 3
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert search.best_params_["ensemble_options"] in space["ensemble_options"]
-    again = clone(search.estimator).set_params(**search.best_params_).fit(frame_of(study), study.metadata["age"], groups=groups)
-    assert search.predict(frame_of(study)).tolist() == again.predict(frame_of(study)).tolist()
 
 
 def test_random_numbers_of_others_stay_as_they_are(study):
