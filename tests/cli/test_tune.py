@@ -62,12 +62,12 @@ def test_a_transformer_is_searched(words, tmp_path):
 
 def test_a_file_of_another_search_is_told_before_the_table_is_read(words, tmp_path):
     pytest.importorskip("optuna")
-    storage = ["--storage", tmp_path / "mine.db", "--space", tmp_path / "space.yaml"]
+    storage = ["--storage", tmp_path / "new" / "mine.db", "--space", tmp_path / "space.yaml"]
     aam("tune", *words, *storage, "--trials", 1)
     words[words.index("--output-dir") + 1] = tmp_path / "other"
     said = aam("tune", *words, *storage, "--trials", 1, "--seed", 1, code=2)
     assert said == (
-        f"error: --storage {tmp_path / 'mine.db'}: holds another search, with seed 0, and not 1; name another file, "
+        f"error: --storage {tmp_path / 'new' / 'mine.db'}: holds another search, with seed 0, and not 1; name another file, "
         "or search the same\n"
     )
     assert aam("tune", *words, *storage, "--trials", 1, "--overwrite").count("\ntrial ") == 0
@@ -81,6 +81,8 @@ SAID = [
     (["--augment", "auto"], "--augment auto is chosen by each fit: name augmentations in --space, or leave it out"),
     (["--target-weights", "age=1"], "--target-weights"),
     (["--storage", "text.db"], "--storage text.db: is no SQLite file; name another file, which need not be there"),
+    (["--storage", "."], "--storage .: is a folder; name a file in it"),
+    (["--storage", "text.db/study.db"], "--storage text.db/study.db: cannot write there (text.db is a file, not a folder)"),
     (["--space", "nowhere.yaml"], "--space nowhere.yaml: does not exist; check the path to this file"),
     (
         ["--space", "typo.yaml"],

@@ -189,6 +189,15 @@ def test_a_trial_that_cannot_be_fitted_is_marked_and_the_others_go_on(problem, t
     assert sum("\tfailed\t" in line for line in lines) == len(failed)
 
 
+def test_options_that_cannot_be_fitted_as_they_are_given_end_the_search(problem, tmp_path, monkeypatch):
+    def judged(self, problem, rows):
+        raise InputError("class a is too small")
+
+    monkeypatch.setattr(TunedEnsemble, "judge", judged)
+    with pytest.raises(InputError, match="the options as they are given cannot be fitted: class a is too small"):
+        searched(problem, tmp_path)
+
+
 def test_no_trial_begins_after_the_time_but_the_first(problem, tmp_path):
     assert len(searched(problem, tmp_path, seconds=1e-9).tried) == 1
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from aam.disk.places import require_place
 from aam.errors import InputError, one_line
 from aam.tuning.space import Knob
 
@@ -52,7 +53,10 @@ def require_optuna() -> None:
 
 
 def require_trials(path: Path) -> None:
-    """InputError for a file that holds no trials, known without reading it."""
+    """InputError for a place where no trials can be kept, and for a file that holds none, known without reading it."""
+    if path.is_dir():
+        raise InputError(f"`storage={path}`: is a folder; name a file in it")
+    require_place("storage", path.parent, path)
     if path.is_file() and path.stat().st_size:
         with path.open("rb") as file:
             if file.read(len(_SQLITE)) != _SQLITE:
@@ -70,6 +74,7 @@ class Trials:
         self.path, self.space, self.base = path, space, base
         held = path.is_file()
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
             names = [study.study_name for study in optuna.get_all_study_summaries(storage)]
             if held and names and _NAME not in names:
