@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.support.commands import SMALL, aam, community  # noqa: F401 - a fixture
+from tests.support.commands import SMALL, aam, community, pretrained  # noqa: F401 - fixtures
 
 SMALL_ENSEMBLE = ["--network-steps", 6, "--network-min-epochs", 1, "--forest-trees", 5, "--boosting-rounds", 5]
 SPACE = "known_asv_samples: [2, 3]\nboosting_lr: {low: 0.01, high: 0.1, log: true}\n"
@@ -58,6 +58,18 @@ def test_a_transformer_is_searched(words, tmp_path):
     aam("tune", *data, "--recipe", "transformer", "--epochs", 1, *SMALL, "--space", space, "--trials", 2)
     assert len((tmp_path / "out" / "trials.tsv").read_text().splitlines()) == 3
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_a_head_on_a_pretrained_encoder_is_searched_without_its_shape(words, pretrained, tmp_path):  # noqa: F811 - the fixture
+    pytest.importorskip("optuna")
+    data = [*words[: words.index("--jobs")], "--recipe", "transformer", "--pretrained-encoder", pretrained, "--freeze-base"]
+    aam("tune", *data, "--epochs", 2, "--trials", 2)
+    trials = pd.read_csv(tmp_path / "out" / "trials.tsv", sep="\t")
+    assert {"lr", "dropout", "weight_decay"} <= set(trials.columns)
+    assert not {"embedding_dim", "attention_layers"} & set(trials.columns)
+    aam("train", "--config", tmp_path / "out" / "best.yaml", "--output-dir", tmp_path / "model")
+    scores = [yaml.safe_load((tmp_path / name / "metrics.json").read_text()) for name in ("out", "model")]
+    assert scores[0]["tuned"]["mae"] == pytest.approx(scores[1]["held_out"]["mae"], rel=1e-6)
 
 
 def test_a_file_of_another_search_is_told_before_the_table_is_read(words, tmp_path):
