@@ -28,6 +28,7 @@ COMMANDS = {
     "distances": "Compute any distances between all samples of a table, or the diversity of each.",
     "pretrain": "Pretrain an encoder without labels: UniFrac or other distances between samples, masked nucleotides.",
     "train": "Train a model that predicts a metadata column.",
+    "tune": "Search the options of train, and say what that buys on test samples.",
     "predict": "Predict the samples of a table with a trained model.",
     "evaluate": "Evaluate how well a metadata column can be predicted, by AAM and by the usual models, in cross-validation.",
     "runs": "Compare runs from their folders: options that differ, scores, time.",

@@ -41,6 +41,7 @@ from aam.options import (
     TrainFitOptions,
     TrainObjectives,
     TreeOptions,
+    TuneOptions,
     UniFracMetric,
     check,
     check_augment,
@@ -137,6 +138,21 @@ class TrainConfig(ConfigFile):
     @property
     def unused(self) -> frozenset[str]:
         return unused_by(self.recipe)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig(TrainConfig):
+    tuning: cli.TuneIn = TuneOptions()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples.test_fraction == 0 and self.samples.test_samples is None:
+            raise InputError("`test_fraction=0`: test samples, which no trial sees, say what tuning buys; set some aside")
+        if self.augmenting.is_auto:
+            raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
+        if self.target.class_columns or self.target.target_weights:
+            raise InputError("`class_columns` and `target_weights` are of several columns; tune one at a time")
 
 
 @Parameter(name="*")

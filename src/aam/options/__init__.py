@@ -66,6 +66,7 @@ from aam.options.target import (
     weights_in,
 )
 from aam.options.tracking import TRACKERS, TrackOptions
+from aam.options.tuning import TuneOptions
 
 __all__ = [
     "CANDIDATES",
@@ -120,6 +121,7 @@ __all__ = [
     "TrainedModelOptions",
     "TransformName",
     "TreeOptions",
+    "TuneOptions",
     "UniFracMetric",
     "check",
     "check_augment",

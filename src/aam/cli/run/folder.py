@@ -54,6 +54,10 @@ WRITTEN = (
     "summary.tsv",
     "robustness.tsv",
     "index.html",
+    "best.yaml",
+    "trials.tsv",
+    "tune.html",
+    "study.db",
     *EXPLANATION,
 )
 
