@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) install $(TORCH)
 	@echo "[3/3] AAM and the other dependencies, as pinned in constraints.txt (a minute or two)"
 	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt  # the torch of step 2 stays, whichever it is
-	@$(PIP) install --constraint $(VENV)/constraints.txt --editable '.[tree,explain,dev]'
+	@$(PIP) install --constraint $(VENV)/constraints.txt --editable '.[tree,explain,tune,dev]'
 	@touch $@
 	@echo "ready: $(BIN)/aam --help"
 

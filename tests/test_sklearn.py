@@ -15,7 +15,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import GroupKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
@@ -167,14 +167,6 @@ def test_it_is_the_learner_that_is_evaluated(study):
     )
     # Set networks draw by row, and rows have other numbers here.
     assert np.abs(model.predict(study.counts[fold.test]) - learned).max() < 0.05 * study.metadata["age"].std()
-
-
-def test_a_search_over_parameters(study):
-    search = GridSearchCV(regressor(), {"trees": [True, False]}, cv=GroupKFold(2))
-    search.fit(frame_of(study), study.metadata["age"], groups=study.metadata["subject"])
-    assert search.best_params_.keys() == {"trees"}
-    names = {trees: search.estimator.set_params(trees=trees).fit(study, "age").fitted_.ensemble.members for trees in (True, False)}
-    assert "forest" in names[True] and "forest" not in names[False]
 
 
 def test_random_numbers_of_others_stay_as_they_are(study):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # They say what to do with the folder and where options come from, not what the run is.
 NOT_RECORDED = ("config", "overwrite", "resume")
 # The paths that are no input.
-_PLACES = ("config", "output", "distances", "output_dir", "cache_dir")
+_PLACES = ("config", "output", "distances", "output_dir", "cache_dir", "storage")
 # The inputs that are folders.
 _FOLDERS = ("model", "pretrained_encoder")
 # What --resume may change: how long the run is, where its folder lies, and what changes no result.
@@ -42,6 +42,10 @@ MAY_CHANGE = (
     "compile_model",
     "checkpoint_minutes",
     "num_workers",
+    "track",
+    "trials",
+    "timeout",
+    "jobs",
 )
 
 
@@ -127,15 +131,16 @@ def _parse(text: str) -> Any:
     return yaml.load(text, Loader=yaml.BaseLoader) or {}
 
 
-def _dump(options: object) -> str:
+def _dump(options: object, without: Collection[str] = ()) -> str:
     import yaml
 
-    return yaml.safe_dump({name: _plain(value) for name, value in _flat(options)}, sort_keys=False, allow_unicode=True)
+    told = {name: _plain(value) for name, value in _flat(options) if name not in without}
+    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
 
 
-def write_config(path: Path, options: object) -> None:
-    """Write every option of a command as flat YAML, which ``--config`` reads back to the same run."""
-    write_text(path, _dump(options))
+def write_config(path: Path, options: object, without: Collection[str] = ()) -> None:
+    """Write every option of a command but some as flat YAML, which ``--config`` reads back to the same run."""
+    write_text(path, _dump(options, without))
 
 
 def refuse_change(path: Path, options: object) -> None:

@@ -36,10 +36,12 @@ from aam.options import (
     SampleOptions,
     StartOptions,
     TableOptions,
+    TrackOptions,
     TrainComputeOptions,
     TrainFitOptions,
     TrainObjectives,
     TreeOptions,
+    TuneOptions,
     UniFracMetric,
     check,
     check_augment,
@@ -84,6 +86,7 @@ class PretrainConfig(ConfigFile):
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
+    tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
         check_together(self.data, self.compute, self.fit)
@@ -111,6 +114,7 @@ class TrainConfig(ConfigFile):
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
+    tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target)
@@ -138,6 +142,21 @@ class TrainConfig(ConfigFile):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class TuneConfig(TrainConfig):
+    tuning: cli.TuneIn = TuneOptions()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples.test_fraction == 0 and self.samples.test_samples is None:
+            raise InputError("`test_fraction=0`: test samples, which no trial sees, say what tuning buys; set some aside")
+        if self.augmenting.is_auto:
+            raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
+        if self.target.class_columns or self.target.target_weights:
+            raise InputError("`class_columns` and `target_weights` are of several columns; tune one at a time")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(ConfigFile):
     data: cli.TableIn
     reads: cli.ReadsIn = ReadOptions()
@@ -157,6 +176,7 @@ class EvaluateConfig(ConfigFile):
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
+    tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
         _require_metadata(self.samples, self.target)

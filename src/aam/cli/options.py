@@ -27,6 +27,7 @@ TRAINING = Group("Training", sort_key=7)
 COMPUTE = Group("Memory and speed", sort_key=8)
 EXPLANATION = Group("Explanation", sort_key=9)
 OUTPUT = Group("Output", sort_key=10)
+TUNING = Group("Tuning", sort_key=3.5)
 
 
 def _flat(section: Group) -> Parameter:
@@ -50,6 +51,7 @@ FoldPretrainIn = Annotated[options.FoldPretrainOptions, _flat(MODEL)]
 ModelIn = Annotated[options.ModelOptions, _flat(MODEL)]
 StartIn = Annotated[options.StartOptions, _flat(MODEL)]
 EncoderIn = Annotated[options.EncoderOptions, _flat(MODEL)]
+TuneIn = Annotated[options.TuneOptions, _flat(TUNING)]
 TrainedIn = Annotated[options.TrainedModelOptions, _flat(MODEL)]
 EnsembleIn = Annotated[options.EnsembleOptions, _flat(ENSEMBLE)]
 PretrainObjectivesIn = Annotated[options.PretrainObjectives, _flat(OBJECTIVES)]
@@ -62,6 +64,7 @@ TrainFitIn = Annotated[options.TrainFitOptions, _flat(TRAINING)]
 EvaluateFitIn = Annotated[options.EvaluateFitOptions, _flat(TRAINING)]
 ComputeIn = Annotated[options.ComputeOptions, _flat(COMPUTE)]
 TrainComputeIn = Annotated[options.TrainComputeOptions, _flat(COMPUTE)]
+TrackIn = Annotated[options.TrackOptions, _flat(OUTPUT)]
 CacheIn = Annotated[options.CacheOptions, _flat(OUTPUT)]
 
 

@@ -30,7 +30,7 @@ _TRAINED = names_of(ModelOptions, TrainObjectives, TrainComputeOptions) | {
     "class_order",
     "rarefy_each_epoch",
 }
-OF_ENSEMBLE = names_of(EnsembleOptions)
+OF_ENSEMBLE = names_of(EnsembleOptions) | {"jobs"}
 OF_TRANSFORMER = (
     _TRAINED
     | names_of(EncoderOptions, TrainFitOptions, TreeOptions, CacheOptions)
@@ -45,6 +45,10 @@ SHOWN: Mapping[str, Sequence[str]] = {
     "train": (
         *_READ, "ignore_missing", "sampling_depth", "test_fraction", "recipe", "trees", "augment", "seed", "output_dir",
         "overwrite",
+    ),
+    "tune": (
+        *_READ, "ignore_missing", "test_fraction", "recipe", "space", "trials", "timeout", "jobs", "storage", "seed", "output_dir",
+        "resume",
     ),
     "train transformer": (
         *_READ, "recipe", "pretrained_encoder", "freeze_base", "epochs", "batch_size", "lr", "output_dir", "resume",
@@ -77,7 +81,7 @@ def shown_by_help(words: Sequence[str]) -> Collection[str] | None:
 
 def refuse_unused(command: str, given: Mapping[str, Sequence[str]]) -> None:
     """Refuse options that the run would not use; given: the words of each option, by name, from command line and config file."""
-    if command == "train":
+    if command in ("train", "tune"):
         recipe = (given.get("recipe") or ("ensemble",))[-1]
         other = "transformer" if recipe == "ensemble" else "ensemble"
         if recipe in ("ensemble", "transformer"):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,42 +67,101 @@ def parts_of(problem: Problem, rows: np.ndarray, folds: int, seed: int) -> list[
 
 def cross_fit(training: Training, rows: np.ndarray, names: Sequence[MemberName], jobs: int, *, show: bool = False) -> CrossFitted:
     """Fit the members `names` to the samples `rows`, `jobs` at a time, with a progress bar where `show`."""
-    problem = training.problem
-    parts = parts_of(problem, rows, training.options.cross_fit_folds, training.seed)
-    names = [name for name in names if training.table.known or name in NEED_NO_IDENTITY]
-    if torch.cuda.is_available():
-        # Each worker takes memory of the GPU for itself.
-        jobs = min(jobs, 2)
-    learned, asked = [rows[learn] for learn, _ in parts], [rows[judge] for _, judge in parts]
-    whole = rows
-    if training.augment:
-        # Of each part by itself: what a part is judged on has no part in its copies.
-        training, extended = with_copies(training, training.augment, [*learned, rows])
-        *learned, whole = extended
-    work = list(_work(whole, names, learned, asked, jobs))
-    # Workers need neither metadata nor a tree.
-    study = replace(training.problem.study, metadata=None, written=None, distance=None)
-    sent = replace(training, problem=replace(training.problem, study=study))
+    begun = _Begun.of(training, rows, names, jobs)
+    work = list(_work(begun.whole, begun.names, begun.learned, begun.asked, begun.jobs))
+    results = begun.run(work, show=show)
+    members: dict[MemberName, list[Member]] = {name: [] for name in begun.names}
+    for some, (kept, _) in zip(work, results, strict=True):
+        members[some.name] += kept
+    return CrossFitted(members, begun.judged(work, results))
+
+
+def judge_in_turn(
+    training: Training, rows: np.ndarray, names: Sequence[MemberName], jobs: int
+) -> Iterator[tuple[np.ndarray, dict[MemberName, np.ndarray]]]:
+    """The same without members that are kept, in two turns: places in `rows` that are judged so far, and what members say of them,
+    by name. The first turn is two of five parts: who sees enough then stops.
+    """
+    begun = _Begun.of(training, rows, names, jobs)
+    first = max(1, round(_FIRST_TURN * len(begun.asked)))
+    work: list[_Work] = []
+    results: list[_Result] = []
+    for turn in (slice(first), slice(first, None)):
+        more = [some for some in _work(begun.whole, begun.names, begun.learned[turn], begun.asked[turn], begun.jobs) if some.asked]
+        work, results = work + more, results + begun.run(more)
+        places = np.sort(np.concatenate([begun.place[asked] for asked in begun.asked[: turn.stop]]))
+        yield places, {name: said[places] for name, said in begun.judged(work, results).items()}
+
+
+# Members that are kept, and what is said of the samples that were asked about.
+_Result = tuple[list[Member], list[np.ndarray]]
+# The share of the parts that is judged first.
+_FIRST_TURN = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """What all fits of a cross-fitting share: parts of the samples `rows` to learn from and to judge, `place` of each sample in
+    `rows`, all samples with their copies (`whole`), and how each member is fitted.
+    """
+
+    training: Training
+    rows: np.ndarray
+    place: np.ndarray
+    learned: list[np.ndarray]
+    asked: list[np.ndarray]
+    whole: np.ndarray
+    names: list[MemberName]
+    fits: dict[MemberName, Fit]
+    jobs: int
+
+    @classmethod
+    def of(cls, training: Training, rows: np.ndarray, names: Sequence[MemberName], jobs: int) -> _Begun:
+        """Part the samples, and choose what the fits of linear and kernel models share."""
+        problem = training.problem
+        parts = parts_of(problem, rows, training.options.cross_fit_folds, training.seed)
+        known = [name for name in names if training.table.known or name in NEED_NO_IDENTITY]
+        if torch.cuda.is_available():
+            # Each worker takes memory of the GPU for itself.
+            jobs = min(jobs, 2)
+        learned, asked = [rows[learn] for learn, _ in parts], [rows[judge] for _, judge in parts]
+        whole = rows
+        if training.augment:
+            # Of each part by itself: what a part is judged on has no part in its copies.
+            training, extended = with_copies(training, training.augment, [*learned, rows])
+            *learned, whole = extended
+        # Workers need neither metadata nor a tree.
+        study = replace(training.problem.study, metadata=None, written=None, distance=None)
+        sent = replace(training, problem=replace(training.problem, study=study))
+        choosing = [name for name in (*KERNELS, *LINEAR) if name in known]
+        chosen = _in_workers(jobs, [(_chosen_fit, (name, sent, rows)) for name in choosing])
+        place = np.empty(len(problem), dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        fits = {**_FITS, **dict(zip(choosing, chosen, strict=True))}
+        return cls(sent, rows, place, learned, asked, whole, known, fits, jobs)
+
+    def run(self, work: Sequence[_Work], *, show: bool = False) -> list[_Result]:
+        """Fit, in the order of the work: the longest first."""
+        return list(_in_workers(self.jobs, [(_run, (self.fits[some.name], self.training, some)) for some in work], show=show))
+
+    def judged(self, work: Sequence[_Work], results: Sequence[_Result]) -> dict[MemberName, np.ndarray]:
+        """What members say of the samples `rows` that were asked about, by name."""
+        found = {name: self.training.problem.target.nothing_said(len(self.rows)) for name in self.names}
+        for some, (_, said) in zip(work, results, strict=True):
+            for judge, answer in zip(some.asked, said, strict=True):
+                found[some.name][self.place[judge]] = answer
+        return found
+
+
+def _in_workers(jobs: int, calls: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]], *, show: bool = False) -> list[Any]:
+    """Results of calls, `jobs` at a time, in processes where that is more than one."""
     from joblib import Parallel, delayed, parallel_config
 
     with warnings.catch_warnings(), parallel_config(backend="loky", inner_max_num_threads=1):
-        # A worker that has grown is replaced, and says so.
+        # A worker that has grown is replaced, and says so. One whose first work were a short one would seem to have grown.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        # The longest first; and a worker whose first work were a short one would seem to have grown, and be replaced.
-        choosing = [name for name in (*KERNELS, *LINEAR) if name in names]
-        chosen = Parallel(n_jobs=jobs)(delayed(_chosen_fit)(name, sent, rows) for name in choosing)
-        fits = {**_FITS, **dict(zip(choosing, chosen, strict=True))}
-        running = Parallel(n_jobs=jobs, return_as="generator")(delayed(_run)(fits[some.name], sent, some) for some in work)
-        results = list(track(running, "Fitting members", len(work)) if show else running)
-    members: dict[MemberName, list[Member]] = {name: [] for name in names}
-    judged = {name: problem.target.nothing_said(len(rows)) for name in names}
-    place = np.empty(len(problem), dtype=np.int64)
-    place[rows] = np.arange(len(rows))
-    for some, (kept, said) in zip(work, results, strict=True):
-        members[some.name] += kept
-        for judge, answer in zip(some.asked, said, strict=True):
-            judged[some.name][place[judge]] = answer
-    return CrossFitted(members, judged)
+        running = Parallel(n_jobs=jobs, return_as="generator")(delayed(call)(*given) for call, given in calls)
+        return list(track(running, "Fitting members", len(calls)) if show else running)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from aam.ensemble.calibration import Calibration
 from aam.ensemble.catalogue import Catalogue, SeenTable
-from aam.ensemble.cross_fit import CrossFitted, cross_fit
+from aam.ensemble.cross_fit import CrossFitted, cross_fit, judge_in_turn
 from aam.ensemble.members import MEMBERS, NEED_NO_SEQUENCE, WITHOUT_TREES, Member, MemberName
 from aam.ensemble.training import Training
 from aam.ensemble.weights import Combination, Weighing, choose_weights
@@ -123,6 +123,26 @@ def fit_members(
     """Fit the members to the samples `rows`, and to copies of them that are changed by the steps `augment`: nothing is known of the
     others. `show`: a progress bar.
     """
+    training, names = _training_of(problem, rows, options, seed, augment)
+    return FittedMembers(training, rows, training.catalogue, cross_fit(training, rows, names, jobs, show=show))
+
+
+def judge_members(
+    problem: Problem, rows: np.ndarray, options: EnsembleOptions, seed: int, jobs: int, *, augment: tuple[Step, ...] = ()
+) -> Iterator[tuple[np.ndarray, Judged]]:
+    """What the same members say of the samples `rows` that they did not learn from, in two turns: places in `rows` that are judged
+    so far, and what is said of them. Nothing is fitted to all of them: it takes less time than a fit.
+    """
+    training, names = _training_of(problem, rows, options, seed, augment)
+    for places, said in judge_in_turn(training, rows, names, jobs):
+        units = np.unique(problem.units(rows[places]), return_inverse=True)[1]
+        yield places, Judged(problem.learned[rows[places]], said, units)
+
+
+def _training_of(
+    problem: Problem, rows: np.ndarray, options: EnsembleOptions, seed: int, augment: tuple[Step, ...]
+) -> tuple[Training, tuple[MemberName, ...]]:
+    """What members are fitted to, and which there are."""
     names = MEMBERS if options.trees else WITHOUT_TREES
     if problem.study.sequences is None:
         names = tuple(name for name in names if name in NEED_NO_SEQUENCE)
@@ -130,5 +150,4 @@ def fit_members(
     if not catalogue.keys and problem.study.sequences is None:
         raise InputError(f"no feature is in {options.known_asv_samples} training samples or more: nothing can be learned of them")
     seen = replace(catalogue.see(problem.study), design=problem.design)
-    training = Training(problem, catalogue, seen, options, seed, augment)
-    return FittedMembers(training, rows, catalogue, cross_fit(training, rows, names, jobs, show=show))
+    return Training(problem, catalogue, seen, options, seed, augment), names

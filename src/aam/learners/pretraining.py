@@ -124,7 +124,7 @@ class PretrainingLearner:
             val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, **made)
             commonest = commonest_letters(study, split.train)
             module = PretrainModule(encoder, taught, objectives, options, commonest, probe)
-            result = fit(module, (train, val), compute, place.folder, monitor, place.resume, self.show)
+            result = fit(module, (train, val), compute, place.folder, monitor, place.resume, self.show, place.tracked)
             plan.log_peak()
         seen = np.concatenate([split.train, split.val])
         metric = study.metric if "unifrac" in taught.measures else None

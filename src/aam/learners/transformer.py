@@ -176,7 +176,7 @@ class TransformerLearner:
             )
             warn_of_few(split, parts.module.fit_options)
             log.info("%s\n%s", summarise(model), describe(self.compute, encoder.asv_encoder.gradient_checkpointing))
-            result = fit(parts.module, parts.loaders, self.compute, place.folder, monitor, place.resume, self.show)
+            result = fit(parts.module, parts.loaders, self.compute, place.folder, monitor, place.resume, self.show, place.tracked)
             parts.plan.log_peak()
         before = self.seen_before if start is None else start.info.learned_from
         seen = np.concatenate([split.train, split.val])

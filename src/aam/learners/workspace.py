@@ -10,14 +10,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aam.disk.writing import remove
+from aam.tracking.tracked import Tracked
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder for checkpoints, curves and the memory plan; resume: go on from the last checkpoint in it."""
+    """A folder for checkpoints, curves and the memory plan; resume: go on from the last checkpoint in it; tracked: told of every
+    step.
+    """
 
     folder: Path
     resume: bool = False
+    tracked: Tracked | None = None
 
 
 @contextmanager

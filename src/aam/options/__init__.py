@@ -65,6 +65,8 @@ from aam.options.target import (
     range_in,
     weights_in,
 )
+from aam.options.tracking import TRACKERS, TrackOptions
+from aam.options.tuning import TuneOptions
 
 __all__ = [
     "CANDIDATES",
@@ -72,6 +74,7 @@ __all__ = [
     "DEFAULT_QUANTILES",
     "MEMBER_LABELS",
     "STRENGTHS",
+    "TRACKERS",
     "AsvSampling",
     "AttnImplementation",
     "AugmentName",
@@ -111,12 +114,14 @@ __all__ = [
     "Strategy",
     "TableOptions",
     "TargetOptions",
+    "TrackOptions",
     "TrainComputeOptions",
     "TrainFitOptions",
     "TrainObjectives",
     "TrainedModelOptions",
     "TransformName",
     "TreeOptions",
+    "TuneOptions",
     "UniFracMetric",
     "check",
     "check_augment",

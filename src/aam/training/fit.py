@@ -24,13 +24,15 @@ from aam.options import BestMetric, FitOptions, TrainComputeOptions
 from aam.parallel.collectives import cluster, world
 from aam.parallel.ranks import nodes
 from aam.study.splits import Split
+from aam.tracking.tracked import Tracked
 from aam.training.callbacks import EpochBar, EpochLine, ValidationPlots
 from aam.training.checkpoint_files import CheckpointFiles, newest
 from aam.training.checkpoints import Checkpoints
 from aam.training.learning_rate import find_learning_rate
-from aam.training.logger import OverlayLogger
+from aam.training.logger import OverlayLogger, TrackedLogger
 from aam.training.module import LearningModule
 from aam.training.sharded import Sharded, load_whole, release
+from aam.training.speed import Speed
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +105,13 @@ def whole_epochs(options: FitOptions, batches: int) -> tuple[int, int]:
 
 
 def _trainer(
-    options: FitOptions, compute: TrainComputeOptions, train: DataLoader, folder: Path, monitor: str, show: bool
+    options: FitOptions,
+    compute: TrainComputeOptions,
+    train: DataLoader,
+    folder: Path,
+    monitor: str,
+    show: bool,
+    tracked: Tracked | None,
 ) -> tuple[L.Trainer, Checkpoints, EpochLine]:
     higher_is_better = monitor.endswith(_HIGHER_IS_BETTER)
     checkpoints = Checkpoints(folder / "checkpoints", monitor, higher_is_better, options.checkpoint_minutes)
@@ -114,13 +122,14 @@ def _trainer(
         # All of them, however many an epoch has, unless epochs are shortened.
         limit_train_batches=batches if batches < len(train) else 1.0,
         **_step_options(options, compute),
-        logger=OverlayLogger(folder / "tensorboard"),
+        logger=[OverlayLogger(folder / "tensorboard"), *([] if tracked is None else [TrackedLogger(tracked)])],
         callbacks=[
             EarlyStopping(monitor, mode="max" if higher_is_better else "min", patience=options.patience, check_finite=True),
             LearningRateMonitor("step"),
             *([EpochBar()] if show else []),
             lines,
             ValidationPlots(),
+            *([] if tracked is None else [Speed()]),
             # After the others, whose state it saves.
             checkpoints,
         ],
@@ -189,14 +198,16 @@ def fit(
     monitor: str,
     resume: bool,
     show: bool = True,
+    tracked: Tracked | None = None,
 ) -> FitResult:
-    """Fit `module` in place to (training, validation) batches, by its `fit_options`; show: a progress bar.
+    """Fit `module` in place to (training, validation) batches, by its `fit_options`; show: a progress bar; tracked: a run that is
+    told of every step, on all ranks or none.
 
     It is left with the weights of the epoch at which `monitor` was best. Raises InputError where no epoch gave a finite `monitor`.
     """
     options, (train, val) = module.fit_options, loaders
     quiet_lightning()
-    trainer, checkpoints, lines = _trainer(options, compute, train, folder, monitor, show)
+    trainer, checkpoints, lines = _trainer(options, compute, train, folder, monitor, show, tracked)
     sharded = isinstance(trainer.strategy, Sharded)
     # What is sharded cannot be put together again in place.
     fitted = copy.deepcopy(module) if sharded else module

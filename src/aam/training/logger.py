@@ -1,4 +1,6 @@
-"""TensorBoard with training and validation as two runs of the same tags, so that their curves lie over each other."""
+"""Lightning's loggers: TensorBoard, with training and validation as two runs of the same tags, so that their curves lie over each
+other; and the trackers of a run.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
+
+from aam.tracking.tracked import Tracked
 
 
 class OverlayLogger(Logger):
@@ -69,3 +73,28 @@ def split_tag(name: str) -> tuple[str, str]:
     """`val/unifrac_loss` -> (`val`, `unifrac_loss`); a name without a split belongs to `train`."""
     split, _, tag = name.partition("/")
     return (split, tag) if split in ("train", "val") else ("train", name)
+
+
+class TrackedLogger(Logger):
+    """What is logged goes to the trackers of a run, which outlives the fit."""
+
+    def __init__(self, run: Tracked) -> None:
+        super().__init__()
+        self.run = run
+
+    @property
+    def name(self) -> str:
+        return "tracked"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """They were told when the run began."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        # The number of the epoch is Lightning's own, beside every step.
+        self.run.metrics({name: float(value) for name, value in metrics.items() if name != "epoch"}, step or 0)

@@ -36,6 +36,7 @@ from aam.study.folds import require_learnable
 from aam.study.problem import Problem, pose
 from aam.study.reading import join, read_samples
 from aam.study.tree import on_given_distances, with_distances
+from aam.tracking.tracked import Tracked, tracked_run
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,13 @@ log = logging.getLogger(__name__)
 def run_evaluation(config: EvaluateConfig) -> None:
     """Evaluate all models on the same folds, and write the report."""
     check_compute(config.compute)
-    folder, seed = start_run(config, alone="evaluate"), config.fit.seed
+    with tracked_run(config.tracking.track, config.output.output_dir) as tracked:
+        evaluate_models(config, tracked)
+
+
+def evaluate_models(config: EvaluateConfig, tracked: Tracked) -> None:
+    """The same, told to trackers."""
+    folder, seed = start_run(config, alone="evaluate", tracked=tracked), config.fit.seed
     log.info("evaluating %s", "baselines" if config.contest.only_baselines else "AAM and baselines")
     problem, learned = read_problem(config, folder)
     folds = folds_of(problem, config.folding, seed, learned)

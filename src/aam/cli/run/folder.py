@@ -23,6 +23,9 @@ from aam.parallel.ranks import by_first, nodes
 from aam.saved.folder import TARGET_LIST, TARGETS
 from aam.study.splits import Split
 from aam.study.study import Study
+from aam.tracking.sent import told
+from aam.tracking.tracked import FOLDER as TRACKING
+from aam.tracking.tracked import Tracked
 
 RunConfig = PretrainConfig | TrainConfig | EvaluateConfig | ExplainConfig
 # Everything that pretrain, train, evaluate and explain write. `overwrite` removes these and nothing else.
@@ -41,6 +44,7 @@ WRITTEN = (
     "test_samples.txt",
     "plots",
     "tensorboard",
+    TRACKING,
     "checkpoints",
     "tree.nwk",
     "memory.json",
@@ -50,6 +54,10 @@ WRITTEN = (
     "summary.tsv",
     "robustness.tsv",
     "index.html",
+    "best.yaml",
+    "trials.tsv",
+    "tune.html",
+    "study.db",
     *EXPLANATION,
 )
 
@@ -91,8 +99,8 @@ def _one_holds_the_other(first: Path, second: Path) -> bool:
     return first.is_relative_to(second) or second.is_relative_to(first)
 
 
-def start_run(config: RunConfig, alone: str | None = None) -> Path:
-    """Meet the other ranks, and prepare the output folder, the log and config.yaml of a run.
+def start_run(config: RunConfig, alone: str | None = None, tracked: Tracked | None = None) -> Path:
+    """Meet the other ranks, and prepare the output folder, the log and config.yaml of a run, which is `tracked` from here on.
 
     Refuses to resume a different run, and several ranks for what (`alone`) runs on one device.
     """
@@ -101,6 +109,8 @@ def start_run(config: RunConfig, alone: str | None = None) -> Path:
     compute: Any = replace(config.compute, devices=world() // nodes(), num_nodes=nodes())
     _prepare_run(replace(config, compute=compute))
     wait()
+    if tracked is not None:
+        tracked.begin(f"aam {type(config).__name__.removesuffix('Config').lower()}", told(config, config.unused))
     return config.output.output_dir
 
 

@@ -25,6 +25,7 @@ from aam.study.reading import read_samples
 from aam.study.splits import Split
 from aam.study.study import Study
 from aam.study.tree import on_given_distances, with_distances
+from aam.tracking.tracked import Tracked, tracked_run
 from aam.training.objectives.taught import KINDS, Taught, check_distances, read_given, taught_by, tree_is_needed, with_given
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,12 @@ log = logging.getLogger(__name__)
 
 def run_pretraining(config: PretrainConfig) -> None:
     """Pretrain an encoder, and score how well distances between held-out samples are recovered."""
+    with tracked_run(config.tracking.track, config.output.output_dir) as tracked:
+        pretrain_encoder(config, tracked)
+
+
+def pretrain_encoder(config: PretrainConfig, tracked: Tracked) -> None:
+    """The same, told to trackers."""
     resume = config.output.resume
     learner = PretrainingLearner(
         model=config.model,
@@ -39,13 +46,13 @@ def run_pretraining(config: PretrainConfig) -> None:
         options=config.fit,
         compute=config.compute,
         weights=None if config.start.init_from is None else load_start(config.start.init_from, config.model),
-        workspace=Workspace(config.output.output_dir, resume),
+        workspace=Workspace(config.output.output_dir, resume, tracked if config.tracking.track else None),
     )
     check_distances(config.objectives, config.distances)
     # What is not measured is refused before anything is read.
     learner.monitor  # noqa: B018
     check_compute(config.compute)
-    folder = start_run(config)
+    folder = start_run(config, tracked=tracked)
     log.info("pretraining an encoder without labels")
     study = read_samples(config.data, config.reads, config.samples)
     given = read_given(config.objectives)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,9 +31,12 @@ from aam.study.several import JointProblem, own_rows, pose_columns, require_lear
 from aam.study.splits import Split
 from aam.study.targets import ClassTarget, RegressionTarget
 from aam.study.tree import on_given_distances, with_distances
+from aam.tracking.tracked import Tracked, tracked_run
 from aam.training.fit import monitor_of
 
 log = logging.getLogger(__name__)
+
+ConfigT = TypeVar("ConfigT", bound=TrainConfig)
 
 
 def check_metric(config: TrainConfig) -> None:
@@ -43,12 +47,13 @@ def check_metric(config: TrainConfig) -> None:
 
 def run_training(config: TrainConfig) -> None:
     """Train by the recipe that is asked for."""
-    (train_ensemble if config.recipe == "ensemble" else train_transformer)(config)
+    with tracked_run(config.tracking.track, config.output.output_dir) as tracked:
+        (train_ensemble if config.recipe == "ensemble" else train_transformer)(config, tracked)
 
 
-def train_ensemble(config: TrainConfig) -> None:
+def train_ensemble(config: TrainConfig, tracked: Tracked) -> None:
     """Fit the members, weigh them on groups that they did not see, score them on the test samples, and save them."""
-    folder = start_run(config, alone="an ensemble")
+    folder = start_run(config, alone="an ensemble", tracked=tracked)
     log.info("fitting an ensemble, the default recipe (`recipe=transformer` trains a transformer)")
     if config.output.resume:
         log.warning("an ensemble keeps nothing to continue from: it is fitted from the start")
@@ -95,31 +100,18 @@ def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folde
     say_scores(problem, part, len(held_out), scores, folder)
 
 
-def train_transformer(config: TrainConfig) -> None:
+def train_transformer(config: TrainConfig, tracked: Tracked) -> None:
     """Train a transformer, from scratch or from a pretrained encoder, and score it on the test samples."""
     check_metric(config)
-    pretrained = config.encoder.pretrained_encoder
-    start = None if pretrained is None else load_encoder(pretrained, "pretrained_encoder", config.compute)
-    if start is not None:
-        config = with_shape_of(start, config)
-    weights = None if config.encoder.init_from is None else load_start(config.encoder.init_from, config.model)
     check_compute(config.compute)
-    resume, cache = config.output.resume, Cache.of(config.caching)
-    learner = TransformerLearner(
-        model=config.model,
-        objectives=config.objectives,
-        options=config.fit,
-        compute=config.compute,
-        start=None if start is None else GivenEncoder(start),
-        weights=weights,
-        augment=config.augmenting,
-        freeze_base=config.encoder.freeze_base,
-        cache=cache,
-        workspace=Workspace(config.output.output_dir, resume),
-    )
-    folder = start_run(config)
-    begins = "from scratch" if start is None else f"from the encoder in {pretrained}"
-    begins = begins if weights is None else f"from the weights in {weights.path}"
+    config, learner = transformer_of(config)
+    if config.tracking.track:
+        learner = replace(learner, workspace=Workspace(config.output.output_dir, config.output.resume, tracked))
+    start = learner.start.fitted if isinstance(learner.start, GivenEncoder) else None
+    resume, cache = config.output.resume, learner.cache
+    folder = start_run(config, tracked=tracked)
+    begins = "from scratch" if start is None else f"from the encoder in {config.encoder.pretrained_encoder}"
+    begins = begins if learner.weights is None else f"from the weights in {learner.weights.path}"
     log.info("training a transformer %s, as `recipe` says", begins)
     if start is not None:
         warn_of_differences(start, config)
@@ -149,6 +141,28 @@ def train_transformer(config: TrainConfig) -> None:
         about["augmentation"] = models[0].augmentation.about()
     scores = found[0] if isinstance(problem, Problem) else dict(zip(problem.target.names, found, strict=True))
     write_metrics(folder, result, {"recipe": "transformer", **about, "held_out": scores})
+
+
+def transformer_of(config: ConfigT) -> tuple[ConfigT, TransformerLearner]:
+    """The learner that is asked for, and the options with the shape of the encoder that it starts from."""
+    pretrained = config.encoder.pretrained_encoder
+    start = None if pretrained is None else load_encoder(pretrained, "pretrained_encoder", config.compute)
+    if start is not None:
+        config = with_shape_of(start, config)
+    learner = TransformerLearner(
+        model=config.model,
+        objectives=config.objectives,
+        options=config.fit,
+        compute=config.compute,
+        start=None if start is None else GivenEncoder(start),
+        weights=None if config.encoder.init_from is None else load_start(config.encoder.init_from, config.model),
+        augment=config.augmenting,
+        freeze_base=config.encoder.freeze_base,
+        val_fraction=config.samples.val_fraction,
+        cache=Cache.of(config.caching),
+        workspace=Workspace(config.output.output_dir, config.output.resume),
+    )
+    return config, learner
 
 
 def finish_transformer(fitted: FittedTransformer, problem: Problem, folder: Path, split: Split) -> dict[str, float]:
@@ -201,7 +215,7 @@ def say_scores(problem: Problem, part: str, number: int, scores: dict[str, float
     log.info("wrote %s", folder)
 
 
-def with_shape_of(start: FittedEncoder, config: TrainConfig) -> TrainConfig:
+def with_shape_of(start: FittedEncoder, config: ConfigT) -> ConfigT:
     """The run's options with the width, layers and sequence length of the pretrained encoder."""
     model = replace(start.info.options, dropout=config.model.dropout)
     return replace(config, model=model, reads=replace(config.reads, max_bp=start.info.reads.max_bp))
