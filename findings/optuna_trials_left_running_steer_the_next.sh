@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Optuna 5.0.0, TPESampler with a seed: a trial that was asked for and never told (its process was ended, and a storage keeps it as RUNNING)
-# changes what is suggested next. The sampler now takes running trials for bad ones by default (constant_liar=True), also where one process works alone, so a search that goes on after its process was ended is another search, although seed and
-# finished trials are the same; with constant_liar=False it is the same. And a sampler that is made again with its seed draws its first
-# values again, whatever the study holds: going on in a new process repeats trials.
+# changes what is suggested next. The sampler takes running trials for bad ones by default (constant_liar=True), also where one process
+# works alone, so a search that goes on after its process was ended is another search, although seed and finished trials are the same;
+# with constant_liar=False it is the same. And a sampler that is made again with its seed draws its first values again, whatever the study
+# holds: going on in a new process repeats trials.
 # Seen: "left running: 0.2690, none left: 0.1909; without the liar 0.1909 and 0.1909; first process [0.5488, 0.7152, 0.6028], second the
 # same: True". Fails when a running trial changes nothing, or the second process draws on.
 set -euo pipefail
