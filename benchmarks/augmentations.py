@@ -7,12 +7,9 @@ groups. What was run before is taken from the output folder.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from aam.augment.choice import AugmentChoice, choose_augmentation
 from aam.evaluation.compare import Outcome
@@ -22,8 +19,7 @@ from aam.options.augment import AUTO
 from aam.study.folds import Fold, make_folds
 from aam.study.problem import Problem
 from benchmarks.accuracy import KNOWN
-from benchmarks.in_folds import Arrays, gain_of, kept, problem_of
-from benchmarks.measure import ROOT
+from benchmarks.in_folds import Arrays, gain_of, kept, parser_of, problem_of
 
 NONE = "none"
 TRIED = ("rarefy", "dropout", "contaminate", "mixup", "cutmix", "phylomix", "errors", "reverse", "trim")
@@ -45,11 +41,7 @@ def chosen(problem: Problem, fold: Fold, number: int, found: Mapping[str, Sequen
 
 def main() -> None:
     """Print a table for each question."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    tables = os.environ.get("AAM_TEST_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(tables))
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "augmentations")
-    parser.add_argument("--questions", nargs="+", default=[question.name for question in KNOWN])
+    parser = parser_of("augmentations", __doc__)
     parser.add_argument("--tried", nargs="+", default=list(TRIED))
     given = parser.parse_args()
     for question in (question for question in KNOWN if question.name in given.questions):

@@ -8,8 +8,6 @@ resampled groups. What was run before is taken from the output folder.
 
 from __future__ import annotations
 
-import argparse
-import os
 import subprocess
 import sys
 from functools import partial
@@ -23,8 +21,7 @@ from aam.saved.load import load_encoder
 from aam.study.folds import Fold, make_folds
 from aam.study.problem import Problem
 from benchmarks.accuracy import KNOWN
-from benchmarks.in_folds import Arrays, gain_of, kept, problem_of
-from benchmarks.measure import ROOT
+from benchmarks.in_folds import Arrays, gain_of, kept, parser_of, problem_of
 
 NOTHING = "nothing"
 # What `aam pretrain` is asked for, by the name that rows have. The first encoder has the words of its ASVs, and random layers.
@@ -68,11 +65,7 @@ def held_out(learner: TransformerLearner, problem: Problem, fold: Fold) -> Array
 
 def main() -> None:
     """Print a table for each question."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    tables = os.environ.get("AAM_TEST_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(tables))
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "encoder_types")
-    parser.add_argument("--questions", nargs="+", default=[question.name for question in KNOWN])
+    parser = parser_of("encoder_types", __doc__)
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
     given = parser.parse_args()
     models = {name: pretrain(name, given.data, given.output / "encoders") for name in given.encoders}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,9 +16,20 @@ from aam.study.folds import Fold
 from aam.study.problem import Problem, pose
 from aam.study.reading import read_samples
 from aam.study.tree import on_given_distances
-from benchmarks.accuracy import Question
+from benchmarks.accuracy import KNOWN, Question
+from benchmarks.measure import ROOT
 
 Arrays = Mapping[str, np.ndarray]
+
+
+def parser_of(name: str, about: str) -> argparse.ArgumentParser:
+    """Where the tables are, where results are kept, and which known questions are asked."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
+    tables = os.environ.get("AAM_TEST_DATA", ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=Path(tables))
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / name)
+    parser.add_argument("--questions", nargs="+", default=[question.name for question in KNOWN])
+    return parser
 
 
 def problem_of(question: Question, data: Path, reads: ReadOptions | None = None, tree: bool = True) -> Problem:
