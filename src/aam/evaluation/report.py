@@ -123,8 +123,8 @@ def write_report(report: Report, folder: Path) -> None:
         table = falls_table(report.falls, report.outcome.measure.key)
         write_tsv(folder / "robustness.tsv", table, index=False, float_format="%.6g")
     write_tsv(folder / "errors.tsv", report.errors.table(), index=False, float_format="%.6g")
-    if len(suspects := report.errors.suspects()):
-        write_tsv(folder / "label_errors.tsv", suspects, index=False)
+    if report.errors.labels.named:
+        write_tsv(folder / "label_errors.tsv", report.errors.suspects(), index=False)
     title = f"Can the microbes predict {report.outcome.problem.column}?"
     sections = [
         ("Models", _models(report)),

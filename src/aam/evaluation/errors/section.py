@@ -16,15 +16,13 @@ def errors_section(analysis: ErrorAnalysis, colour: str) -> str:
     named, looks = analysis.named, analysis.looks
     strata = len({(look.column, look.level) for look in looks})
     if named:
-        said = [page.bullets([one.sentence for one in named[:_NAMED]])]
+        parts = [page.bullets([one.sentence for one in named[:_NAMED]])]
         if len(named) > _NAMED:
-            said.append(page.note(f"{len(named) - _NAMED} more are in errors.tsv."))
+            parts.append(page.note(f"{len(named) - _NAMED} more are in errors.tsv."))
     else:
-        said = [page.note(f"Of {strata} parts of the samples none is predicted worse than the rest by more than chance.")]
-    parts = [*said]
-    suspects = analysis.suspects()
+        parts = [page.note(f"Of {strata} parts of the samples none is predicted worse than the rest by more than chance.")]
     if analysis.labels.named:
-        shown = suspects.head(_SUSPECTS)
+        shown = analysis.suspects().head(_SUSPECTS)
         parts += [page.heading("Labels to look up"), page.table(list(shown.columns), shown.values.tolist(), [False] * len(shown))]
     rows = [
         [
@@ -56,5 +54,5 @@ def _about(analysis: ErrorAnalysis, strata: int) -> str:
         f"set. Chance: how often any look differs as much where nothing is wrong, after {counted(len(analysis.looks), 'look')}, "
         "with what the truth alone explains taken out, since every model pulls towards the middle. Below "
         f"{100 * CHANCE:g} % a level that is predicted worse is named. It may stand for something else that goes with it. "
-        "errors.tsv holds all looks, label_errors.tsv the samples whose label may be wrong."
+        "errors.tsv holds all looks, label_errors.tsv, where there are some, the samples whose label may be wrong."
     )
