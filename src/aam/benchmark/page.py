@@ -43,9 +43,10 @@ def verdict_of(results: Results) -> str:
     pairs = [pair for pair in results.pairs if pair.model == ours and pair.other == other]
     verdicts = [pair.verdict for pair in pairs]
     better = sum(pair.gain > 0 for pair in pairs)
+    place = "the next" if first.model == ours else "the best of the others"
     return (
-        f"{opening} The {ours} is better than the {other}, {'the next' if first.model == ours else 'the best of the others'}, on {better} "
-        f"of {len(pairs)}; surely so on {verdicts.count('win')}, surely worse on {verdicts.count('loss')}."
+        f"{opening} The {ours} is better than the {other}, {place}, on {better} of {len(pairs)}; surely so on "
+        f"{verdicts.count('win')}, surely worse on {verdicts.count('loss')}."
     )
 
 
