@@ -116,7 +116,7 @@ _ABOUT_SCORES = (
 )
 _ABOUT_CURVES = (
     "All models learn from the same groups (samples, where there are none), drawn at random, a smaller share being part of a "
-    "larger one; the held-out samples stay the same."
+    "larger one; the held-out samples stay the same. Grey lines: the other models."
 )
 _ABOUT_COST = (
     "Mean seconds of a fit and its prediction in a fold, and the memory that it took at most above that of the data. Other work "

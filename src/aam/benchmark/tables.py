@@ -161,9 +161,9 @@ def curve_table(results: Results) -> Table | None:
             if is_trivial(name):
                 continue
             cells = [three(mine[share].scores[name]) if name in mine[share].models else "-" for share in shares]
-            rows.append([f"{whole.question}, {whole.measure.label}", name, *cells])
+            rows.append([name, f"{whole.question}, {whole.measure.label}", *cells])
             strong.append(is_ours(name))
-    return Table(["question", "model", *(f"{100 * share:.0f} % of the groups" for share in shares)], rows, strong)
+    return Table(["model", "question", *(f"{100 * share:.0f} % of the groups" for share in shares)], rows, strong)
 
 
 def question_table(results: Results) -> Table:
