@@ -16,9 +16,9 @@ from aam.evaluation.errors.analysis import ErrorAnalysis
 from aam.evaluation.errors.confused import Confused
 from aam.evaluation.errors.held_out import HeldOut
 from aam.evaluation.errors.looks import difference_of
-from aam.evaluation.errors.promises import ALL, share_interval
+from aam.evaluation.errors.promises import ALL, promises_of, share_interval
 from aam.evaluation.errors.section import errors_section
-from aam.evaluation.errors.strata import strata_of
+from aam.evaluation.errors.strata import Stratum, strata_of
 from aam.study.folds import make_folds
 from aam.study.problem import Problem
 from aam.study.targets import ClassTarget, RegressionTarget
@@ -277,3 +277,15 @@ def test_long_names_of_asvs_are_short_on_the_page_and_whole_in_the_table(communi
     assert name.startswith("ASV ") and len(name) == 44
     assert name in set(analysis.table()["column"])
     assert name.removeprefix("ASV ") not in errors_section(analysis, "#2f83c6")
+
+
+def test_samples_of_a_group_that_are_alike_count_as_one_in_intervals_of_calibration():
+    rng = np.random.default_rng(0)
+    unit, inside = np.repeat(np.arange(40), 5), np.repeat((rng.random(40) < 0.8).astype(float), 5)
+    nothing = np.zeros(200)
+    held = HeldOut(np.arange(200), unit, nothing, nothing, nothing, nothing, inside)
+    first = Stratum("group", "0", unit == 0)
+    everyone, *_ = promises_of(held, [first], 6)
+    assert (everyone.low, everyone.high) == pytest.approx(share_interval(inside.mean(), 40))
+    apart, *_ = promises_of(replace(held, unit=np.arange(200)), [first], 6)
+    assert (apart.low, apart.high) == pytest.approx(share_interval(inside.mean(), 200))
