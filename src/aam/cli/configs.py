@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -122,18 +123,26 @@ class TrainConfig(ConfigFile):
         transformer = self.recipe == "transformer"
         if transformer and self.target.quantiles and self.target.loss_type != "quantile":
             raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
-        check_augment(
-            self.augmenting,
-            sequences=True,
-            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
-            several=transformer and bool(self.target.class_columns or self.target.target_weights),
-            frozen=self.encoder.freeze_base,
-            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
-        )
+        self._check_augment(several=bool(self.target.class_columns or self.target.target_weights))
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
             raise InputError("`stream` with `freeze_base`: its embeddings need the table in memory; leave one out")
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """InputError for what several columns cannot have, once the metadata tell whether there are several."""
+        self._check_augment(several=len(columns) > 1)
+
+    def _check_augment(self, several: bool) -> None:
+        transformer = self.recipe == "transformer"
+        check_augment(
+            self.augmenting,
+            sequences=True,
+            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
+            several=transformer and several,
+            frozen=self.encoder.freeze_base,
+            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
+        )
 
     @property
     def unused(self) -> frozenset[str]:
@@ -153,6 +162,11 @@ class TuneConfig(TrainConfig):
             raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
         if self.target.class_columns or self.target.target_weights:
             raise InputError("`class_columns` and `target_weights` are of several columns; tune one at a time")
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """InputError for several."""
+        if len(columns) > 1:
+            raise InputError(f"`metadata_column={self.target.metadata_column}`: several columns; tune one at a time")
 
 
 @Parameter(name="*")
