@@ -163,9 +163,10 @@ def test_bad_input_is_one_line_and_leaves_no_model(community, tmp_path, column, 
 
 def test_a_search_is_of_one_column_which_is_said_before_the_table_is_read(community, tmp_path):
     pytest.importorskip("optuna")
-    error = run(community, tmp_path / "run", *QUICK, "--trials", 2, column="age,other", code=2, command="tune")
-    assert error.splitlines()[-1] == "error: --metadata-column age,other: several columns; tune one at a time"
-    assert "samples:" not in error
+    for column, options in (("age,other", []), ("age,stage", BOTH)):
+        error = run(community, tmp_path / "run", *QUICK, *options, "--trials", 2, column=column, code=2, command="tune")
+        assert error.splitlines()[-1] == f"error: --metadata-column {column}: several columns; tune one at a time"
+        assert "samples:" not in error
 
 
 @pytest.mark.parametrize("options", [[], BOTH])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -123,17 +122,14 @@ class TrainConfig(ConfigFile):
         transformer = self.recipe == "transformer"
         if transformer and self.target.quantiles and self.target.loss_type != "quantile":
             raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
-        self._check_augment(several=bool(self.target.class_columns or self.target.target_weights))
+        self.check_columns(several=bool(self.target.class_columns or self.target.target_weights))
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
             raise InputError("`stream` with `freeze_base`: its embeddings need the table in memory; leave one out")
 
-    def check_columns(self, columns: Sequence[str]) -> None:
-        """InputError for what several columns cannot have, once the metadata tell whether there are several."""
-        self._check_augment(several=len(columns) > 1)
-
-    def _check_augment(self, several: bool) -> None:
+    def check_columns(self, several: bool) -> None:
+        """InputError for what several columns to predict cannot have: of the options, and once the metadata tell that there are."""
         transformer = self.recipe == "transformer"
         check_augment(
             self.augmenting,
@@ -160,12 +156,11 @@ class TuneConfig(TrainConfig):
             raise InputError("`test_fraction=0`: test samples, which no trial sees, say what tuning buys; set some aside")
         if self.augmenting.is_auto:
             raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
-        if self.target.class_columns or self.target.target_weights:
-            raise InputError("`class_columns` and `target_weights` are of several columns; tune one at a time")
 
-    def check_columns(self, columns: Sequence[str]) -> None:
+    def check_columns(self, several: bool) -> None:
         """InputError for several."""
-        if len(columns) > 1:
+        super().check_columns(several)
+        if several:
             raise InputError(f"`metadata_column={self.target.metadata_column}`: several columns; tune one at a time")
 
 
