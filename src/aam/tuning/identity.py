@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from aam.disk.contents import contents_of
-from aam.options import Options
 from aam.tuning.space import Knob
 
 # Files that say which samples there are, whose reads and values have a hash of their own (`key_of_samples`).
@@ -27,7 +26,7 @@ _SPEED = (
 )
 
 
-def identity_of(parts: Iterable[Options], space: Sequence[Knob], unused: Collection[str] = ()) -> dict[str, str]:
+def identity_of(parts: Iterable[Any], space: Sequence[Knob], unused: Collection[str] = ()) -> dict[str, str]:
     """Options by name, but for those that are `unused`, with the space. A file or model folder counts by its content, wherever it
     lies. Every option counts that is not known to change nothing: one that is new, too.
 
@@ -38,7 +37,7 @@ def identity_of(parts: Iterable[Options], space: Sequence[Knob], unused: Collect
     return {**told, "space": "; ".join(f"{knob.name}: {knob.text()}" for knob in space)}
 
 
-def _named(part: Options) -> Iterator[tuple[str, str]]:
+def _named(part: Any) -> Iterator[tuple[str, str]]:
     for field in fields(part):
         value: Any = getattr(part, field.name)
         if isinstance(value, Path):

@@ -22,7 +22,6 @@ from aam.errors import Stopped
 from aam.evaluation.results import facts_of_run
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
-from aam.options import Options
 from aam.study.problem import Problem
 from aam.study.several import require_learnable
 from aam.study.tree import with_distances
@@ -93,7 +92,7 @@ def _open(path: Path, space: Any, tunable: TunedEnsemble | TunedTransformer, con
     return Trials(path, space, base, higher=config.target.classifier)
 
 
-def _deciding(config: TuneConfig) -> list[Options]:
+def _deciding(config: TuneConfig) -> list[Any]:
     """The options that decide how trials are scored, but for the table; known before it is read."""
     learning = [config.ensemble, config.encoder, config.model, config.objectives, config.augmenting, config.fit, config.compute]
     return [config.reads, config.distances, config.samples, config.target, *learning]
