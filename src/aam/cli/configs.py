@@ -228,7 +228,7 @@ class BenchmarkConfig(ConfigFile):
     check: Annotated[bool, Parameter(group=cli.INPUT)] = False
     """Fit nothing: read every question, and say what makes its scores mislead (near copies, confounders, few groups)."""
     jobs: Annotated[int | None, Parameter(group=cli.COMPUTE)] = None
-    """Fits at a time, each on its share of the cores. Default: one for each core."""
+    """Fits at a time, each on one core. Default: as many as there are cores."""
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
 
