@@ -28,6 +28,7 @@ _PUBLIC = {
     "AAMClassifier": "aam.sklearn",
     "AAMEncoder": "aam.sklearn",
     "load": "aam.saved.load",
+    "export": "aam.exporting.export",
     "InputError": "aam.errors",
 }
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - every name of _PUBLIC is text

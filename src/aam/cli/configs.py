@@ -21,6 +21,7 @@ from aam.options import (
     EnsembleOptions,
     EvaluateFitOptions,
     ExplainOptions,
+    ExportOptions,
     FitOptions,
     FoldExplainOptions,
     FoldOptions,
@@ -267,6 +268,18 @@ class ExplainConfig(ConfigFile):
                 raise InputError(f"`{name}` needs `metadata`")
         if self.data.stream:
             raise InputError("`stream`: explanations need the table in memory; leave it out")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(ConfigFile):
+    model: Annotated[Path, Parameter(group=cli.MODEL)]
+    """Output folder of train or pretrain, or the model folder in it. Of a run of several targets, the folder of one of them."""
+    exporting: cli.ExportIn = ExportOptions()
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """The graph, .onnx. Files of its name that end in .json and .md are written beside it."""
+    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
+    """Replace an existing output."""
 
 
 @Parameter(name="*")

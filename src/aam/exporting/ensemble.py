@@ -12,7 +12,7 @@ from aam.ensemble.asv_vectors import LETTERS, N_WORDS, SequenceWords
 from aam.ensemble.calibration import SURE, Calibration, Stretch
 from aam.ensemble.weights import SAYABLE, Combination
 from aam.exporting.members import Seen, member_says
-from aam.exporting.nodes import BOOL, DOUBLE, FLOAT, INT, Nodes, Values, cast
+from aam.exporting.nodes import BOOL, DOUBLE, FLOAT, INT, Nodes, cast
 from aam.saved.ensemble import FittedEnsemble
 from aam.study.targets import ClassTarget, RegressionTarget
 

@@ -24,10 +24,8 @@ def trees_say(add: Nodes, member: TreesMember, x: str) -> str:
         return said
     if member.link == "sigmoid":
         said = add("Concat", add("Sub", said, said), said, axis=1)
-    if member.link == "none":
-        said = add("Div", said, add("ReduceSum", said, np.array([1])))
-    else:
-        said = add("Softmax", said, axis=1)
+    total = add("ReduceSum", said, np.array([1]))
+    said = add("Div", said, total) if member.link == "none" else add("Softmax", said, axis=1)
     return said if len(member.learned) == member.outputs else add("MatMul", said, np.eye(member.outputs)[member.learned])
 
 
