@@ -55,7 +55,7 @@ def ensemble_model(fitted: FittedEnsemble) -> Any:
     combination = ensemble.combination
     counted = {name: weight for name, weight in combination.weights.items() if weight > 0}
     said = {name: _mean_of(add, combination, name, [member_says(seen, one) for one in ensemble.members[name]]) for name in counted}
-    combined = _combined(add, combination, said)
+    combined = _combined(add, combination, said, classes=bool(target.classes))
     if isinstance(target, ClassTarget):
         outputs = {"probabilities": (np.float64, ("samples", target.outputs)), **outputs}
         add.named(combined, "probabilities")
@@ -96,12 +96,12 @@ def _mean_of(add: Nodes, combination: Combination, name: Any, said: list[str]) -
     return said[0] if len(said) == 1 else add("Div", add("Sum", *said), np.array(float(len(said))))
 
 
-def _combined(add: Nodes, combination: Combination, said: Mapping[Any, str]) -> str:
+def _combined(add: Nodes, combination: Combination, said: Mapping[Any, str], *, classes: bool) -> str:
     """See `Combination.of`: [B, 1] of numbers, [B, K] of class probabilities."""
     weights, overall = [combination.weights[name] for name in said], combination.overall
-    if isinstance(overall, Stretch) or (overall is None and combination.middle < 1):
+    if not classes:
         mean = _middle_mean(add, list(said.values()), np.array(weights), combination.middle)
-    elif combination.calibrations or overall is None:
+    elif combination.calibrations:
         mean = _weighted(add, list(said.values()), weights)
     else:
         logs = [add("Log", add("Clip", part, np.array(SAYABLE), np.array(1.0))) for part in said.values()]

@@ -44,14 +44,14 @@ def files_beside(path: Path) -> tuple[Path, Path]:
     return path.with_suffix(".json"), path.with_suffix(".md")
 
 
-def export(model: Fitted, path: str | Path, *, weights: ExportWeights = "float32", overwrite: bool = False) -> Path:
+def export(model: Fitted, output: str | Path, *, weights: ExportWeights = "float32", overwrite: bool = False) -> Path:
     """Write a fitted model as an ONNX graph.
 
     Parameters
     ----------
     model : Fitted
         A transformer, an encoder or an ensemble, from ``aam.load`` or fresh.
-    path : str or Path
+    output : str or Path
         Where the graph goes: a name that ends in ``.onnx``. Beside it are written ``.json`` (what the graph expects and gives) and
         ``.md`` (how to use it, with the code).
     weights : {"float32", "int8"}
@@ -75,7 +75,7 @@ def export(model: Fitted, path: str | Path, *, weights: ExportWeights = "float32
     >>> aam.export(aam.load("ecam-day"), "ecam-day.onnx")  # doctest: +SKIP
 
     """
-    path = path_of("path", path)
+    path = path_of("output", output)
     chosen = ExportOptions(weights=weights)
     check_export(path, overwrite=overwrite)
     built = _model_of(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from aam.data.sequences import Nucleotide
 from aam.exporting.nodes import OPSET
@@ -21,7 +22,7 @@ from aam.models.heads import Head, first_space
 from aam.models.words import LETTERS, Words
 from aam.options import ComputeOptions
 from aam.saved.transformer import FittedEncoder, FittedTransformer
-from aam.study.targets import ClassTarget, RegressionTarget, Target
+from aam.study.targets import ClassTarget, Target
 
 # Sizes of the example that the graph is traced with: none of them is 1, which would be taken for a constant, and no two are alike.
 _ASVS, _LENGTH, _VECTORS, _SAMPLES, _PLACES = 5, 11, 3, 4, 7
@@ -78,11 +79,24 @@ class TransformerGraph(nn.Module):
 
 def predicted(target: Target, raw: Tensor) -> Tensor:
     """Outputs of a head float64 [B, O] -> numbers in original units [B], or class probabilities [B, K]: see `decode_outputs`."""
-    if isinstance(target, ClassTarget):
-        return target.logits(raw).softmax(dim=1)
-    assert isinstance(target, RegressionTarget)
-    said: Tensor = target.decode(target.said(raw))
-    return said.squeeze(1)
+    with _Doubles():
+        if isinstance(target, ClassTarget):
+            return target.logits(raw).softmax(dim=1)
+        said: Tensor = target.decode(target.said(raw))
+        return said.squeeze(1)
+
+
+class _Doubles(TorchFunctionMode):
+    """Softplus of what onnxruntime computes of float64: of its own it has that of float32 alone."""
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.softplus:
+            return _softplus(args[0])
+        return -_softplus(-args[0]) if func is F.logsigmoid else func(*args, **(kwargs or {}))
+
+
+def _softplus(x: Tensor) -> Tensor:
+    return x.clamp(min=0) + (1 + (-x.abs()).exp()).log()
 
 
 def _spaces(fitted: FittedEncoder) -> dict[str, Head | None]:
