@@ -18,7 +18,7 @@ PACKAGE = ROOT / "src" / "aam"
 # Rooms and loose modules from the ground up: each may import what stands before it, and itself.
 FLOORS = (
     "errors", "options", "parallel", "progress", "compute", "page", "disk", "tracking", "data", "scoring", "augment", "models",
-    "distances", "study", "training", "ensemble", "explain", "saved", "learners", "evaluation", "tuning", "sklearn", "cli",
+    "distances", "study", "training", "ensemble", "explain", "saved", "exporting", "learners", "evaluation", "tuning", "sklearn", "cli",
 )  # fmt: skip
 LOOSE = {"errors", "progress", "compute", "page", "__init__", "__main__"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "v2"}

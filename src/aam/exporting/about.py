@@ -29,6 +29,8 @@ MEANINGS: Mapping[str, str] = {
     "sample_embedding": "float32 [samples, width]",
     "asv_vectors": "float32 [asvs, width], of `tokens` alone",
 }
+# ASVs that are encoded together, by whether it is an ensemble: what a CPU takes in its caches, in few runs.
+_AT_ONCE = {False: 64, True: 256}
 _READER = Path(__file__).with_name("reader.py")
 
 
@@ -49,6 +51,7 @@ def about_model(fitted: Fitted, model: Any, weights: ExportWeights) -> dict[str,
             name: MEANINGS.get(name, f"float32 [samples, ...]: {name}, as the encoder was taught it")
             for name in (*names["input"], *names["output"])
         },
+        "asvs_at_once": _AT_ONCE[ensemble is not None],
         "reads": {**{name: getattr(reads, name) for name in kept}, "seed": info.seed},
         "tokens": {
             "padding": 0,

@@ -16,7 +16,7 @@ from aam.exporting.nodes import BOOL, DOUBLE, FLOAT, INT, Nodes, cast
 from aam.saved.ensemble import FittedEnsemble
 from aam.study.targets import ClassTarget, RegressionTarget
 
-_LAST, _FIRST = np.array([-1]), np.array([0])
+_LAST, _SECOND = np.array([-1]), np.array([1])
 _KNOWN_LETTERS = 4
 
 
@@ -85,8 +85,11 @@ def _vectors_of(add: Nodes, words: SequenceWords, tokens: str) -> str:
     size = add("Concat", add("Shape", tokens, start=0, end=1), np.array([1 + N_WORDS]), axis=0)
     room, ones = add("Expand", np.zeros((1, 1), dtype=np.float32), size), cast(add, add("Equal", word, word), FLOAT)
     counts = add("ScatterElements", room, word, ones, axis=1, reduction="add")
-    there = add("Slice", counts, _FIRST, np.array([N_WORDS]), np.array([1]))
-    return add("Sub", add("MatMul", add("Sqrt", there), words.directions.astype(np.float32)), words.shift.astype(np.float32))
+    # The square root of a word's count is shared out among the places where it begins: few of all words are in a sequence.
+    parts = add("Reciprocal", add("Sqrt", add("GatherElements", counts, word, axis=1)))
+    directions = np.vstack([words.directions, np.zeros((1, len(words.shift)))]).astype(np.float32)
+    found = add("MatMul", add("Unsqueeze", parts, _SECOND), add("Gather", directions, word))
+    return add("Sub", add("Squeeze", found, _SECOND), words.shift.astype(np.float32))
 
 
 def _mean_of(add: Nodes, combination: Combination, name: Any, said: list[str]) -> str:

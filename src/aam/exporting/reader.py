@@ -24,32 +24,40 @@ def run(session: Any, about: Any, features: Any, counts: Any, design: Any = None
     cut = [text.upper().replace("U", "T")[: about["reads"]["max_bp"]] for text in features]
     keys = [re.sub("[^ACGT]", "N", text) for text in cut] if about["features"] == "sequences" else features
     place = {key: 1 + number for number, key in enumerate(about["known"])}
-    given: dict[str, Any] = {"known": np.array([place.get(key, 0) for key in keys], np.int64)}
-    if "tokens" in about["inputs"]:  # each ASV is encoded once, for all samples
-        tokens = np.full((len(cut), 1 + max(map(len, cut))), about["tokens"]["padding"], np.uint8)
-        tokens[:, 0] = about["tokens"]["start"]
-        for row, text in zip(tokens, cut, strict=True):
-            row[1 : 1 + len(text)] = [about["tokens"].get(letter, about["tokens"]["other"]) for letter in text]
-        width = session.get_inputs()[about["inputs"].index("vectors")].shape[1]
-        empty: dict[str, Any] = {"vectors": np.zeros((0, width), np.float32), "index": np.zeros((1, 1), np.int64)}
-        empty |= {"counts": np.ones((1, 1), np.float32), "design": np.zeros((1, len(about["covariates"])), np.float32)}
-        vectors = []
-        for n in range(0, len(cut), size):
-            fed = empty | {"tokens": tokens[n : n + size], "known": given["known"][n : n + size]}
-            vectors += session.run(["asv_vectors"], {name: fed[name] for name in about["inputs"]})
-        # A graph wants one sequence at least; no sample has it.
-        given = {"tokens": tokens[:1], "vectors": np.concatenate(vectors), "known": np.append(given["known"], 0)}
+    known = np.array([place.get(key, 0) for key in keys], np.int64)
+    first, vectors = encoded(session, about, cut) if "tokens" in about["inputs"] else (None, None)
     order, said = np.argsort([np.count_nonzero(row) for row in counts], kind="stable"), []
     names = [name for name in about["outputs"] if name != "asv_vectors"]
     for rows in np.array_split(order, -(-len(order) // size)):  # samples of like size, so that little is padding
         there = [np.flatnonzero(counts[row]) for row in rows]
+        used = np.unique(np.concatenate(there))
         index = np.zeros((len(rows), max(1, *map(len, there))), np.int64)
         reads = np.zeros(index.shape, np.float32)
         for line, (row, places) in enumerate(zip(rows, there, strict=True)):
-            index[line, : len(places)], reads[line, : len(places)] = places, counts[row][places]
-        fed = given | {"index": index, "counts": reads, "design": None if design is None else design[rows]}
+            index[line, : len(places)], reads[line, : len(places)] = np.searchsorted(used, places), counts[row][places]
+        fed = {"index": index, "counts": reads, "known": known[used], "design": None if design is None else design[rows]}
+        if vectors is not None:
+            fed |= {"vectors": vectors[used], "tokens": first, "known": np.append(known[used], 0)}
         said.append(session.run(names, {name: fed[name] for name in about["inputs"]}))
     return {name: np.concatenate(parts)[np.argsort(order)] for name, parts in zip(names, zip(*said, strict=True), strict=True)}
+
+
+def encoded(session: Any, about: Any, sequences: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of ASVs, each encoded once for all samples; and tokens of one, because a graph wants one at least."""
+    tokens = np.full((len(sequences), 1 + max(map(len, sequences))), about["tokens"]["padding"], np.uint8)
+    tokens[:, 0] = about["tokens"]["start"]
+    codes = np.full(256, about["tokens"]["other"], np.uint8)
+    codes[[ord(letter) for letter in "ACGT"]] = [about["tokens"][letter] for letter in "ACGT"]
+    for row, text in zip(tokens, sequences, strict=True):
+        row[1 : 1 + len(text)] = codes[np.frombuffer(text.encode(), np.uint8)]
+    width = session.get_inputs()[about["inputs"].index("vectors")].shape[1]
+    one = {"index": np.zeros((1, 1), np.int64), "counts": np.ones((1, 1), np.float32), "vectors": np.zeros((0, width), np.float32)}
+    fed = {**one, "design": np.zeros((1, len(about["covariates"])), np.float32)}
+    vectors = []
+    for n in range(0, len(tokens), size := about["asvs_at_once"]):
+        fed |= {"tokens": tokens[n : n + size], "known": np.zeros(len(tokens[n : n + size]), np.int64)}
+        vectors += session.run(["asv_vectors"], {name: fed[name] for name in about["inputs"]})
+    return tokens[:1], np.concatenate(vectors)
 
 
 def drawn(about: Any, counts: np.ndarray, ids: Any) -> np.ndarray:
