@@ -29,6 +29,8 @@ _PUBLIC = {
     "AAMEncoder": "aam.sklearn",
     "load": "aam.saved.load",
     "export": "aam.exporting.export",
+    "read_suite": "aam.benchmark.suite",
+    "run_benchmark": "aam.benchmark.run",
     "InputError": "aam.errors",
 }
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - every name of _PUBLIC is text

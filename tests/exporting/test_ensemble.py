@@ -10,6 +10,7 @@ from aam.ensemble.calibration import Calibration
 from aam.ensemble.members import MEMBERS
 from aam.ensemble.weights import Combination
 from aam.errors import InputError
+from aam.exporting.export import export
 from aam.learners.ensemble import EnsembleLearner
 from aam.options import ReadOptions, TargetOptions
 from aam.saved.load import load
@@ -18,9 +19,8 @@ from tests.support.released import RELEASED
 from tests.support.studies import QUICK, problem_in, simulated_study, without_sequences
 
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+reader = pytest.importorskip("aam.exporting.reader")
 
-from aam.exporting import reader
-from aam.exporting.export import export
 
 LEARNED = np.arange(40)
 
@@ -48,7 +48,9 @@ def said_by_graph(fitted, study, folder, size=64, **options):
     design = None
     if about["covariates"]:
         rows = study.metadata.astype(object).where(study.metadata.notna(), None).to_dict("records")
-        design = reader.design_of(about, [{name: value if value is None else str(value) for name, value in row.items()} for row in rows])
+        design = reader.design_of(
+            about, [{name: value if value is None else str(value) for name, value in row.items()} for row in rows]
+        )
     features = study.sequences if about["features"] == "sequences" else study.table.feature_ids
     return reader.run(session, about, features, counts, design, size)[about["outputs"][0]]
 

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from aam.data.sequences import tokenize
+from aam.exporting.export import export
+from aam.exporting.transformer import predicted
 from aam.learners.transformer import TransformerLearner
 from aam.options import ModelOptions, TargetOptions, TrainFitOptions
 from aam.saved.load import load
@@ -28,10 +30,7 @@ TARGETS = {
     "ordered classes": ClassTarget(("a", "b", "c", "d"), (1.0, 1.0, 1.0, 1.0), loss_type="ordinal"),
 }
 pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
-
-from aam.exporting import reader
-from aam.exporting.export import export
-from aam.exporting.transformer import predicted
+reader = pytest.importorskip("aam.exporting.reader")
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -44,7 +43,9 @@ def test_what_heads_say_is_decoded_as_it_is_in_the_model(target):
     np.testing.assert_allclose(predicted(target, raw.double()).numpy(), target.decode_outputs(raw.numpy()), rtol=1e-9)
     # onnxruntime has these of float32 alone.
     traced = torch.export.export(Decoded(), (raw,), strict=False)
-    assert not {"softplus", "log_sigmoid"} & {str(node.target).split(".")[1] for node in traced.graph.nodes if "aten" in str(node.target)}
+    assert not {"softplus", "log_sigmoid"} & {
+        str(node.target).split(".")[1] for node in traced.graph.nodes if "aten" in str(node.target)
+    }
 
 
 def agrees(session, about, study, said, rows, name=0, atol=1e-4):

@@ -4,44 +4,25 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from aam.disk.json_files import json_text
-from aam.disk.places import check_output_file
 from aam.disk.writing import whole, write_text
 from aam.errors import InputError, path_of
 from aam.exporting.about import about_model, page
 from aam.exporting.ensemble import ensemble_model
+from aam.exporting.place import check_export, files_beside
 from aam.exporting.transformer import transformer_model
 from aam.options import ExportOptions, ExportWeights
 from aam.saved.ensemble import FittedEnsemble
 from aam.saved.fitted import Fitted
 from aam.saved.transformer import FittedEncoder
 
-_NEEDED = ("onnx", "onnxscript", "onnxruntime")
 # What a file of protobuf holds.
 _MOST = 2**31 - 1
-
-
-def require_onnx() -> None:
-    """InputError where what writes graphs is not installed."""
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        raise InputError(f"export needs {missing[0]}: pip install 'attention-all-microbes[onnx]'")
-
-
-def check_export(path: Path, *, overwrite: bool, inputs: Iterable[tuple[Path, ...]] = ()) -> None:
-    """InputError for a place where the graph cannot be written, and where what writes graphs is not installed."""
-    require_onnx()
-    check_output_file(path, overwrite, (".onnx",), files_beside(path), inputs)
-
-
-def files_beside(path: Path) -> tuple[Path, Path]:
-    """What is written with a graph: what it is, and a page with the code that reads it."""
-    return path.with_suffix(".json"), path.with_suffix(".md")
 
 
 def export(model: Fitted, output: str | Path, *, weights: ExportWeights = "float32", overwrite: bool = False) -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from aam.cli.config_file import inputs_of
 from aam.cli.configs import ExportConfig
-from aam.exporting.export import check_export, export, files_beside
+from aam.exporting.export import export
+from aam.exporting.place import files_beside
 from aam.saved.load import load_folder
 
 log = logging.getLogger(__name__)
@@ -14,7 +14,6 @@ log = logging.getLogger(__name__)
 
 def run_exporting(config: ExportConfig) -> None:
     """Write a model as a graph, and what it is beside it."""
-    check_export(config.output, overwrite=config.overwrite, inputs=inputs_of(config).values())
     fitted = load_folder(config.model, "model")
     export(fitted, config.output, weights=config.exporting.weights, overwrite=config.overwrite)
     about, page = files_beside(config.output)
