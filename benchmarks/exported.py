@@ -138,14 +138,13 @@ def whole_commands(run: Run, graph: Path, folder: Path) -> tuple[float, float]:
     return whole(list(map(str, ours))), whole(list(map(str, theirs)))
 
 
-def measured(folder: Path, place: Path) -> dict[str, Any]:
-    """One line of the table."""
+def measured(folder: Path, place: Path, most: int | None, *, only_parity: bool) -> dict[str, Any]:
+    """One line of the table; most: held-out samples."""
     run = Run.of(folder)
-    fitted, study, rows = aam.load(folder), run.study, run.held_out
+    fitted, study, rows = aam.load(folder), run.study, run.held_out[:most]
     options = reader.onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     graph = aam.export(fitted, place / f"{folder.name}.onnx", overwrite=True)
-    small = aam.export(fitted, place / f"{folder.name}-int8.onnx", weights="int8", overwrite=True)
     session, about = reader.load(graph, options)
     cases = {"all": (study, rows), "one": (study, rows[:1]), "cut": (shortened(study), rows[1 : 1 + _FEW])}
     found: dict[str, Any] = {"run": folder.name, "samples": len(study), "held out": len(rows)}
@@ -153,17 +152,21 @@ def measured(folder: Path, place: Path) -> dict[str, Any]:
         # Fresh: a model keeps what it saw last.
         said = said_by_model(aam.load(folder), some, chosen)
         found[f"far, {name}"] = float(np.abs(said_by_graph(session, about, some, chosen) - said).max())
+    if only_parity:
+        return found
+    small = aam.export(fitted, place / f"{folder.name}-int8.onnx", weights="int8", overwrite=True)
     found["model s"] = seconds(lambda: partial(said_by_model, aam.load(folder), study, study.rows))
     found["graph s"] = seconds(lambda: partial(said_by_graph, session, about, study, study.rows))
     if not about["covariates"] and not about["reads"]["sampling_depth"]:
         found["command s"], found["script s"] = whole_commands(run, graph, place)
     found["MB"], found["int8 MB"] = (path.stat().st_size / 1e6 for path in (graph, small))
-    return {**found, **of_small(fitted, run, *reader.load(small, options), said_by_graph(session, about, study, rows))}
+    return {**found, **of_small(fitted, study, rows, *reader.load(small, options), said_by_graph(session, about, study, rows))}
 
 
-def of_small(fitted: Fitted, run: Run, session: Any, about: dict[str, Any], exact: np.ndarray) -> dict[str, Any]:
+def of_small(
+    fitted: Fitted, study: Study, rows: np.ndarray, session: Any, about: dict[str, Any], exact: np.ndarray
+) -> dict[str, Any]:
     """How far weights in 8 bits lead, their time, and scores of held-out samples."""
-    rows, study = run.held_out, run.study
     said = said_by_graph(session, about, study, rows)
     found: dict[str, Any] = {"int8 far": float(np.abs(said - exact).max())}
     found["int8 s"] = seconds(lambda: partial(said_by_graph, session, about, study, study.rows))
@@ -183,9 +186,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/exported.json"))
+    parser.add_argument("--samples", type=int, help="Maximum number of held-out samples.")
+    parser.add_argument("--only-parity", action="store_true", help="How far graphs are from models, and no more.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        lines = [measured(folder, Path(place)) for folder in given.runs]
+        lines = [measured(run, Path(place), given.samples, only_parity=given.only_parity) for run in given.runs]
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(lines, indent=2) + "\n")
     numbers = {name: "" if isinstance(value, str) else ".3g" for line in lines for name, value in line.items()}
