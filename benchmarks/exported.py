@@ -193,7 +193,7 @@ def main() -> None:
         lines = [measured(run, Path(place), given.samples, only_parity=given.only_parity) for run in given.runs]
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(lines, indent=2) + "\n")
-    numbers = {name: "" if isinstance(value, str) else ".3g" for line in lines for name, value in line.items()}
+    numbers = {name: ".3g" if isinstance(value, float) else "" for line in lines for name, value in line.items()}
     print(text_table(lines, numbers))
 
 

@@ -114,7 +114,7 @@ def page(name: str, about: Mapping[str, Any]) -> str:
     return f"""# {name}.onnx
 
 {what} One ONNX graph ({about["kind"]} of AAM {about["written_with"]["aam"]}, opset {about["opset"]}, weights {about["weights"]});
-`{name}.json` says what it expects and gives. It needs no AAM: Python with `numpy` and `onnxruntime` (1.18 or later) is enough.
+`{name}.json` says what it expects and gives. It needs no AAM: Python with `numpy` and `onnxruntime` (1.21 or later) is enough.
 
 | input, output | |
 |---|---|

@@ -9,7 +9,7 @@ import numpy as np
 
 from aam import __version__
 
-# Of the standard operators, and of those of trees; and of the file. onnxruntime 1.18 and later read them.
+# Of the standard operators, and of those of trees; and of the file. onnxruntime 1.21 and later read them.
 OPSET, OPSET_OF_TREES, IR = 20, 5, 10
 TREES = "ai.onnx.ml"
 # Codes of types.
