@@ -123,18 +123,23 @@ class TrainConfig(ConfigFile):
         transformer = self.recipe == "transformer"
         if transformer and self.target.quantiles and self.target.loss_type != "quantile":
             raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
-        check_augment(
-            self.augmenting,
-            sequences=True,
-            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
-            several=transformer and bool(self.target.class_columns or self.target.target_weights),
-            frozen=self.encoder.freeze_base,
-            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
-        )
+        self.check_columns(several=bool(self.target.class_columns or self.target.target_weights))
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
             raise InputError("`stream` with `freeze_base`: its embeddings need the table in memory; leave one out")
+
+    def check_columns(self, several: bool) -> None:
+        """InputError for what several columns to predict cannot have: of the options, and once the metadata tell that there are."""
+        transformer = self.recipe == "transformer"
+        check_augment(
+            self.augmenting,
+            sequences=True,
+            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
+            several=transformer and several,
+            frozen=self.encoder.freeze_base,
+            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
+        )
 
     @property
     def unused(self) -> frozenset[str]:
@@ -152,8 +157,12 @@ class TuneConfig(TrainConfig):
             raise InputError("`test_fraction=0`: test samples, which no trial sees, say what tuning buys; set some aside")
         if self.augmenting.is_auto:
             raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
-        if self.target.class_columns or self.target.target_weights:
-            raise InputError("`class_columns` and `target_weights` are of several columns; tune one at a time")
+
+    def check_columns(self, several: bool) -> None:
+        """InputError for several."""
+        super().check_columns(several)
+        if several:
+            raise InputError(f"`metadata_column={self.target.metadata_column}`: several columns; tune one at a time")
 
 
 @Parameter(name="*")
