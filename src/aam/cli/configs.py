@@ -21,7 +21,6 @@ from aam.options import (
     EnsembleOptions,
     EvaluateFitOptions,
     ExplainOptions,
-    ExportOptions,
     FitOptions,
     FoldExplainOptions,
     FoldOptions,
@@ -308,7 +307,7 @@ class ExplainConfig(ConfigFile):
 class ExportConfig(ConfigFile):
     model: Annotated[Path, Parameter(group=cli.MODEL)]
     """Output folder of train or pretrain, or the model folder in it. Of a run of several targets, the folder of one of them."""
-    exporting: cli.ExportIn = ExportOptions()
+    exporting: cli.ExportIn = cli.PLAIN_EXPORT
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """The graph, .onnx. Files of its name that end in .json and .md are written beside it."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False

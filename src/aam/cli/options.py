@@ -57,6 +57,7 @@ EnsembleIn = Annotated[options.EnsembleOptions, _flat(ENSEMBLE)]
 PretrainObjectivesIn = Annotated[options.PretrainObjectives, _flat(OBJECTIVES)]
 TrainObjectivesIn = Annotated[options.TrainObjectives, _flat(OBJECTIVES)]
 ExportIn = Annotated[options.ExportOptions, _flat(OUTPUT)]
+PLAIN_EXPORT = options.ExportOptions()
 ExplainIn = Annotated[options.ExplainOptions, _flat(EXPLANATION)]
 FoldExplainIn = Annotated[options.FoldExplainOptions, _flat(EXPLANATION)]
 AugmentIn = Annotated[options.AugmentOptions, _flat(TRAINING)]
