@@ -84,11 +84,11 @@ def _model_of(fitted: Fitted) -> Any:
 
 
 def _write_int8(model: Any, path: Path) -> None:
-    """The graph with the weights of its matrix products in 8 bits, by column, and their inputs rounded as they come."""
+    """The graph with what matrix products and look-ups read in 8 bits, and the inputs of products rounded as they come."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():
-        quantize_dynamic(model, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(model, path, op_types_to_quantize=["MatMul", "Gather"], per_channel=True, weight_type=QuantType.QInt8)
 
 
 @contextmanager
