@@ -21,6 +21,8 @@ from aam.saved.ensemble import FittedEnsemble
 from aam.saved.fitted import Fitted
 from aam.saved.transformer import FittedEncoder
 
+# By whether it is an ensemble: there the vectors of words, which are looked up, are the largest part.
+_IN_8_BITS = {False: ["MatMul"], True: ["MatMul", "Gather"]}
 # What a file of protobuf holds.
 _MOST = 2**31 - 1
 
@@ -63,7 +65,7 @@ def export(model: Fitted, output: str | Path, *, weights: ExportWeights = "float
     about = about_model(model, built, chosen.weights)
     with whole(path) as new:
         if weights == "int8":
-            _write_int8(built, new)
+            _write_int8(built, new, _IN_8_BITS[isinstance(model, FittedEnsemble)])
         else:
             new.write_bytes(built.SerializeToString())
         for place, text in zip(files_beside(path), (json_text(about), page(path.stem, about)), strict=True):
@@ -83,12 +85,12 @@ def _model_of(fitted: Fitted) -> Any:
     return built
 
 
-def _write_int8(model: Any, path: Path) -> None:
-    """The graph with what matrix products and look-ups read in 8 bits, and the inputs of products rounded as they come."""
+def _write_int8(model: Any, path: Path, kinds: list[str]) -> None:
+    """The graph with what some kinds of nodes read in 8 bits, and the inputs of products rounded as they come."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _quiet():
-        quantize_dynamic(model, path, op_types_to_quantize=["MatMul", "Gather"], per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(model, path, op_types_to_quantize=kinds, per_channel=True, weight_type=QuantType.QInt8)
 
 
 @contextmanager
