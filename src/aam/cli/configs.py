@@ -304,6 +304,18 @@ class ExplainConfig(ConfigFile):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class ExportConfig(ConfigFile):
+    model: Annotated[Path, Parameter(group=cli.MODEL)]
+    """Output folder of train or pretrain, or the model folder in it. Of a run of several targets, the folder of one of them."""
+    exporting: cli.ExportIn = cli.PLAIN_EXPORT
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """The graph, .onnx. Files of its name that end in .json and .md are written beside it."""
+    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
+    """Replace an existing output."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class WholeTableConfig(ConfigFile):
     """What `unifrac` and `distances` share."""
 
