@@ -1,10 +1,15 @@
 """How the site is built (`make docs`): MyST pages, notebooks that are executed, and reference pages made from the code."""
 
+import os
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS / "extensions"), str(DOCS.parent / "src")]
+OURS = [str(DOCS / "extensions"), str(DOCS / "tutorials"), str(DOCS.parent / "src")]
+sys.path[:0] = OURS
+# Tutorials run in processes of their own, with the `aam` beside this Python.
+os.environ["PYTHONPATH"] = os.pathsep.join([*OURS, *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 import aam  # noqa: E402 - from the source beside this folder
 
@@ -24,7 +29,7 @@ extensions = [
     "public_api",
     "repository_pages",
 ]
-exclude_patterns = ["_build", "extensions", "images/draw.py", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "extensions", "tutorials/head.txt", "images/draw.py", "**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 
 # Pages: the same Markdown that GitHub shows.
@@ -36,7 +41,10 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 # Tutorials run in every build, and one that fails fails it.
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+# What they write goes with their folder.
+nb_execution_in_temp = True
+nb_execution_show_tb = True
+nb_execution_timeout = 1500
 nb_execution_excludepatterns = ["*.rst"]
 nb_merge_streams = True
 # Widgets would load scripts from other servers.

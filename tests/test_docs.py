@@ -5,11 +5,14 @@ import importlib.util
 import inspect
 import os
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import aam
+from aam.cli import main
 from aam.data.simulate import simulate, write_simulation
 from aam.saved.fitted import Fitted
 
@@ -75,3 +78,44 @@ def test_links_between_pages_lead_somewhere(page):
         assert path.exists(), f"{page.name}: {target} is not there"
         if anchor and path.suffix == ".md":
             assert anchor in anchors(path), f"{page.name}: {target} has no heading #{anchor}"
+
+
+@pytest.fixture(scope="module")
+def faq_folder(tmp_path_factory):
+    """The inputs that docs/faq.md names: 24 samples, 12 ASVs, each file but the first four with the oddity that it is named for."""
+    folder, rng = tmp_path_factory.mktemp("faq"), np.random.default_rng(0)
+    samples, asvs = [f"S{number + 1:02d}" for number in range(24)], [f"ASV_{number + 1}" for number in range(12)]
+    counts = rng.integers(1, 40, (12, 24)) * (rng.random((12, 24)) < 0.7)
+    rows = ["\t".join([name, *map(str, row)]) for name, row in zip(asvs, counts, strict=True)]
+    (folder / "table.tsv").write_text("\n".join(["#OTU ID\t" + "\t".join(samples), *rows]) + "\n")
+    (folder / "seqs.fasta").write_text("".join(f">{name}\n{''.join(rng.choice(list('ACGT'), 60))}\n" for name in asvs))
+    halves = [",".join(f"{name}:0.1" for name in half) for half in (asvs[:6], asvs[6:])]
+    tree = f"(({halves[0]}):0.2,({halves[1]}):0.2);"
+    (folder / "tree.nwk").write_text(tree)
+    (folder / "topology.nwk").write_text(re.sub(r":[0-9.]+", "", tree))
+
+    def metadata(name, ages, sites):
+        cells = zip(samples, ages, sites, (f"P{number // 2:02d}" for number in range(24)), strict=True)
+        (folder / name).write_text("\n".join(["sample-id\tage\tsite\tsubject", *("\t".join(row) for row in cells)]) + "\n")
+
+    ages, sites = [str(20 + number) for number in range(24)], ["gut", "skin"] * 12
+    metadata("metadata.tsv", ages, sites)
+    metadata("missing.tsv", ["NA" if number % 8 == 0 else age for number, age in enumerate(ages)], sites)
+    metadata("rare.tsv", ages, ["vagina", *sites[1:]])
+    return folder
+
+
+def errors_of_the_faq():
+    text = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    return re.findall(r"^```\n\$ (aam .*)\n(error: .*)\n```", text, re.M)
+
+
+@pytest.mark.parametrize(("command", "error"), errors_of_the_faq(), ids=lambda text: text[:60])
+def test_an_error_of_the_page_is_what_the_command_says(command, error, faq_folder, monkeypatch, capsys):
+    monkeypatch.chdir(faq_folder)
+    assert main(shlex.split(command)[1:]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == error
+
+
+def test_the_page_of_questions_has_errors():
+    assert len(errors_of_the_faq()) > 10
