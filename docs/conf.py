@@ -29,7 +29,7 @@ extensions = [
     "public_api",
     "repository_pages",
 ]
-exclude_patterns = ["_build", "extensions", "tutorials/head.txt", "images/draw.py", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "extensions", "images/draw.py", "**/.ipynb_checkpoints"]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 
 # Pages: the same Markdown that GitHub shows.

@@ -1,11 +1,11 @@
 """Checks the container files without a container engine: python packaging/check.py [--root FOLDER [--demo]].
 
-Without --root it looks at them: rules for the Dockerfile (hadolint too, where it is), that what it copies is there, that shell scripts
-parse (shellcheck, where it is), that the recipe renders (py-rattler-build, where it is).
+Without --root it looks at them: rules for the Dockerfile (hadolint too, where it is), that what it copies is there, that shell
+scripts parse (shellcheck, where it is), that the recipe renders (py-rattler-build, where it is).
 
-With --root FOLDER (as root, with debootstrap) it also does what the engine would do, in a clean Debian in that folder: COPY, RUN, USER, WORKDIR and
-the command of HEALTHCHECK, in a chroot for each stage. What it cannot say: whether the base image has what Debian has, and what namespaces
-and limits change.
+With --root FOLDER (as root, with debootstrap) it also does what the engine would do, in a clean Debian in that folder: COPY, RUN,
+USER, WORKDIR and the command of HEALTHCHECK, in a chroot for each stage. What it cannot say: whether the base image has what Debian
+has, and what namespaces and limits change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,27 +67,38 @@ def faults(text: str) -> list[str]:
         if not tag or tag == "latest":
             found.append(f"FROM {stage.base}: name a version of the base")
         for word, rest in stage.steps:
-            if word == "ADD":
-                found.append("ADD: COPY says what it does")
-            if word == "RUN" and re.search(r"\bsudo\b|^cd ", rest):
-                found.append(f"RUN {rest[:40]}: no sudo and no cd; say USER and WORKDIR")
-            if word == "RUN" and "apt-get install" in rest and ("--no-install-recommends" not in rest or "rm -r" not in rest):
-                found.append("apt-get: --no-install-recommends, and remove the lists in the same RUN")
-            if word == "WORKDIR" and not rest.startswith("/"):
-                found.append(f"WORKDIR {rest}: must be absolute")
-            if word in ("CMD", "ENTRYPOINT") and not rest.startswith("["):
-                found.append(f"{word}: as a JSON list, so that signals reach it")
-            if word == "ENV" and re.search(r"TOKEN|PASSWORD|SECRET", rest):
-                found.append("ENV: holds a secret")
+            found += [fault for instruction, wrong, fault in RULES if word == instruction and wrong(rest)]
             if word == "COPY" and "--from=" not in rest:
-                found += [f"COPY {source}: is not there" for source in rest.split()[:-1] if not (ROOT / source).exists()]
-                found += [f"COPY {source}: .dockerignore leaves it out" for source in rest.split()[:-1] if ignored(source)]
+                found += uncopied(rest.split()[:-1])
     last = dict(built[-1].steps)
     if last.get("USER", "0") in ("0", "root"):
         found.append("USER: the last stage runs as root")
     if "doctor" not in last.get("HEALTHCHECK", ""):
         found.append("HEALTHCHECK: there is none by aam doctor")
     return found
+
+
+def keeps_lists(command: str) -> bool:
+    """Whether apt-get leaves more behind than what was asked for."""
+    return "apt-get install" in command and ("--no-install-recommends" not in command or "rm -r" not in command)
+
+
+# An instruction, whether its arguments are wrong, and what to do.
+RULES: tuple[tuple[str, Callable[[str], object], str], ...] = (
+    ("ADD", lambda rest: True, "ADD: COPY says what it does"),
+    ("RUN", lambda rest: re.search(r"\bsudo\b|^cd ", rest), "RUN: no sudo and no cd; say USER and WORKDIR"),
+    ("RUN", keeps_lists, "RUN: apt-get with --no-install-recommends, and remove the lists in the same RUN"),
+    ("WORKDIR", lambda rest: not rest.startswith("/"), "WORKDIR: must be absolute"),
+    ("CMD", lambda rest: not rest.startswith("["), "CMD: as a JSON list, so that signals reach it"),
+    ("ENTRYPOINT", lambda rest: not rest.startswith("["), "ENTRYPOINT: as a JSON list, so that signals reach it"),
+    ("ENV", lambda rest: re.search(r"TOKEN|PASSWORD|SECRET", rest), "ENV: holds a secret"),
+)
+
+
+def uncopied(sources: list[str]) -> list[str]:
+    """Faults of what COPY names: it is not there, or the engine does not get it."""
+    missing = [f"COPY {source}: is not there" for source in sources if not (ROOT / source).exists()]
+    return missing + [f"COPY {source}: .dockerignore leaves it out" for source in sources if ignored(source)]
 
 
 def ignored(source: str) -> bool:
@@ -137,9 +148,13 @@ def build(folder: Path) -> None:
     """Do what an engine would do, in chroots below `folder`; an exception where a step fails."""
     built = stages((ROOT / "Dockerfile").read_text(encoding="utf-8"))
     clean = folder / "base"
-    if not (clean / "usr/bin/python3").exists():
-        include = ",".join(PYTHON)
-        subprocess.run(["debootstrap", "--variant=minbase", f"--include={include}", "bookworm", str(clean)], check=True, timeout=900)
+    if not (clean / "whole").exists():
+        shutil.rmtree(clean, ignore_errors=True)
+        downloads = folder / "downloads"
+        downloads.mkdir(parents=True, exist_ok=True)
+        options = ["--variant=minbase", f"--include={','.join(PYTHON)}", f"--cache-dir={downloads}"]
+        subprocess.run(["debootstrap", *options, "bookworm", str(clean)], check=True, timeout=3600)
+        (clean / "whole").touch()
     for stage in built:
         place = folder / stage.name
         shutil.rmtree(place, ignore_errors=True)
@@ -151,13 +166,8 @@ def play(stage: Stage, place: Path, folder: Path) -> None:
     """The steps of one stage in its chroot."""
     variables, user, work = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}, "0", "/"
     for word, rest in stage.steps:
-        if word == "ARG":
-            name, _, value = rest.partition("=")
-            variables[name] = os.environ.get(name, value)
-        elif word == "ENV":
-            for pair in shlex.split(rest):
-                name, _, value = pair.partition("=")
-                variables[name] = value.replace("$PATH", variables["PATH"])
+        if word in ("ARG", "ENV"):
+            variables |= named(word, rest, variables["PATH"])
         elif word == "COPY":
             copy(rest.split(), place, work, folder)
         elif word == "WORKDIR":
@@ -173,6 +183,12 @@ def play(stage: Stage, place: Path, folder: Path) -> None:
             inside(place, command, variables, user, work)
 
 
+def named(word: str, rest: str, path: str) -> dict[str, str]:
+    """Variables of ARG, which the environment here may set as --build-arg would, and of ENV."""
+    pairs = [pair.partition("=")[::2] for pair in shlex.split(rest)]
+    return {name: os.environ.get(name, value) if word == "ARG" else value.replace("$PATH", path) for name, value in pairs}
+
+
 def copy(arguments: list[str], place: Path, work: str, folder: Path) -> None:
     """COPY, from the clone or from another stage."""
     root = ROOT
@@ -183,7 +199,9 @@ def copy(arguments: list[str], place: Path, work: str, folder: Path) -> None:
     for source in sources:
         path = root / source.lstrip("/")
         if path.is_dir():
-            shutil.copytree(path, there, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(
+                path, there, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+            )
         else:
             into = there / path.name if target.endswith("/") else there
             into.parent.mkdir(parents=True, exist_ok=True)

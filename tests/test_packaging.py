@@ -39,7 +39,9 @@ def test_what_installs_the_images_takes_the_torch_of_the_makefile():
 
 
 def test_container_files_have_no_faults():
-    run = subprocess.run([sys.executable, ROOT / "packaging" / "check.py"], capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run(
+        [sys.executable, ROOT / "packaging" / "check.py"], capture_output=True, text=True, timeout=120, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -65,6 +67,8 @@ def test_a_fault_in_the_dockerfile_is_found(before, after, fault, tmp_path):
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert before in text
     (tmp_path / "Dockerfile").write_text(text.replace(before, after), encoding="utf-8")
-    run = subprocess.run([sys.executable, tmp_path / "packaging" / "check.py"], capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run(
+        [sys.executable, tmp_path / "packaging" / "check.py"], capture_output=True, text=True, timeout=120, check=False
+    )
     assert run.returncode != 0
     assert fault in run.stderr

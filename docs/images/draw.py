@@ -39,13 +39,17 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colo
 def letters(axes: Axes, x: float, y: float, text: str, size: float = 9) -> None:
     """Nucleotides, each in its colour."""
     for number, letter in enumerate(text):
-        axes.text(x + 1.45 * number, y, letter, fontsize=size, color=LETTERS[letter], family="monospace", weight="bold", va="center")
+        axes.text(
+            x + 1.45 * number, y, letter, fontsize=size, color=LETTERS[letter], family="monospace", weight="bold", va="center"
+        )
 
 
 def vector(axes: Axes, x: float, y: float, values: np.ndarray, colour: str, cell: float = 2.0) -> None:
     """A vector as cells of different strength."""
     for number, value in enumerate(values):
-        axes.add_patch(Rectangle((x + cell * number, y), cell, cell, fc=colour, alpha=0.15 + 0.8 * float(value), ec="white", lw=0.8))
+        axes.add_patch(
+            Rectangle((x + cell * number, y), cell, cell, fc=colour, alpha=0.15 + 0.8 * float(value), ec="white", lw=0.8)
+        )
 
 
 def levels() -> None:
@@ -72,8 +76,14 @@ def levels() -> None:
         vector(axes, 57, y - 1, np.mean([vectors[asv] for asv in asvs], axis=0), BLUE)
         axes.plot([69.5, 73], [y, y], color=GREY, lw=1.4)
     axes.plot([73, 73], [6.9, 23.5], color=GREY, lw=1.4)
-    axes.text(48.5, 2.0, "attention over the set of ASVs,\nline width: abundance", fontsize=8.5, color=GREY, ha="center", linespacing=1.2)
-    for y, text in ((23.5, "UniFrac between\nsamples"), (15.2, "a metadata column,\nwith an interval"), (6.9, "novelty: is it like\nthe training samples?")):
+    axes.text(
+        48.5, 2.0, "attention over the set of ASVs,\nline width: abundance", fontsize=8.5, color=GREY, ha="center", linespacing=1.2
+    )
+    for y, text in (
+        (23.5, "UniFrac between\nsamples"),
+        (15.2, "a metadata column,\nwith an interval"),
+        (6.9, "novelty: is it like\nthe training samples?"),
+    ):
         arrow(axes, (73, y), (78, y))
         box(axes, 78, y - 3.1, 17.4, 6.2, text)
     save(axes, "levels")
@@ -93,7 +103,17 @@ def once() -> None:
         for place in range(7):
             real = place < len(kind)
             face = hues[kind[place]] if real else "white"
-            axes.add_patch(Rectangle((12 + 4.2 * place, y), 3.6, 2.8, fc=face, ec=GREY if not real else "white", hatch=None if real else "////", lw=0.7))
+            axes.add_patch(
+                Rectangle(
+                    (12 + 4.2 * place, y),
+                    3.6,
+                    2.8,
+                    fc=face,
+                    ec=GREY if not real else "white",
+                    hatch=None if real else "////",
+                    lw=0.7,
+                )
+            )
     axes.text(12, 0.3, "35 sequences encoded: 20 with repeats, 15 of padding", fontsize=9.5, color=ORANGE)
     for asv, hue in enumerate(hues):
         axes.add_patch(Rectangle((56 + 5.2 * asv, 21), 3.6, 2.8, fc=hue, ec="white"))
@@ -136,10 +156,21 @@ def unifrac() -> None:
                 x = (66 if title == "reads" else 62) + 4.6 * place
                 wanted = title != "reads" and place in (2, 5)
                 face = {True: "#f6e3d8", False: PALE}[wanted]
-                axes.add_patch(Rectangle((x, y + 1.3 - 3 * sample - 0.2), 4.1, 2.6, fc=face, ec=ORANGE if wanted else "white", lw=1.4))
-                axes.text(x + 2.05, y + 2.4 - 3 * sample, str(value), ha="center", va="center", fontsize=9.5, color=(BLUE, GREEN)[sample])
+                axes.add_patch(
+                    Rectangle((x, y + 1.3 - 3 * sample - 0.2), 4.1, 2.6, fc=face, ec=ORANGE if wanted else "white", lw=1.4)
+                )
+                axes.text(
+                    x + 2.05, y + 2.4 - 3 * sample, str(value), ha="center", va="center", fontsize=9.5, color=(BLUE, GREEN)[sample]
+                )
     axes.text(47, 7.4, "Reads below the node: end minus start, 9 - 6 = 3 and 9 - 3 = 6.", fontsize=10, color=ORANGE)
-    axes.text(47, 3.0, "Two look-ups for each node, and UniFrac of all pairs of a batch\nis one product of matrices. No table of all samples is needed.", fontsize=10, color=INK, linespacing=1.35)
+    axes.text(
+        47,
+        3.0,
+        "Two look-ups for each node, and UniFrac of all pairs of a\nbatch is one product of matrices. No table of all pairs.",
+        fontsize=10,
+        color=INK,
+        linespacing=1.35,
+    )
     save(axes, "unifrac")
 
 
@@ -160,7 +191,15 @@ def splits() -> None:
             x += 0.5
         axes.text(x + 0.8, y + 1.5, f"fold {fold + 1}", fontsize=9.5, va="center", color=INK)
     axes.text(2, 0.5, "A subject is never on both sides: new subjects are what the score is about.", fontsize=9.5, color=ORANGE)
-    box(axes, 63.5, 19.5, 31.5, 10.5, "inside the training samples only:\nfilters, scales, penalties, sizes,\nweights of members, intervals", GREEN)
+    box(
+        axes,
+        63.5,
+        19.5,
+        31.5,
+        10.5,
+        "inside the training samples only:\nfilters, scales, penalties, sizes,\nweights of members, intervals",
+        GREEN,
+    )
     arrow(axes, (79.2, 19.2), (79.2, 14.2))
     box(axes, 63.5, 5.5, 31.5, 8.4, "held-out samples are predicted once,\nby every model, on the same folds", ORANGE)
     save(axes, "splits")

