@@ -74,6 +74,10 @@ def setup(app):
     app.connect("autodoc-process-docstring", escape)
 
 
+# Flags keep their two dashes.
+smartquotes = False
+toc_object_entries_show_parents = "hide"
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"AAM {version}"
 html_static_path = ["static"]

@@ -152,8 +152,9 @@ def build(folder: Path) -> None:
         shutil.rmtree(clean, ignore_errors=True)
         downloads = folder / "downloads"
         downloads.mkdir(parents=True, exist_ok=True)
-        options = ["--variant=minbase", f"--include={','.join(PYTHON)}", f"--cache-dir={downloads}"]
-        subprocess.run(["debootstrap", *options, "bookworm", str(clean)], check=True, timeout=3600)
+        # What it mounts goes with it.
+        options = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={','.join(PYTHON)}", f"--cache-dir={downloads}"]
+        subprocess.run([*options, "bookworm", str(clean)], check=True, timeout=3600)
         (clean / "whole").touch()
     for stage in built:
         place = folder / stage.name

@@ -67,7 +67,7 @@ def _summary(thing: Any) -> str:
 def _page(name: str, thing: Any, module: str) -> str:
     kind = "autoclass" if inspect.isclass(thing) else "autofunction"
     full = f"{module}.{name}"
-    members = "   :members:\n   :show-inheritance:\n" if inspect.isclass(thing) else ""
+    members = "   :members:\n" if inspect.isclass(thing) else ""
     if name.startswith("AAM"):
         # What estimators share is of classes that nobody meets by name.
         members += "   :inherited-members: BaseEstimator\n"
