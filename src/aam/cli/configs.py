@@ -28,9 +28,9 @@ from aam.options import (
     GroupOptions,
     ModelOptions,
     NewSampleOptions,
-    OneTargetOptions,
     PretrainObjectives,
     PretrainSampleOptions,
+    Question,
     ReadOptions,
     RobustnessOptions,
     SampleOptions,
@@ -46,9 +46,9 @@ from aam.options import (
     check,
     check_augment,
     check_counts,
-    check_covariates,
     check_frozen,
     check_seed,
+    require_metadata,
 )
 
 EmbedLevel = Literal["sample", "asv"]
@@ -117,23 +117,28 @@ class TrainConfig(ConfigFile):
     tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target)
+        require_metadata(self.samples, self.target)
         check_together(self.data, self.compute, self.fit)
         transformer = self.recipe == "transformer"
         if transformer and self.target.quantiles and self.target.loss_type != "quantile":
             raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
-        check_augment(
-            self.augmenting,
-            sequences=True,
-            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
-            several=transformer and bool(self.target.class_columns or self.target.target_weights),
-            frozen=self.encoder.freeze_base,
-            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
-        )
+        self.check_columns(several=bool(self.target.class_columns or self.target.target_weights))
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
             raise InputError("`stream` with `freeze_base`: its embeddings need the table in memory; leave one out")
+
+    def check_columns(self, several: bool) -> None:
+        """InputError for what several columns to predict cannot have: of the options, and once the metadata tell that there are."""
+        transformer = self.recipe == "transformer"
+        check_augment(
+            self.augmenting,
+            sequences=True,
+            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
+            several=transformer and several,
+            frozen=self.encoder.freeze_base,
+            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
+        )
 
     @property
     def unused(self) -> frozenset[str]:
@@ -151,8 +156,12 @@ class TuneConfig(TrainConfig):
             raise InputError("`test_fraction=0`: test samples, which no trial sees, say what tuning buys; set some aside")
         if self.augmenting.is_auto:
             raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
-        if self.target.class_columns or self.target.target_weights:
-            raise InputError("`class_columns` and `target_weights` are of several columns; tune one at a time")
+
+    def check_columns(self, several: bool) -> None:
+        """InputError for several."""
+        super().check_columns(several)
+        if several:
+            raise InputError(f"`metadata_column={self.target.metadata_column}`: several columns; tune one at a time")
 
 
 @Parameter(name="*")
@@ -179,17 +188,11 @@ class EvaluateConfig(ConfigFile):
     tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target)
-        if self.folding.leave_one_group_out and self.samples.group_column is None:
-            raise InputError("`leave_one_group_out` needs `group_column`: which groups")
+        self.question  # noqa: B018 - what is wrong is said when options are made
         if (self.compute.devices or 1) > 1:
             raise InputError(f"`devices={self.compute.devices}`: evaluate runs on one device, with all of its cores; leave it out")
-        if self.data.stream:
-            raise InputError("`stream`: the usual models need the table in memory; leave it out")
         planned = self.contest.transformers and bool(self.compute.max_memory_gb or self.compute.auto_batch_size)
         check_augment(self.augmenting, sequences=True, tree=not self.distances.unifrac_matrix, planned=planned)
-        if self.target.within_column:
-            raise InputError("`within_column`: the usual models do not scale within levels, so evaluate does not; leave it out")
         asked = {"augment": self.augmenting.augment, "explain": self.explaining.explain}
         # The usual models learn a number as it is, and classes alike.
         asked["target_transform"] = self.target.target_transform != "zscore"
@@ -198,9 +201,39 @@ class EvaluateConfig(ConfigFile):
             raise InputError(f"`{wrong[0]}` is of AAM, which `only_baselines` leaves out: choose one")
 
     @property
+    def question(self) -> Question:
+        """What is asked, without how it is answered."""
+        return Question(
+            data=self.data,
+            reads=self.reads,
+            distances=self.distances,
+            samples=self.samples,
+            target=self.target,
+            folding=self.folding,
+        )
+
+    @property
     def unused(self) -> frozenset[str]:
         transformers = frozenset() if self.contest.transformers else OF_EVALUATED_TRANSFORMERS
         return transformers | (OF_ENSEMBLE if self.contest.only_baselines else frozenset())
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig(ConfigFile):
+    suite: Annotated[Path, Parameter(group=cli.INPUT)]
+    """YAML file of questions (table, metadata, metadata_column and other options of evaluate for each) and models."""
+    data_dir: Annotated[Path | None, Parameter(group=cli.INPUT)] = None
+    """Folder that paths in `suite` are relative to. Default: the folder of `suite`."""
+    check: Annotated[bool, Parameter(group=cli.INPUT)] = False
+    """Fit nothing: read every question, and say what makes its scores mislead (near copies, confounders, few groups)."""
+    jobs: Annotated[int | None, Parameter(group=cli.COMPUTE)] = None
+    """Fits at a time, each on its share of the cores. Default: one for each core."""
+    output: cli.OutputIn
+    caching: cli.CacheIn = CacheOptions()
+
+    def __post_init__(self) -> None:
+        check_counts(self, "jobs")
 
 
 @Parameter(name="*")
@@ -353,9 +386,3 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
         raise InputError("`find_lr` with `strategy=fsdp`: find it with ddp or on one device, and give `lr`")
     if compute.mixed_precision == "fp16" and compute.strategy == "fsdp":
         raise InputError("`mixed_precision=fp16` with `strategy=fsdp`: take bf16")
-
-
-def _require_metadata(samples: GroupOptions, target: OneTargetOptions) -> None:
-    if not samples.metadata:
-        raise InputError(f"`metadata` is missing: the table that holds the column {target.metadata_column}")
-    check_covariates(target.categorical_columns, target.numeric_columns, {"the group column": samples.group_column})
