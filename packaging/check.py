@@ -153,7 +153,8 @@ def build(folder: Path) -> None:
         downloads = folder / "downloads"
         downloads.mkdir(parents=True, exist_ok=True)
         # What it mounts goes with it.
-        options = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={','.join(PYTHON)}", f"--cache-dir={downloads}"]
+        options = ["unshare", "--mount", "debootstrap", "--variant=minbase"]
+        options += [f"--include={','.join(PYTHON)}", f"--cache-dir={downloads}"]
         subprocess.run([*options, "bookworm", str(clean)], check=True, timeout=3600)
         (clean / "whole").touch()
     for stage in built:
