@@ -18,6 +18,7 @@ SECTIONS = {
     "Estimators": ("AAMRegressor", "AAMClassifier", "AAMEncoder", "EnsembleOptions"),
     "Use a model": ("load", "Fitted"),
     "Distances and diversity": ("beta_diversity", "alpha_diversity", "unifrac_matrix", "UniFrac"),
+    "Benchmarks": ("read_suite", "run_benchmark"),
     "Problems and errors": ("Problem", "InputError"),
     "Networks": ("ASVEncoder", "SampleSequenceEncoder", "SequenceEncoder", "SequencePredictor"),
 }
