@@ -40,8 +40,14 @@ def run_benchmark(
     What `folder` holds of the same data, folds and options is not computed again. jobs: pieces of work at a time, by default one
     for each core; facts: about the run, by name, for the page.
 
-    >>> aam.run_benchmark(aam.read_suite("suite.yaml"), "compared").ranking.ranks[0].model  # doctest: +SKIP
-    'AAM ensemble'
+    >>> from pathlib import Path
+    >>> import aam
+    >>> question = "{table: community/table.biom, metadata: community/metadata.tsv, metadata_column: age, folds: 2}"
+    >>> models = "['linear model, presence', 'linear model, CLR']"
+    >>> _ = Path("two_models.yaml").write_text(f"models: {models}\\nquestions: {{age: {question}}}")
+    >>> results = aam.run_benchmark(aam.read_suite("two_models.yaml"), "compared", jobs=1)
+    >>> sorted(rank.model for rank in results.ranking.ranks)
+    ['linear model, CLR', 'linear model, presence']
     """
     bench = Bench(suite, Path(folder), jobs or allotted_threads(), caching)
     asked, findings = _asked(bench)

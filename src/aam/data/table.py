@@ -27,6 +27,17 @@ class FeatureTable:
     """Reads of each ASV in each sample.
 
     counts: CSR int64 [N samples, M ASVs], indices sorted, no stored zeros; sample_ids: N, feature_ids: M, both unique.
+
+    Examples
+    --------
+    >>> import aam
+    >>> from scipy import sparse
+    >>> table = aam.FeatureTable(sparse.csr_array([[3, 1, 0], [0, 2, 3]]), ("a", "b"), ("asv1", "asv2", "asv3"))
+    >>> table.depths
+    array([4, 5])
+    >>> table.select_samples(["b"]).drop_empty_features().feature_ids
+    ('asv2', 'asv3')
+
     """
 
     counts: sparse.csr_array
@@ -64,6 +75,14 @@ def read_table(path: str | Path, ignore_missing: bool = False) -> FeatureTable:
 
     Raises InputError for a file that is missing, broken or no table, for an empty table, for duplicate ids, and for a value that
     is not a count.
+
+    Examples
+    --------
+    >>> import aam
+    >>> table = aam.read_table("community/table.biom")
+    >>> len(table.sample_ids), len(table.feature_ids)
+    (60, 60)
+
     """
     path = path_of("path", path)
     matrix, written_features, written_samples = _read_matrix(path)

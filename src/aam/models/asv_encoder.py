@@ -52,6 +52,17 @@ class ASVEncoder(nn.Module):
 
     `max_bp` is the longest sequence; a chunk of ASVs is encoded at a time. With `gradient_checkpointing` the
     backward pass computes a chunk's activations again.
+
+    Examples
+    --------
+    >>> import aam, torch
+    >>> from aam.data.sequences import tokenize
+    >>> from aam.options import ComputeOptions, ModelOptions
+    >>> encoder = aam.ASVEncoder(ModelOptions(embedding_dim=8, attention_heads=2), max_bp=8, compute=ComputeOptions())
+    >>> tokens = torch.from_numpy(tokenize(["ACGTACGT", "ACGGACG"], ["asv1", "asv2"], max_bp=8))
+    >>> tokens.shape, encoder(tokens).shape
+    (torch.Size([2, 9]), torch.Size([2, 8]))
+
     """
 
     def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions) -> None:

@@ -99,6 +99,19 @@ class SequenceEncoder(SampleLevel):
     """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
 
     `compute` says how it runs and is no part of what it is; heads: what it tells beside distances between embeddings.
+
+    Examples
+    --------
+    >>> import aam, torch
+    >>> from aam.data.sequences import tokenize
+    >>> from aam.options import ModelOptions
+    >>> encoder = aam.SequenceEncoder(ModelOptions(embedding_dim=8, attention_heads=2), max_bp=8)
+    >>> tokens = torch.from_numpy(tokenize(["ACGTACGT", "ACGGACGT", "TTGTACGT"], ["a", "b", "c"], max_bp=8))
+    >>> asv_index = torch.tensor([[0, 1], [1, 2]])
+    >>> counts = torch.tensor([[10.0, 2.0], [4.0, 4.0]])
+    >>> encoder(tokens, asv_index, counts).shape
+    torch.Size([2, 8])
+
     """
 
     def __init__(

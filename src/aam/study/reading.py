@@ -85,7 +85,9 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     Examples
     --------
     >>> import aam
-    >>> study = aam.read_study("table.qza", metadata="metadata.tsv", rep_seqs="rep-seqs.qza")  # doctest: +SKIP
+    >>> study = aam.read_study("community/table.biom", metadata="community/metadata.tsv", where="[sex]='male'")
+    >>> sorted(study.metadata.columns)
+    ['age', 'disease', 'sex', 'study', 'subject']
 
     """
     if isinstance(more_tables, str | Path):
