@@ -44,7 +44,7 @@ def run_benchmark(
     >>> import aam
     >>> question = "{table: community/table.biom, metadata: community/metadata.tsv, metadata_column: age, folds: 2}"
     >>> models = "['linear model, presence', 'linear model, CLR']"
-    >>> _ = Path("two_models.yaml").write_text(f"models: {models}\\nquestions: {{age: {question}}}")
+    >>> _ = Path("two_models.yaml").write_text(f"{{models: {models}, questions: {{age: {question}}}}}")
     >>> results = aam.run_benchmark(aam.read_suite("two_models.yaml"), "compared", jobs=1)
     >>> sorted(rank.model for rank in results.ranking.ranks)
     ['linear model, CLR', 'linear model, presence']
