@@ -52,6 +52,8 @@ from aam.options import (
 )
 
 EmbedLevel = Literal["sample", "asv"]
+# How names of outputs may end.
+PREDICTIONS, EMBEDDINGS = (".tsv", ".qza"), (".tsv", ".npy", ".qza")
 if TYPE_CHECKING:
     Metric = str
 else:
@@ -214,7 +216,7 @@ class PredictConfig(ConfigFile):
     """Rarefy each sample this many times, to the sampling depth of the model: the prediction is the mean, and `sd` in the file
     beside it the standard deviation over the draws (of classes, of the probability of the one predicted)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Predictions, .tsv that QIIME 2 imports. Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
+    """Predictions: .tsv, or .qza (QIIME 2). Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
     metadata hold it the truth and scores, go into files beside it."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
@@ -236,9 +238,10 @@ class EmbedConfig(ConfigFile):
     """What the encoder was taught that is written: a metric, whose distances are those between the vectors, or a quantity. Default:
     the metric that came first in `encoder_type`."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Embeddings: .tsv with IDs, or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a file beside it."""
+    """Embeddings: .tsv with IDs, .qza (QIIME 2), or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a
+    file beside it."""
     distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
-    """Also write the Euclidean distances between the sample embeddings: .h5, .npy or .tsv (LSMat, which QIIME 2 imports)."""
+    """Also write the Euclidean distances between the sample embeddings: .h5, .npy, .tsv (LSMat) or .qza (QIIME 2)."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
 
@@ -304,7 +307,7 @@ class UniFracConfig(WholeTableConfig):
     metric: Annotated[UniFracMetric, Parameter(group=cli.DISTANCES)] = "unweighted"
     """UniFrac variant."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat)."""
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it), .tsv (LSMat) or .qza (QIIME 2)."""
 
 
 @Parameter(name="*")
@@ -316,8 +319,8 @@ class DistancesConfig(WholeTableConfig):
     """Distances between samples: UniFrac (the first four), bray_curtis, jaccard (of presence), aitchison (one read added to every
     ASV), robust_aitchison, hellinger. Or a number of each sample: faith_pd, shannon (natural logarithm), richness (ASVs)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat). A number of each sample:
-    .tsv, which QIIME 2 imports as SampleData[AlphaDiversity]."""
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it), .tsv (LSMat) or .qza (QIIME 2). A number of
+    each sample: .tsv or .qza, SampleData[AlphaDiversity]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aam.disk.writing import remove, write_tsv
+from aam.disk.qza import CLASSIFIER_PREDICTIONS, METADATA, PROBABILITIES, REGRESSOR_PREDICTIONS, SUFFIX, write_table
+from aam.disk.writing import remove
 from aam.ensemble.novelty import Measured
 from aam.errors import first_few
 from aam.parallel.ranks import by_first
@@ -22,9 +23,9 @@ from aam.study.targets import Target
 log = logging.getLogger(__name__)
 
 
-def beside(path: Path, what: str, suffix: str = ".tsv") -> Path:
-    """`predictions.tsv` -> `predictions_intervals.tsv`."""
-    return path.with_name(f"{path.stem}_{what}{suffix}")
+def beside(path: Path, what: str, suffix: str = "") -> Path:
+    """`predictions.tsv` -> `predictions_intervals.tsv`, and of .qza .qza; suffix: that of a file of another kind."""
+    return path.with_name(f"{path.stem}_{what}{suffix or (SUFFIX if path.suffix == SUFFIX else '.tsv')}")
 
 
 @by_first
@@ -41,22 +42,23 @@ def write_predictions(
 
     Class probabilities go to `<name>_probabilities.tsv`, which it imports as SampleData[Probabilities]; what is known of the
     certainty of predictions (`Fitted.certainty`), the truth [n] and the error of numbers (prediction - truth) to
-    `<name>_intervals.tsv`.
+    `<name>_intervals.tsv`. Where `path` ends in .qza they are artifacts of these types, the last one ImmutableMetadata.
     """
     index = pd.Index(sample_ids, name="SampleID")
-    tables = {path: pd.DataFrame({"prediction": target.names(predicted)}, index=index)}
+    kind = CLASSIFIER_PREDICTIONS if target.classes else REGRESSOR_PREDICTIONS
+    tables = {path: (pd.DataFrame({"prediction": target.names(predicted)}, index=index), kind)}
     if target.classes:
-        tables[beside(path, "probabilities")] = pd.DataFrame(predicted, index=index, columns=list(target.classes))
+        tables[beside(path, "probabilities")] = pd.DataFrame(predicted, index=index, columns=list(target.classes)), PROBABILITIES
     more = dict(certainty)
     if true is not None:
         more |= {"true": true} if target.classes else {"true": true, "error": predicted - true}
     if more:
-        tables[beside(path, "intervals")] = pd.DataFrame(more, index=index)
+        tables[beside(path, "intervals")] = pd.DataFrame(more, index=index), METADATA
     # What an earlier run knew is not of these predictions.
     for earlier in files_beside(path):
         remove(earlier)
-    for place, table in tables.items():
-        write_tsv(place, table)
+    for place, (table, kind) in tables.items():
+        write_table(place, table, kind)
 
 
 def files_beside(path: Path) -> tuple[Path, ...]:
@@ -67,7 +69,7 @@ def files_beside(path: Path) -> tuple[Path, ...]:
 @by_first
 def write_novelty(path: Path, sample_ids: Sequence[str], measured: Measured) -> None:
     """The novelty of samples (`Measured.columns`)."""
-    write_tsv(path, pd.DataFrame(measured.columns(), index=pd.Index(sample_ids, name="SampleID")))
+    write_table(path, pd.DataFrame(measured.columns(), index=pd.Index(sample_ids, name="SampleID")), METADATA)
 
 
 def score_new(fitted: Fitted, study: Study, predicted: np.ndarray, truth: KnownTruth) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from aam.cli.config_file import inputs_of
-from aam.cli.configs import EmbedConfig
+from aam.cli.configs import EMBEDDINGS, EmbedConfig
 from aam.compute import check_compute
 from aam.disk.places import check_output_file
 from aam.distances.files import FORMATS
@@ -28,7 +28,7 @@ def run_embedding(config: EmbedConfig) -> None:
     check_compute(config.compute)
     novelty = beside(config.output, "novelty")
     others = (novelty,) if config.level == "sample" else ()
-    check_output_file(config.output, config.overwrite, (".tsv", ".npy"), others, inputs_of(config).values())
+    check_output_file(config.output, config.overwrite, EMBEDDINGS, others, inputs_of(config).values())
     if config.distances is not None:
         inputs = inputs_of(config).values()
         check_output_file(config.distances, config.overwrite, tuple(FORMATS), inputs=inputs, name="distances")

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from aam.cli.config_file import inputs_of
-from aam.cli.configs import PredictConfig
+from aam.cli.configs import PREDICTIONS, PredictConfig
 from aam.cli.run.results import score_table
 from aam.compute import check_compute
 from aam.data.metadata import Metadata
@@ -33,7 +33,7 @@ def run_predicting(config: PredictConfig) -> None:
     places = {beside(config.output, name): place for name, place in several.items()} or {config.output: config.trained.model}
     models = {}
     for output, place in places.items():
-        check_output_file(output, config.overwrite, (".tsv",), files_beside(output), inputs_of(config).values())
+        check_output_file(output, config.overwrite, PREDICTIONS, files_beside(output), inputs_of(config).values())
         models[output] = load_folder(place, "model", config.compute, config.trained.batch_size)
         models[output].require_draws(config.draws)
     first = next(iter(models.values()))
