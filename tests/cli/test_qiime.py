@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
                 "--output",
                 folder / f"{start}_{name}{ending}",
             )
-    distances = ["--distances", folder / "e_distances.qza"]
+    distances = ["--distances", folder / "e_distances.qza", "--ordination", folder / "pcoa.qza"]
     aam("embed", "--model", folder / "encoder", *table, "--output", folder / "e.qza", *distances)
     aam("distances", *table, "--metric", "bray_curtis", "--output", folder / "bray.qza")
     aam("distances", *table, "--metric", "bray_curtis", "--output", folder / "bray.tsv")
@@ -97,6 +97,7 @@ def test_qiime_2_loads_and_validates_all_that_commands_write(folder):
             folder / "bray.qza": "DistanceMatrix",
             folder / "e_distances.qza": "DistanceMatrix",
             folder / "unifrac.qza": "DistanceMatrix",
+            folder / "pcoa.qza": "PCoAResults",
             folder / "shannon.qza": "SampleData[AlphaDiversity]",
             folder / "why" / "importance.qza": "FeatureData[Importance]",
             folder / "why" / "ordination.qza": "PCoAResults % Properties('biplot')",

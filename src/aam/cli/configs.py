@@ -242,16 +242,28 @@ class EmbedConfig(ConfigFile):
     file beside it."""
     distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
     """Also write the Euclidean distances between the sample embeddings: .h5, .npy, .tsv (LSMat) or .qza (QIIME 2)."""
+    ordination: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
+    """Also write their principal coordinates (PCoA): .txt, which EMPeror and EMPress read, or .qza (QIIME 2); and beside it a page
+    (.html) whose points can be coloured by any column of `metadata`, and a picture (.svg)."""
+    colour_by: Annotated[str | None, Parameter(group=cli.OUTPUT)] = None
+    """Metadata column that colours the picture, and the page when it opens."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
 
     def __post_init__(self) -> None:
-        if self.level == "asv" and (self.distances or self.space or self.chosen != NewSampleOptions()):
+        of_samples = (self.distances, self.ordination, self.space, self.chosen != NewSampleOptions())
+        if self.level == "asv" and any(of_samples):
             raise InputError(
-                "`level=asv`: ASVs are embedded, whatever holds them; leave out `distances`, `space` and options of samples"
+                "`level=asv`: ASVs are embedded, whatever holds them; leave out `distances`, `ordination`, `space` and options of "
+                "samples"
             )
-        if self.distances == self.output:
-            raise InputError(f"`distances={self.distances}`: is the `output`, too; choose another name")
+        for name in ("distances", "ordination"):
+            if (place := getattr(self, name)) and place in (self.output, None if name == "distances" else self.distances):
+                raise InputError(
+                    f"`{name}={place}`: is the `{'output' if place == self.output else 'distances'}`, too; choose another name"
+                )
+        if self.colour_by and not (self.ordination and self.chosen.metadata):
+            raise InputError(f"`colour_by={self.colour_by}`: needs `ordination`, and `metadata` that hold the column")
 
 
 @Parameter(name="*")

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 
 from aam.cli.config_file import inputs_of
 from aam.cli.configs import EMBEDDINGS, EmbedConfig
 from aam.compute import check_compute
+from aam.data.metadata import Metadata
 from aam.disk.places import check_output_file
 from aam.distances.files import FORMATS
+from aam.ensemble.novelty import Measured
 from aam.errors import InputError
 from aam.options import GroupOptions
 from aam.parallel.collectives import meet
 from aam.saved.embeddings import write_embedding_distances, write_embeddings
 from aam.saved.load import load_encoder
+from aam.saved.ordination import columns_to_colour, ordinate
+from aam.saved.ordination_files import beside_ordination, write_ordination
 from aam.saved.predictions import beside, warn_of_novelty, write_novelty
+from aam.saved.transformer import FittedEncoder
 from aam.study.new_samples import read_new_samples
 from aam.study.reading import read_samples
 
@@ -26,31 +34,65 @@ def run_embedding(config: EmbedConfig) -> None:
     """Embed the samples or the ASVs of a table."""
     meet(config.compute.devices, config.compute.num_nodes)
     check_compute(config.compute)
-    novelty = beside(config.output, "novelty")
-    others = (novelty,) if config.level == "sample" else ()
-    check_output_file(config.output, config.overwrite, EMBEDDINGS, others, inputs_of(config).values())
-    if config.distances is not None:
-        inputs = inputs_of(config).values()
-        check_output_file(config.distances, config.overwrite, tuple(FORMATS), inputs=inputs, name="distances")
+    _check_places(config)
     fitted = load_encoder(config.trained.model, "model", config.compute, config.trained.batch_size)
-    reads = fitted.info.reads
     head = fitted.head_of(config.space)
     if config.distances is not None and head is not None and not head.is_space:
         raise InputError(f"`distances` with `space={head.name}`: that is a number of each sample, and no distances; leave one out")
     if config.level == "asv":
         # ASVs are embedded whatever the depth of the samples they are in.
-        study = read_samples(config.data, replace(reads, sampling_depth=None, rarefy_each_epoch=False), GroupOptions())
+        reads = replace(fitted.info.reads, sampling_depth=None, rarefy_each_epoch=False)
+        study = read_samples(config.data, reads, GroupOptions())
         ids, embeddings = study.table.feature_ids, fitted.embed_asvs(study)
+        write_embeddings(config.output, ids, embeddings)
     else:
-        study, _ = read_new_samples(config.data, reads, config.chosen)
-        ids, embeddings, measured = study.table.sample_ids, fitted.embed(study, space=config.space), fitted.measure(study)
-        if measured is not None:
-            warn_of_novelty(fitted, study, measured)
-            write_novelty(novelty, ids, measured)
-    write_embeddings(config.output, ids, embeddings)
+        embeddings = _embed_samples(config, fitted)
     log.info("wrote %d embeddings of width %d to %s", len(embeddings), embeddings.shape[1], config.output)
-    if config.level == "sample" and (space := config.space or fitted.info.space):
+
+
+def _check_places(config: EmbedConfig) -> None:
+    inputs = inputs_of(config).values()
+    others = (beside(config.output, "novelty"),) if config.level == "sample" else ()
+    check_output_file(config.output, config.overwrite, EMBEDDINGS, others, inputs)
+    if config.distances is not None:
+        check_output_file(config.distances, config.overwrite, tuple(FORMATS), inputs=inputs, name="distances")
+    if (place := config.ordination) is not None:
+        check_output_file(place, config.overwrite, (".txt", ".qza"), beside_ordination(place), inputs, "ordination")
+
+
+def _embed_samples(config: EmbedConfig, fitted: FittedEncoder) -> np.ndarray:
+    """Embed samples, and write that with all that is asked for beside."""
+    study, metadata = read_new_samples(config.data, fitted.info.reads, config.chosen)
+    ids = study.table.sample_ids
+    if config.colour_by is not None:
+        columns_to_colour(ids, metadata, {}, config.colour_by)
+    embeddings, measured = fitted.embed(study, space=config.space), fitted.measure(study)
+    space = config.space or fitted.info.space
+    # What it can refuse, it does before anything is written.
+    if config.ordination is not None:
+        _write_ordination(config, config.ordination, ids, embeddings, metadata, measured, space or "")
+    if measured is not None:
+        warn_of_novelty(fitted, study, measured)
+        write_novelty(beside(config.output, "novelty"), ids, measured)
+    write_embeddings(config.output, ids, embeddings)
+    if space:
         log.info("space: %s", space)
     if config.distances is not None:
         write_embedding_distances(config.distances, ids, embeddings)
         log.info("wrote the distances between them to %s", config.distances)
+    return embeddings
+
+
+def _write_ordination(
+    config: EmbedConfig,
+    place: Path,
+    ids: tuple[str, ...],
+    embeddings: np.ndarray,
+    metadata: Metadata | None,
+    measured: Measured | None,
+    space: str,
+) -> None:
+    columns = columns_to_colour(ids, metadata, {} if measured is None else measured.columns(), config.colour_by)
+    title = f"Samples of {config.data.table.name} by their embeddings"
+    write_ordination(place, ordinate(ids, embeddings), columns, title, f"what the encoder makes of {space or 'the samples'}")
+    log.info("wrote their principal coordinates to %s, and %s", place, ", ".join(map(str, beside_ordination(place))))
