@@ -53,7 +53,7 @@ from aam.options import (
 
 EmbedLevel = Literal["sample", "asv"]
 # How names of outputs may end.
-PREDICTIONS, EMBEDDINGS = (".tsv", ".qza"), (".tsv", ".npy", ".qza")
+PREDICTIONS, EMBEDDINGS = (".tsv", ".qza", ".h5ad"), (".tsv", ".npy", ".qza", ".h5ad")
 if TYPE_CHECKING:
     Metric = str
 else:
@@ -217,12 +217,13 @@ class PredictConfig(ConfigFile):
     beside it the standard deviation over the draws (of classes, of the probability of the one predicted)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Predictions: .tsv, or .qza (QIIME 2). Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
-    metadata hold it the truth and scores, go into files beside it."""
+    metadata hold it the truth and scores, go into files beside it. Or .h5ad (AnnData): all of that beside the table, in obs."""
     overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
     """Replace an existing output."""
 
     def __post_init__(self) -> None:
         check_counts(self, "draws")
+        _check_annotated(self.output, self.data)
 
 
 @Parameter(name="*")
@@ -239,9 +240,10 @@ class EmbedConfig(ConfigFile):
     the metric that came first in `encoder_type`."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Embeddings: .tsv with IDs, .qza (QIIME 2), or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a
-    file beside it."""
+    file beside it. Or .h5ad (AnnData): the table with the embeddings in obsm (of ASVs in varm), novelty in obs."""
     distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
-    """Also write the Euclidean distances between the sample embeddings: .h5, .npy, .tsv (LSMat) or .qza (QIIME 2)."""
+    """Also write the Euclidean distances between the sample embeddings: .h5, .npy, .tsv (LSMat) or .qza (QIIME 2).
+    The name of an `output` that ends in .h5ad: in its obsp."""
     ordination: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
     """Also write their principal coordinates (PCoA): .txt, which EMPeror and EMPress read, or .qza (QIIME 2); and beside it a page
     (.html) whose points can be coloured by any column of `metadata`, and a picture (.svg)."""
@@ -258,12 +260,20 @@ class EmbedConfig(ConfigFile):
                 "samples"
             )
         for name in ("distances", "ordination"):
+            if self.is_annotated and name == "distances":
+                continue
             if (place := getattr(self, name)) and place in (self.output, None if name == "distances" else self.distances):
                 raise InputError(
                     f"`{name}={place}`: is the `{'output' if place == self.output else 'distances'}`, too; choose another name"
                 )
         if self.colour_by and not (self.ordination and self.chosen.metadata):
             raise InputError(f"`colour_by={self.colour_by}`: needs `ordination`, and `metadata` that hold the column")
+        _check_annotated(self.output, self.data)
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether distances go into the output."""
+        return self.output.suffix == ".h5ad" and self.distances == self.output
 
 
 @Parameter(name="*")
@@ -368,6 +378,11 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
         raise InputError("`find_lr` with `strategy=fsdp`: find it with ddp or on one device, and give `lr`")
     if compute.mixed_precision == "fp16" and compute.strategy == "fsdp":
         raise InputError("`mixed_precision=fp16` with `strategy=fsdp`: take bf16")
+
+
+def _check_annotated(output: Path, data: TableOptions) -> None:
+    if output.suffix == ".h5ad" and data.stream:
+        raise InputError(f"`output={output}` with `stream`: it would hold the table, which is not in memory; name a .tsv")
 
 
 def _require_metadata(samples: GroupOptions, target: OneTargetOptions) -> None:

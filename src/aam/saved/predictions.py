@@ -15,6 +15,7 @@ from aam.disk.writing import remove
 from aam.ensemble.novelty import Measured
 from aam.errors import first_few
 from aam.parallel.ranks import by_first
+from aam.saved.annotated import SUFFIX as ANNOTATED
 from aam.saved.fitted import Fitted
 from aam.study.new_samples import KnownTruth
 from aam.study.study import Study
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 
 
 def beside(path: Path, what: str, suffix: str = "") -> Path:
-    """`predictions.tsv` -> `predictions_intervals.tsv`, and of .qza .qza; suffix: that of a file of another kind."""
-    return path.with_name(f"{path.stem}_{what}{suffix or (SUFFIX if path.suffix == SUFFIX else '.tsv')}")
+    """`predictions.tsv` -> `predictions_intervals.tsv`, and of .qza and .h5ad likewise; suffix: that of a file of another kind."""
+    own = path.suffix if path.suffix in (SUFFIX, ANNOTATED) else ".tsv"
+    return path.with_name(f"{path.stem}_{what}{suffix or own}")
 
 
 @by_first
@@ -49,21 +51,40 @@ def write_predictions(
     tables = {path: (pd.DataFrame({"prediction": target.names(predicted)}, index=index), kind)}
     if target.classes:
         tables[beside(path, "probabilities")] = pd.DataFrame(predicted, index=index, columns=list(target.classes)), PROBABILITIES
-    more = dict(certainty)
-    if true is not None:
-        more |= {"true": true} if target.classes else {"true": true, "error": predicted - true}
-    if more:
+    if more := _known_of(predicted, target, certainty, true):
         tables[beside(path, "intervals")] = pd.DataFrame(more, index=index), METADATA
-    # What an earlier run knew is not of these predictions.
-    for earlier in files_beside(path):
-        remove(earlier)
+    forget_earlier(path)
     for place, (table, kind) in tables.items():
         write_table(place, table, kind)
 
 
+def prediction_columns(
+    predicted: np.ndarray, target: Target, certainty: Mapping[str, np.ndarray], true: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """All of that as columns of one table: prediction, probability_X of each class X, certainty, truth and error."""
+    classes = {f"probability_{name}": predicted[:, place] for place, name in enumerate(target.classes)}
+    return {"prediction": target.names(predicted), **classes, **_known_of(predicted, target, certainty, true)}
+
+
+def _known_of(
+    predicted: np.ndarray, target: Target, certainty: Mapping[str, np.ndarray], true: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    if true is None:
+        return dict(certainty)
+    return {**certainty, "true": true, **({} if target.classes else {"error": predicted - true})}
+
+
 def files_beside(path: Path) -> tuple[Path, ...]:
     """What may be written with predictions."""
-    return beside(path, "probabilities"), beside(path, "intervals"), beside(path, "scores", ".json")
+    scores = beside(path, "scores", ".json")
+    return (scores,) if path.suffix == ANNOTATED else (beside(path, "probabilities"), beside(path, "intervals"), scores)
+
+
+@by_first
+def forget_earlier(path: Path) -> None:
+    """Remove what an earlier run wrote with predictions: what it knew is not of these."""
+    for earlier in files_beside(path):
+        remove(earlier)
 
 
 @by_first
