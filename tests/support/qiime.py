@@ -26,6 +26,11 @@ def _environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
+def python_of_qiime():
+    """The Python that QIIME 2 runs in."""
+    return Path(QIIME).read_text(encoding="utf-8").splitlines()[0].removeprefix("#!").split()[0]
+
+
 def qiime(*arguments):
     """Run a command of QIIME 2; what it printed."""
     words = [QIIME, *map(str, arguments)]
@@ -37,9 +42,8 @@ def qiime(*arguments):
 def load_in_qiime(types):
     """Have QIIME 2 load, validate and view artifacts, by path with the type that each must have; rows by path."""
     words = [word for path, semantic_type in types.items() for word in (str(path), semantic_type)]
-    python = Path(QIIME).read_text(encoding="utf-8").splitlines()[0].removeprefix("#!").split()[0]
     run = subprocess.run(
-        [python, "-c", _LOAD, *words], capture_output=True, text=True, timeout=300, env=_environment(), check=False
+        [python_of_qiime(), "-c", _LOAD, *words], capture_output=True, text=True, timeout=300, env=_environment(), check=False
     )
     assert run.returncode == 0, run.stderr
     return {Path(line.rpartition(" ")[0]): int(line.rpartition(" ")[2]) for line in run.stdout.splitlines()}

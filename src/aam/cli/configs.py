@@ -300,7 +300,7 @@ class WholeTableConfig(ConfigFile):
     """What `unifrac` and `distances` share."""
 
     table: Annotated[Path, Parameter(group=cli.INPUT)]
-    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, TSV or CSV, also as .gz."""
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, AnnData (.h5ad), TSV or CSV, also as .gz."""
     ignore_missing: Annotated[bool, Parameter(group=cli.INPUT)] = False
     """Leave out samples that cannot be used (too few reads, no ASV in the tree) instead of stopping, and go on where the tree lacks
     ASVs with more than a tenth of the reads."""
