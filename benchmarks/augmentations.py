@@ -1,6 +1,6 @@
 """Which augmentations help the ensemble: `python -m benchmarks.augmentations`.
 
-Fits the ensemble in five folds by group with each augmentation and without, on the known questions of `benchmarks.accuracy`, and
+Fits the ensemble in five folds by group with each augmentation and without, on the questions of `suite.yaml`, and
 prints the score of each, and of what `auto` would choose in each fold, with its gain over none and the 95 % interval over resampled
 groups. What was run before is taken from the output folder.
 """
@@ -18,8 +18,7 @@ from aam.options import CANDIDATES, AugmentOptions
 from aam.options.augment import AUTO
 from aam.study.folds import Fold, make_folds
 from aam.study.problem import Problem
-from benchmarks.accuracy import KNOWN
-from benchmarks.in_folds import Arrays, gain_of, kept, parser_of, problem_of
+from benchmarks.in_folds import Arrays, asked, gain_of, kept, parser_of, problem_of
 
 NONE = "none"
 TRIED = ("rarefy", "dropout", "contaminate", "mixup", "cutmix", "phylomix", "errors", "reverse", "trim")
@@ -44,19 +43,19 @@ def main() -> None:
     parser = parser_of("augmentations", __doc__)
     parser.add_argument("--tried", nargs="+", default=list(TRIED))
     given = parser.parse_args()
-    for question in (question for question in KNOWN if question.name in given.questions):
-        problem = problem_of(question, given.data)
+    for title, question in asked(given).items():
+        problem = problem_of(question)
         folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
-        place, names = given.output / question.name, (NONE, *given.tried)
+        place, names = given.output / title, (NONE, *given.tried)
         found = {name: kept(partial(fitted_with, name, problem), folds, place / name) for name in names}
         said = {name: [part["held_out"] for part in parts] for name, parts in found.items()}
         if set(CANDIDATES) <= set(names):
             choices = [chosen(problem, fold, number, found).chosen or NONE for number, fold in enumerate(folds)]
             said[AUTO] = [found[choice][number]["held_out"] for number, choice in enumerate(choices)]
-            print(f"{question.name}: auto takes {', '.join(choices)}", file=sys.stderr)
+            print(f"{title}: auto takes {', '.join(choices)}", file=sys.stderr)
         outcome = Outcome(problem, folds, said)
         lines = [f"| {name} | {gain_of(outcome, name, NONE)} |" for name in said]
-        print(f"\n{question.name}, {outcome.measure.label}", "| augmentation | score, gain |", "|---|---|", *lines, sep="\n")
+        print(f"\n{title}, {outcome.measure.label}", "| augmentation | score, gain |", "|---|---|", *lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Which pretraining target helps which question: `python -m benchmarks.encoder_types`.
 
 Pretrains an encoder of each type on the studies of the corpus that none of the questions is asked of, so that no sample of theirs
-is ever seen. Each encoder then answers the known questions of `benchmarks.accuracy`, in three folds by group: frozen, with a head
+is ever seen. Each encoder then answers the questions of `suite.yaml`, in three folds by group: frozen, with a head
 on top, and fine-tuned. Prints the score of each with its gain over the encoder that learned nothing and the 95 % interval over
 resampled groups. What was run before is taken from the output folder.
 """
@@ -20,10 +20,9 @@ from aam.options import ReadOptions, TrainFitOptions
 from aam.saved.load import load_encoder
 from aam.study.folds import Fold, make_folds
 from aam.study.problem import Problem
-from benchmarks.accuracy import KNOWN
-from benchmarks.in_folds import Arrays, gain_of, kept, parser_of, problem_of
+from benchmarks.in_folds import Arrays, asked, gain_of, kept, parser_of, problem_of
 
-NOTHING = "nothing"
+NOTHING, TRIVIAL = "nothing", "(trivial prediction)"
 # What `aam pretrain` is asked for, by the name that rows have. The first encoder has the words of its ASVs, and random layers.
 ENCODERS = {
     NOTHING: ("--max-steps", "1"),
@@ -42,7 +41,7 @@ _EPOCHS = 3
 # As samples of the corpus are.
 _READS = ReadOptions(max_bp=100, sampling_depth=1000)
 _FROZEN = TrainFitOptions(lr=1e-3)
-_TUNED = TrainFitOptions(lr=1e-3, epochs=12, max_steps=120, asv_gradients=0.125)
+_TUNED = TrainFitOptions(lr=1e-3, epochs=12, max_steps=40, asv_gradients=0.125)
 
 
 def pretrain(name: str, data: Path, folder: Path) -> Path:
@@ -69,20 +68,20 @@ def main() -> None:
     parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
     given = parser.parse_args()
     models = {name: pretrain(name, given.data, given.output / "encoders") for name in given.encoders}
-    for question in (question for question in KNOWN if question.name in given.questions):
-        problem = problem_of(question, given.data, _READS, tree=False)
+    for title, question in asked(given).items():
+        problem = problem_of(question, _READS, tree=False)
         folds = make_folds(len(problem), 3, 1, 0, groups=problem.groups, labels=problem.labels)
         for way, options in (("frozen", _FROZEN), ("fine-tuned", _TUNED)):
-            said = {}
+            said = {TRIVIAL: [problem.target.trivial(problem.truth[fold.train], len(fold.test)) for fold in folds]}
             for name, model in models.items():
                 start = GivenEncoder(load_encoder(model, "model"))
                 cache = Cache(given.output / "embeddings")
                 learner = TransformerLearner(start=start, options=options, freeze_base=way == "frozen", cache=cache, show=False)
                 predict = partial(held_out, learner, problem)
-                said[name] = [part["held_out"] for part in kept(predict, folds, given.output / question.name / way / name)]
+                said[name] = [part["held_out"] for part in kept(predict, folds, given.output / title / way / name)]
             outcome = Outcome(problem, folds, said)
             lines = [f"| {name} | {gain_of(outcome, name, NOTHING)} |" for name in said]
-            heading = f"\n{question.name}, {outcome.measure.label}, {way}"
+            heading = f"\n{title}, {outcome.measure.label}, {way}"
             print(heading, "| taught | score, gain |", "|---|---|", *lines, sep="\n", flush=True)
 
 

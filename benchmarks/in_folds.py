@@ -9,42 +9,41 @@ from pathlib import Path
 
 import numpy as np
 
+from aam.benchmark.suite import read_suite
 from aam.disk.cache import Cache
 from aam.evaluation.compare import Outcome, mean_score, resampled_scores
-from aam.options import GroupOptions, ReadOptions, TableOptions, TargetOptions, TreeOptions
+from aam.options import Question, ReadOptions
 from aam.study.folds import Fold
 from aam.study.problem import Problem, pose
 from aam.study.reading import read_samples
 from aam.study.tree import on_given_distances
-from benchmarks.accuracy import KNOWN, Question
 from benchmarks.measure import ROOT
 
 Arrays = Mapping[str, np.ndarray]
 
 
 def parser_of(name: str, about: str) -> argparse.ArgumentParser:
-    """Where the tables are, where results are kept, and which known questions are asked."""
+    """Where the tables are, where results are kept, and which questions are asked."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     tables = os.environ.get("AAM_TEST_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(tables))
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / name)
-    parser.add_argument("--questions", nargs="+", default=[question.name for question in KNOWN])
+    parser.add_argument("--questions", nargs="+", help="names of questions in suite.yaml (default: all)")
     return parser
 
 
-def problem_of(question: Question, data: Path, reads: ReadOptions | None = None, tree: bool = True) -> Problem:
+def asked(given: argparse.Namespace) -> dict[str, Question]:
+    """The questions that are asked, of `suite.yaml`, by name."""
+    questions = read_suite(ROOT / "benchmarks" / "suite.yaml", given.data).questions
+    return {name: questions[name] for name in given.questions or questions}
+
+
+def problem_of(question: Question, reads: ReadOptions | None = None, tree: bool = True) -> Problem:
     """As `aam evaluate` poses it, at its defaults but for what is read of a sample; with distances along the tree, or without."""
-    folder, words = data / question.table, list(question.options)
-    given = {name: words[words.index(name) + 1] for name in ("--where", "--group-column") if name in words}
-    sequences = folder / "seqs.fasta"
-    table = TableOptions(table=folder / "table.biom", rep_seqs=sequences if sequences.is_file() else None, ignore_missing=True)
-    metadata, group_column = (folder / "metadata.tsv",), given.get("--group-column")
-    samples = GroupOptions(metadata=metadata, where=given.get("--where"), group_column=group_column)
-    target = TargetOptions(metadata_column=question.column, classifier="--classifier" in words)
-    study = read_samples(table, reads or ReadOptions(), samples, target)
+    study = read_samples(question.data, reads or question.reads, question.samples, question.target)
     if tree:
-        study = on_given_distances(study, TreeOptions(tree=folder / "tree.nwk"), Cache(None), ignore_missing=True)
-    return pose(study, target, group_column)
+        study = on_given_distances(study, question.distances, Cache(None), ignore_missing=True)
+    return pose(study, question.target, question.samples.group_column)
 
 
 def kept(compute: Callable[[Fold], Arrays], folds: Sequence[Fold], stem: Path) -> list[Arrays]:

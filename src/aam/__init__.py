@@ -28,6 +28,8 @@ _PUBLIC = {
     "AAMClassifier": "aam.sklearn",
     "AAMEncoder": "aam.sklearn",
     "load": "aam.saved.load",
+    "read_suite": "aam.benchmark.suite",
+    "run_benchmark": "aam.benchmark.run",
     "InputError": "aam.errors",
 }
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - every name of _PUBLIC is text

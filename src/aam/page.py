@@ -20,12 +20,15 @@ p, ul { max-width: 52rem; }
 .verdict { font-size: 1.15rem; background: var(--shade); border-left: 4px solid #2f83c6; padding: .8rem 1rem; max-width: none; }
 .warning { background: var(--warn-shade); color: var(--warn); border-left: 4px solid currentColor; padding: .5rem 1rem;
   max-width: none; }
-table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: bottom; }
-td { white-space: nowrap; }
+table { border-collapse: separate; border-spacing: 0; font-size: .8rem; line-height: 1.1875rem;
+  font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .25rem .6rem; vertical-align: bottom; }
+td { white-space: nowrap; border-top: 1px solid var(--line); }
+tr:last-child td { border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr.ours td:first-child { font-weight: 600; }
-.wide th:first-child, .wide td:first-child { position: sticky; left: 0; background: var(--paper); }
+.wide th:first-child, .wide td:first-child { position: sticky; left: 0; background: var(--paper); white-space: normal;
+  overflow-wrap: anywhere; min-width: 8rem; max-width: min(24rem, 40vw); }
 .hint { display: none; }
 @media (max-width: 60rem) { .hint { display: block; } }
 .faint { color: var(--faint); font-size: .85rem; }
@@ -38,6 +41,9 @@ svg text { font-family: system-ui, sans-serif; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
 dd { margin: 0; overflow-wrap: anywhere; }
 """
+
+# For a narrow window, above a table of many columns.
+HINT = "The table may be wider than this window: scroll it sideways for more columns."
 
 
 def page(

@@ -146,17 +146,27 @@ def test_one_column_leaves_no_folder_of_targets(community, tmp_path):
         ("age,stage", [*TRANSFORMER, *BOTH, "--target-weights", "sex=2"], "sex is not predicted"),
         ("age,stage", [*TRANSFORMER, *BOTH, "--best-metric", "mae"], "not measured in this run"),
         ("age,stage", [*TRANSFORMER, *BOTH, "--augment", "mixup"], "not for several targets"),
+        ("age,other", [*TRANSFORMER, "--augment", "mixup"], "not for several targets"),
+        ("age,other", [*TRANSFORMER, "--augment", "auto"], "not for several targets"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_no_model(community, tmp_path, column, options, said):
     recipe = options if "--recipe" in options else [*QUICK, *options]
     error = run(community, tmp_path / "run", *recipe, column=column, code=2)
     assert said in error.splitlines()[-1]
-    if "of one" in said:
+    if "of one" in said or "several targets" in said:
         # What options and the names of columns tell is said before the table is read.
         assert "samples:" not in error
     left = {path.name for path in (tmp_path / "run").iterdir()} if (tmp_path / "run").exists() else set()
     assert left <= {"aam.log", "config.yaml", "inputs.json"}
+
+
+def test_a_search_is_of_one_column_which_is_said_before_the_table_is_read(community, tmp_path):
+    pytest.importorskip("optuna")
+    for column, options in (("age,other", []), ("age,stage", BOTH)):
+        error = run(community, tmp_path / "run", *QUICK, *options, "--trials", 2, column=column, code=2, command="tune")
+        assert error.splitlines()[-1] == f"error: --metadata-column {column}: several columns; tune one at a time"
+        assert "samples:" not in error
 
 
 @pytest.mark.parametrize("options", [[], BOTH])

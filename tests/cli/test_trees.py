@@ -5,11 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from aam.cli.configs import EvaluateConfig
-from aam.cli.options import OutputOptions
-from aam.cli.run.evaluating import read_problem
+from aam.disk.cache import Cache
 from aam.distances.files import read_distances
-from aam.options import CacheOptions, FoldOptions, GroupOptions, TableOptions, TargetOptions, TreeOptions
+from aam.evaluation.questions import read_question
+from aam.options import FoldOptions, GroupOptions, Question, TableOptions, TargetOptions, TreeOptions
 from tests.odd_files import ASVS, SAMPLES, community, put, table_text, tree_text
 from tests.odd_files.trees import SOUND, lengths, lsmat, unifrac
 from tests.support.commands import SMALL, aam
@@ -118,16 +117,14 @@ def test_samples_off_the_tree_are_left_out_if_asked(off_the_tree, tmp_path, comm
 def test_evaluate_leaves_them_out_of_both_tables(off_the_tree, tmp_path):
     others = [f"T{name[1:]}" for name in SAMPLES]
     of_others = [put(tmp_path, name, re.sub("S(?=[0-9])", "T", off_the_tree[name].read_text())) for name in ("table", "metadata")]
-    config = EvaluateConfig(
+    question = Question(
         data=TableOptions(table=off_the_tree["table"], rep_seqs=off_the_tree["rep_seqs"], ignore_missing=True),
         distances=TreeOptions(tree=off_the_tree["tree"]),
         samples=GroupOptions(metadata=off_the_tree["metadata"]),
         target=TargetOptions(metadata_column="age"),
         folding=FoldOptions(test_table=of_others[0], test_metadata=of_others[1], test_rep_seqs=off_the_tree["rep_seqs"]),
-        output=OutputOptions(output_dir=tmp_path / "out"),
-        caching=CacheOptions(cache=False),
     )
-    problem, learned = read_problem(config, tmp_path)
+    problem, learned = read_question(question, 0, Cache(None), tree=tmp_path / "tree.nwk")
     assert learned == 29
     kept = [name for name in [*SAMPLES, *others] if name[1:] != "03"]
     assert list(problem.study.table.sample_ids) == kept

@@ -13,8 +13,12 @@ import aam
 from aam.data.simulate import simulate, write_simulation
 from aam.evaluation.compare import Outcome
 from aam.evaluation.errors.analysis import ErrorAnalysis
+from aam.evaluation.errors.confused import Confused
 from aam.evaluation.errors.held_out import HeldOut
 from aam.evaluation.errors.looks import difference_of
+from aam.evaluation.errors.promises import ALL, promises_of, share_interval
+from aam.evaluation.errors.section import errors_section
+from aam.evaluation.errors.strata import Stratum, strata_of
 from aam.study.folds import make_folds
 from aam.study.problem import Problem
 from aam.study.targets import ClassTarget, RegressionTarget
@@ -152,3 +156,136 @@ def test_numbers_are_held_beside_their_truth(communities):
     assert isinstance(held, HeldOut)
     raw, beside = held.looked_at["bias"]
     assert abs(np.corrcoef(raw, held.truth)[0, 1]) > 0.1 > abs(np.corrcoef(beside, held.truth)[0, 1])
+
+
+def three_sites(study):
+    """An outcome of two models that know the site of three (A, B, C) of each sample, with probability 0.96 for it.
+
+    But samples of study2 at site B they take for C, and four samples of site A for B: the second model only three of these.
+    """
+    truth = study.labels("site").copy()
+    truth[np.isin(truth, ["D", "E"])] = "C"
+    truth = np.unique(truth, return_inverse=True)[1]
+    problem = Problem(study, "three", truth, ClassTarget(tuple("ABC")), study.labels("subject"))
+    folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
+    first = np.where((study.labels("study") == "study2") & (truth == 1), 2, truth)
+    mistaken = np.flatnonzero(truth == 0)[:4]
+    first[mistaken] = 1
+    second = first.copy()
+    second[mistaken[0]] = 0
+    said = {
+        name: [np.full((len(fold.test), 3), 0.02) + 0.94 * np.eye(3)[classes[fold.test]] for fold in folds]
+        for name, classes in (("first", first), ("second", second))
+    }
+    outcome = Outcome(problem, folds, said)
+    return ErrorAnalysis.of(outcome, "first", ["first", "second"]), mistaken
+
+
+def test_levels_that_are_taken_for_another_class_are_named_worst_first(communities):
+    study, _ = communities(0)
+    analysis, _ = three_sites(study)
+    of_study2 = (study.labels("study") == "study2") & (analysis.outcome.truth == 1)
+    groups = len(set(study.labels("subject")[of_study2]))
+    assert analysis.confused[0] == Confused("study", "study2", "B", of_study2.sum(), groups, 0.0, 1.0, "C", 1.0)
+    # A group of enough samples of that study is another part of the samples; the other two studies are right.
+    levels = [(one.column, one.level) for one in analysis.confused]
+    assert len(set(levels)) == len(levels) and all(level == "study2" for column, level in levels if column == "study")
+    assert all(one.samples >= 10 and one.right < one.taken and one.right < one.elsewhere for one in analysis.confused)
+    cells = ["study: study2", "B", f"{of_study2.sum()} of {groups} groups", "0 %", "100 %", "C (100 %)"]
+    assert "".join(f"<td>{cell}</td>" for cell in cells) in errors_section(analysis, "#2f83c6")
+
+
+def test_both_of_two_levels_are_looked_at_where_each_is_asked_for(communities):
+    analysis, _ = three_sites(communities(0)[0])
+    once, both = (strata_of(analysis.outcome, analysis.held.rows, each=each) for each in (False, True))
+    assert [one.level for one in once if one.column == "disease"] == ["case"]
+    assert [one.level for one in both if one.column == "disease"] == ["case", "control"]
+    assert {one.level for one in both if one.column == "study"} == {f"study{number}" for number in range(1, 5)}
+
+
+def test_numbers_have_no_confusion(communities):
+    study, features = communities(0)
+    analysis = analysis_of(study, features, planted(study, "none", 0)[0], RegressionTarget("zscore"))
+    assert analysis.confused == () and "Taken for another class" not in errors_section(analysis, "#2f83c6")
+
+
+def test_samples_that_every_model_gets_wrong_are_listed_with_their_nearest_training_samples(communities):
+    study, _ = communities(0)
+    analysis, mistaken = three_sites(study)
+    missed = [int(analysis.held.rows[place]) for place in analysis.missed]
+    of_study2 = np.flatnonzero((study.labels("study") == "study2") & (analysis.outcome.truth == 1))
+    assert set(missed) == {*mistaken[1:], *of_study2}
+    cases = analysis.cases(analysis.missed[:3])
+    assert list(cases.columns) == ["sample", "label", "first", "all 2 models", "nearest training samples"]
+    first = cases.iloc[0]
+    row = missed[0]
+    fold = next(fold for fold in analysis.outcome.folds if row in fold.test)
+    assert first["sample"] == study.ids(np.array([row]))[0]
+    roots = np.sqrt(study.shares.toarray())
+    nearest = fold.train[np.argsort(-(roots[fold.train] @ roots[row]), kind="stable")[:3]]
+    assert [one.split(" (")[0] for one in first["nearest training samples"].split(", ")] == list(study.ids(nearest))
+    assert first["sample"] in errors_section(analysis, "#2f83c6")
+
+
+def test_numbers_outside_the_intervals_of_all_models_are_what_every_model_gets_wrong(communities):
+    study, features = communities(0)
+    ages, swapped = planted(study, "swapped", 0)
+    analysis = analysis_of(study, features, ages, RegressionTarget("zscore"))
+    inside = [HeldOut.of(analysis.outcome, name).inside for name in ("linear", "neighbours")]
+    assert sorted(analysis.missed) == list(np.flatnonzero((inside[0] == 0) & (inside[1] == 0)))
+    assert (np.diff(analysis.held.error[list(analysis.missed)]) <= 0).all()
+    assert np.isin(analysis.held.rows[list(analysis.missed)], swapped).mean() > 0.3
+
+
+def test_calibration_shows_the_level_whose_intervals_fail(communities):
+    study, features = communities(0)
+    analysis = analysis_of(study, features, planted(study, "wide", 0)[0], RegressionTarget("zscore"))
+    everyone, worst = analysis.promises[:2]
+    of_site = study.labels("site")[analysis.held.rows] == "C"
+    assert (everyone.level, everyone.samples, everyone.promised) == (ALL, SAMPLES, pytest.approx(0.9))
+    assert everyone.kept == pytest.approx(analysis.held.inside.mean()) and everyone.low < 0.9 < everyone.high
+    assert (worst.level, worst.samples, worst.kept) == (
+        "site: C",
+        of_site.sum(),
+        pytest.approx(analysis.held.inside[of_site].mean()),
+    )
+    assert worst.high < 0.9
+
+
+def test_calibration_of_classes_is_the_probability_of_what_is_predicted_beside_how_often_it_is_right(communities):
+    analysis, _ = three_sites(communities(0)[0])
+    everyone = analysis.promises[0]
+    assert everyone.promised == pytest.approx(0.96)
+    assert everyone.kept == pytest.approx((analysis.held.said.argmax(axis=1) == analysis.held.truth).mean())
+    assert "study: study2" in [one.level for one in analysis.promises[1:]]
+    assert all(one.kept < one.promised for one in analysis.promises[1:])
+
+
+def test_intervals_of_shares_hold_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    for share in (0.5, 0.9):
+        found = [share_interval(rng.binomial(40, share) / 40, 40) for _ in range(2000)]
+        assert 0.92 < np.mean([low <= share <= high for low, high in found]) < 0.98
+    low, high = share_interval(1.0, 10)
+    assert 0.5 < low < 0.9 and high == pytest.approx(1)
+
+
+def test_long_names_of_asvs_are_short_on_the_page_and_whole_in_the_table(communities):
+    study, features = communities(0)
+    analysis = analysis_of(study, features, planted(study, "wide", 0)[0], RegressionTarget("zscore"))
+    name = max((look.column for look in analysis.looks), key=len)
+    assert name.startswith("ASV ") and len(name) == 44
+    assert name in set(analysis.table()["column"])
+    assert name.removeprefix("ASV ") not in errors_section(analysis, "#2f83c6")
+
+
+def test_samples_of_a_group_that_are_alike_count_as_one_in_intervals_of_calibration():
+    rng = np.random.default_rng(0)
+    unit, inside = np.repeat(np.arange(40), 5), np.repeat((rng.random(40) < 0.8).astype(float), 5)
+    nothing = np.zeros(200)
+    held = HeldOut(np.arange(200), unit, nothing, nothing, nothing, nothing, inside)
+    first = Stratum("group", "0", unit == 0)
+    everyone, *_ = promises_of(held, [first], 6)
+    assert (everyone.low, everyone.high) == pytest.approx(share_interval(inside.mean(), 40))
+    apart, *_ = promises_of(replace(held, unit=np.arange(200)), [first], 6)
+    assert (apart.low, apart.high) == pytest.approx(share_interval(inside.mean(), 200))

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -16,9 +17,10 @@ from aam.cli import main
 from aam.data.dataset import Batch
 from aam.errors import InputError
 from aam.evaluation.recovery import scores_of_asvs
+from aam.learners.pretraining import PretrainingLearner
 from aam.models import SequenceEncoder
 from aam.models.heads import Head
-from aam.options import ModelOptions, PretrainObjectives, TreeOptions
+from aam.options import FitOptions, ModelOptions, PretrainObjectives, TreeOptions
 from aam.saved.info import ModelInfo, parse_info
 from aam.saved.transformer import FittedEncoder
 from aam.study.matrices import study_of
@@ -33,6 +35,7 @@ from tests.support.commands import SMALL
 from tests.support.commands import aam as run
 from tests.support.encoders import make_batch
 
+SHAPE = ModelOptions(embedding_dim=16, attention_heads=2, attention_layers=1)
 LINEAGES = (
     ("k__A", "p__A", "g__X"),
     ("k__A", "p__B", "g__X"),
@@ -113,8 +116,23 @@ def test_each_type_has_a_loss_and_gradients_that_reach_its_head():
 
 
 def test_a_quantity_that_is_the_same_everywhere_is_refused():
-    with pytest.raises(InputError, match="`encoder_type=amount`: it is 3 in 6 samples"):
+    with pytest.raises(InputError, match="`encoder_type=amount`: it is 3 in all of 6 training samples"):
         Quantity(Head("amount", 1)).scaled_to(step_with(amount=torch.full((6,), 3.0)).own)
+
+
+def test_a_quantity_that_few_samples_have_is_scaled_to_more_than_the_first_of_them(community, tmp_path):
+    study = aam.read_study(community / "table.biom")
+    values = np.zeros(len(study))
+    values[[45, 55]] = 7.0
+    pd.Series(values, index=pd.Index(study.table.sample_ids, name="id"), name="v").to_csv(tmp_path / "rare.tsv", sep="\t")
+    objectives = PretrainObjectives(encoder_type="vector", vector=tmp_path / "rare.tsv", nuc_penalty=0, count_penalty=0)
+    # None of the first 32 of the 50 training samples has it.
+    learner = PretrainingLearner(SHAPE, objectives, FitOptions(epochs=1), validation=np.arange(50, 60), show=False)
+    (head,) = learner.fit(study, np.arange(60)).info.heads
+    assert (head.shift, head.scale) == pytest.approx((values[:50].mean(), values[:50].std() / 0.1))
+    # What training samples do not have at all cannot be learned.
+    with pytest.raises(InputError, match="it is 0 in all of 45 training samples: nothing can be learned from it; leave it out"):
+        replace(learner, validation=np.arange(45, 60)).fit(study, np.arange(60))
 
 
 @pytest.fixture(scope="module")

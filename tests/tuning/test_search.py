@@ -284,6 +284,9 @@ def test_the_honest_score_compares_fits_to_all_training_samples_on_the_test_samp
     write_page(changed, {"seed": "0"}, tmp_path / "tune.html")
     text = (tmp_path / "tune.html").read_text()
     assert "too few to say how sure the gain is" in text
+    assert f"{len(TEST)} of {changed.test_groups} groups, which no trial saw" in text
+    write_page(replace(changed, test_groups=len(TEST)), {"seed": "0"}, tmp_path / "tune.html")
+    assert f">{len(TEST)}, which no trial saw" in (tmp_path / "tune.html").read_text()
     for knob in found.space:
         assert f'aria-label="score by {knob.name}"' in text
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "tune": "Search the options of train, and say what that buys on test samples.",
     "predict": "Predict the samples of a table with a trained model.",
     "evaluate": "Evaluate how well a metadata column can be predicted, by AAM and by the usual models, in cross-validation.",
+    "benchmark": "Compare AAM, the usual models and others on many questions, on the same folds of each.",
     "runs": "Compare runs from their folders: options that differ, scores, time.",
     "doctor": "Report what AAM finds on this machine, and whether it works.",
     "explain": "Explain what a trained model's predictions come from: ASVs, clades, taxa.",

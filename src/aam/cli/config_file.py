@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # They say what to do with the folder and where options come from, not what the run is.
 NOT_RECORDED = ("config", "overwrite", "resume")
 # The paths that are no input.
-_PLACES = ("config", "output", "distances", "ordination", "output_dir", "cache_dir", "storage")
+_PLACES = ("config", "output", "distances", "ordination", "output_dir", "cache_dir", "storage", "suite", "data_dir")
 # The inputs that are folders.
 _FOLDERS = ("model", "pretrained_encoder")
 # What --resume may change: how long the run is, where its folder lies, and what changes no result.
@@ -46,6 +46,10 @@ MAY_CHANGE = (
     "trials",
     "timeout",
     "jobs",
+    # What a benchmark has of earlier runs is known by all that it comes from.
+    "suite",
+    "data_dir",
+    "check",
 )
 
 

@@ -28,9 +28,9 @@ from aam.options import (
     GroupOptions,
     ModelOptions,
     NewSampleOptions,
-    OneTargetOptions,
     PretrainObjectives,
     PretrainSampleOptions,
+    Question,
     ReadOptions,
     RobustnessOptions,
     SampleOptions,
@@ -46,14 +46,11 @@ from aam.options import (
     check,
     check_augment,
     check_counts,
-    check_covariates,
     check_frozen,
     check_seed,
+    require_metadata,
 )
 
-EmbedLevel = Literal["sample", "asv"]
-# How names of outputs may end.
-PREDICTIONS, EMBEDDINGS = (".tsv", ".qza", ".h5ad"), (".tsv", ".npy", ".qza", ".h5ad")
 if TYPE_CHECKING:
     Metric = str
 else:
@@ -119,23 +116,28 @@ class TrainConfig(ConfigFile):
     tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target)
+        require_metadata(self.samples, self.target)
         check_together(self.data, self.compute, self.fit)
         transformer = self.recipe == "transformer"
         if transformer and self.target.quantiles and self.target.loss_type != "quantile":
             raise InputError("`quantiles` of a transformer are learned: give `loss_type=quantile`, too")
-        check_augment(
-            self.augmenting,
-            sequences=True,
-            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
-            several=transformer and bool(self.target.class_columns or self.target.target_weights),
-            frozen=self.encoder.freeze_base,
-            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
-        )
+        self.check_columns(several=bool(self.target.class_columns or self.target.target_weights))
         if self.encoder.freeze_base:
             check_frozen(self.objectives, self.reads)
         if self.encoder.freeze_base and self.data.stream:
             raise InputError("`stream` with `freeze_base`: its embeddings need the table in memory; leave one out")
+
+    def check_columns(self, several: bool) -> None:
+        """InputError for what several columns to predict cannot have: of the options, and once the metadata tell that there are."""
+        transformer = self.recipe == "transformer"
+        check_augment(
+            self.augmenting,
+            sequences=True,
+            tree=transformer and self.objectives.is_taught and not self.distances.unifrac_matrix,
+            several=transformer and several,
+            frozen=self.encoder.freeze_base,
+            planned=bool(self.compute.max_memory_gb or self.compute.auto_batch_size),
+        )
 
     @property
     def unused(self) -> frozenset[str]:
@@ -153,8 +155,12 @@ class TuneConfig(TrainConfig):
             raise InputError("`test_fraction=0`: test samples, which no trial sees, say what tuning buys; set some aside")
         if self.augmenting.is_auto:
             raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
-        if self.target.class_columns or self.target.target_weights:
-            raise InputError("`class_columns` and `target_weights` are of several columns; tune one at a time")
+
+    def check_columns(self, several: bool) -> None:
+        """InputError for several."""
+        super().check_columns(several)
+        if several:
+            raise InputError(f"`metadata_column={self.target.metadata_column}`: several columns; tune one at a time")
 
 
 @Parameter(name="*")
@@ -181,23 +187,29 @@ class EvaluateConfig(ConfigFile):
     tracking: cli.TrackIn = TrackOptions()
 
     def __post_init__(self) -> None:
-        _require_metadata(self.samples, self.target)
-        if self.folding.leave_one_group_out and self.samples.group_column is None:
-            raise InputError("`leave_one_group_out` needs `group_column`: which groups")
+        self.question  # noqa: B018 - what is wrong is said when options are made
         if (self.compute.devices or 1) > 1:
             raise InputError(f"`devices={self.compute.devices}`: evaluate runs on one device, with all of its cores; leave it out")
-        if self.data.stream:
-            raise InputError("`stream`: the usual models need the table in memory; leave it out")
         planned = self.contest.transformers and bool(self.compute.max_memory_gb or self.compute.auto_batch_size)
         check_augment(self.augmenting, sequences=True, tree=not self.distances.unifrac_matrix, planned=planned)
-        if self.target.within_column:
-            raise InputError("`within_column`: the usual models do not scale within levels, so evaluate does not; leave it out")
         asked = {"augment": self.augmenting.augment, "explain": self.explaining.explain}
         # The usual models learn a number as it is, and classes alike.
         asked["target_transform"] = self.target.target_transform != "zscore"
         asked["class_weights"] = self.target.class_weights != "balanced"
         if self.contest.only_baselines and (wrong := [name for name, value in asked.items() if value]):
             raise InputError(f"`{wrong[0]}` is of AAM, which `only_baselines` leaves out: choose one")
+
+    @property
+    def question(self) -> Question:
+        """What is asked, without how it is answered."""
+        return Question(
+            data=self.data,
+            reads=self.reads,
+            distances=self.distances,
+            samples=self.samples,
+            target=self.target,
+            folding=self.folding,
+        )
 
     @property
     def unused(self) -> frozenset[str]:
@@ -207,73 +219,20 @@ class EvaluateConfig(ConfigFile):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(ConfigFile):
-    data: cli.TableIn
-    trained: cli.TrainedIn
-    compute: cli.ComputeIn = DEFAULT_COMPUTE
-    chosen: cli.NewSamplesIn = NewSampleOptions()
-    draws: Annotated[int, Parameter(group=cli.MODEL)] = 1
-    """Rarefy each sample this many times, to the sampling depth of the model: the prediction is the mean, and `sd` in the file
-    beside it the standard deviation over the draws (of classes, of the probability of the one predicted)."""
-    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Predictions: .tsv, or .qza (QIIME 2). Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
-    metadata hold it the truth and scores, go into files beside it. Or .h5ad (AnnData): all of that beside the table, in obs."""
-    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
-    """Replace an existing output."""
+class BenchmarkConfig(ConfigFile):
+    suite: Annotated[Path, Parameter(group=cli.INPUT)]
+    """YAML file of questions (table, metadata, metadata_column and other options of evaluate for each) and models."""
+    data_dir: Annotated[Path | None, Parameter(group=cli.INPUT)] = None
+    """Folder that paths in `suite` are relative to. Default: the folder of `suite`."""
+    check: Annotated[bool, Parameter(group=cli.INPUT)] = False
+    """Fit nothing: read every question, and say what makes its scores mislead (near copies, confounders, few groups)."""
+    jobs: Annotated[int | None, Parameter(group=cli.COMPUTE)] = None
+    """Fits at a time, each on its share of the cores. Default: one for each core."""
+    output: cli.OutputIn
+    caching: cli.CacheIn = CacheOptions()
 
     def __post_init__(self) -> None:
-        check_counts(self, "draws")
-        _check_annotated(self.output, self.data)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class EmbedConfig(ConfigFile):
-    data: cli.TableIn
-    trained: cli.TrainedIn
-    compute: cli.ComputeIn = DEFAULT_COMPUTE
-    chosen: cli.NewSamplesIn = NewSampleOptions()
-    level: Annotated[EmbedLevel, Parameter(group=cli.OUTPUT)] = "sample"
-    """One vector per sample, or one per ASV of the table."""
-    space: Annotated[str | None, Parameter(group=cli.OUTPUT)] = None
-    """What the encoder was taught that is written: a metric, whose distances are those between the vectors, or a quantity. Default:
-    the metric that came first in `encoder_type`."""
-    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Embeddings: .tsv with IDs, .qza (QIIME 2), or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a
-    file beside it. Or .h5ad (AnnData): the table with the embeddings in obsm (of ASVs in varm), novelty in obs."""
-    distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
-    """Also write the Euclidean distances between the sample embeddings: .h5, .npy, .tsv (LSMat) or .qza (QIIME 2).
-    The name of an `output` that ends in .h5ad: in its obsp."""
-    ordination: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
-    """Also write their principal coordinates (PCoA): .txt, which EMPeror and EMPress read, or .qza (QIIME 2); and beside it a page
-    (.html) whose points can be coloured by any column of `metadata`, and a picture (.svg)."""
-    colour_by: Annotated[str | None, Parameter(group=cli.OUTPUT)] = None
-    """Metadata column that colours the picture, and the page when it opens."""
-    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
-    """Replace an existing output."""
-
-    def __post_init__(self) -> None:
-        of_samples = (self.distances, self.ordination, self.space, self.chosen != NewSampleOptions())
-        if self.level == "asv" and any(of_samples):
-            raise InputError(
-                "`level=asv`: ASVs are embedded, whatever holds them; leave out `distances`, `ordination`, `space` and options of "
-                "samples"
-            )
-        for name in ("distances", "ordination"):
-            if self.is_annotated and name == "distances":
-                continue
-            if (place := getattr(self, name)) and place in (self.output, None if name == "distances" else self.distances):
-                raise InputError(
-                    f"`{name}={place}`: is the `{'output' if place == self.output else 'distances'}`, too; choose another name"
-                )
-        if self.colour_by and not (self.ordination and self.chosen.metadata):
-            raise InputError(f"`colour_by={self.colour_by}`: needs `ordination`, and `metadata` that hold the column")
-        _check_annotated(self.output, self.data)
-
-    @property
-    def is_annotated(self) -> bool:
-        """Whether distances go into the output."""
-        return self.output.suffix == ".h5ad" and self.distances == self.output
+        check_counts(self, "jobs")
 
 
 @Parameter(name="*")
@@ -378,14 +337,3 @@ def check_together(data: TableOptions, compute: TrainComputeOptions, fit: FitOpt
         raise InputError("`find_lr` with `strategy=fsdp`: find it with ddp or on one device, and give `lr`")
     if compute.mixed_precision == "fp16" and compute.strategy == "fsdp":
         raise InputError("`mixed_precision=fp16` with `strategy=fsdp`: take bf16")
-
-
-def _check_annotated(output: Path, data: TableOptions) -> None:
-    if output.suffix == ".h5ad" and data.stream:
-        raise InputError(f"`output={output}` with `stream`: it would hold the table, which is not in memory; name a .tsv")
-
-
-def _require_metadata(samples: GroupOptions, target: OneTargetOptions) -> None:
-    if not samples.metadata:
-        raise InputError(f"`metadata` is missing: the table that holds the column {target.metadata_column}")
-    check_covariates(target.categorical_columns, target.numeric_columns, {"the group column": samples.group_column})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aam.cli.config_file import inputs_of
-from aam.cli.configs import EMBEDDINGS, EmbedConfig
+from aam.cli.configs_of_models import EMBEDDINGS, EmbedConfig
 from aam.disk.places import check_output_file
 
 

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_curve
 
 from aam.evaluation.compare import Outcome, Summary
 from aam.evaluation.errors.held_out import HeldOut
+from aam.evaluation.errors.promises import Promise
 from aam.evaluation.robustness import Fall
 from aam.scoring.measures import Measure
 
@@ -24,6 +25,8 @@ _OURS, _SIMPLE = "#2f83c6", "#c9762b"
 _SHOWN_GROUPS, _BINS = 20, 8
 # Of a picture, inches: what a telephone shows without making it smaller.
 _WIDTH = 4.8
+# Of a name above a line, at that width.
+_LETTERS = 52
 
 
 def svg(figure: Figure, name: str) -> str:
@@ -123,6 +126,29 @@ def errors_by_reads(outcome: Outcome, held: HeldOut, colour: str) -> Figure:
     if signed:
         axes.axhline(0, color=_TEXT, linewidth=0.8, alpha=0.5)
     return figure
+
+
+def calibration_by_level(promises: Sequence[Promise], held: HeldOut, colour: str) -> Figure:
+    """Shares that should be right (upright lines) and that are (points, with their 95 % intervals), a level in a row."""
+    label = "right predictions, %" if held.of_classes else "truths in their intervals, %"
+    figure, axes = _axes(_WIDTH, 0.44 * len(promises) + 0.9, "Calibration by level", label, "")
+    beside = axes.get_yaxis_transform()
+    for place, one in enumerate(reversed(promises)):
+        low, high, kept, promised = (100 * share for share in (one.low, one.high, one.kept, one.promised))
+        axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.45, solid_capstyle="round")
+        axes.plot([kept], [place], "o", color=colour, markersize=6)
+        axes.plot([promised], [place], "|", color=_TEXT, markersize=12, markeredgewidth=2)
+        name = f"{_fitting(one.level)} ({one.samples})"
+        axes.text(0.01, place + 0.22, _plain(name), color=_TEXT, fontsize=9, va="bottom", transform=beside)
+    axes.set_yticks([])
+    axes.set_ylim(-0.5, len(promises) - 0.2)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x", alpha=0.15)
+    return figure
+
+
+def _fitting(name: str) -> str:
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1].rstrip()}…"
 
 
 def roc(outcome: Outcome, models: dict[str, str]) -> Figure:

@@ -235,7 +235,7 @@ def _models(report: Report) -> str:
     shown = [summary for summary in report.summaries if not is_trivial(summary.model)]
     return "\n".join(
         [
-            page.hint("The table may be wider than this window: scroll it sideways for more columns."),
+            page.hint(page.HINT),
             _table(report),
             page.note(_about_scores(report)),
             page.note(_about_coverage(report)),

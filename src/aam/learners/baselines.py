@@ -132,6 +132,13 @@ def beside(model: Pipeline, covariates: int, *, alone: bool = False) -> Pipeline
 _PRESENCE = (Prevalent(), FunctionTransformer(np.sign))
 _CLR = (Prevalent(), FunctionTransformer(centred_log_ratio), StandardScaler(with_std=False))
 _HELLINGER = (Prevalent(), FunctionTransformer(np.sqrt))
+# What a model reads of the ASVs, by name.
+FEATURES: Mapping[str, tuple[Any, ...]] = {
+    "shares": (Prevalent(),),
+    "presence": _PRESENCE,
+    "clr": _CLR,
+    "hellinger": _HELLINGER,
+}
 # For a kind of target, and a number of training samples.
 _CANDIDATES = Callable[[Kind, Baseline, int], list[Any]]
 
@@ -142,12 +149,13 @@ def _linear(features: tuple[Any, ...]) -> _CANDIDATES:
             "regression": lambda penalty: Ridge(alpha=penalty * 100),
             "classification": lambda penalty: LogisticRegression(C=1 / penalty, max_iter=1000, class_weight="balanced"),
         }
-        return [_pipeline(features, make[kind](penalty)) for penalty in _PENALTIES]
+        return [piped(features, make[kind](penalty)) for penalty in _PENALTIES]
 
     return candidates
 
 
-def _pipeline(features: tuple[Any, ...], model: Any) -> Pipeline:
+def piped(features: tuple[Any, ...], model: Any) -> Pipeline:
+    """A model behind what it reads."""
     return make_pipeline(*(clone(step) for step in features), model)
 
 
@@ -166,7 +174,7 @@ def _forests(name: str, features: tuple[Any, ...], number: Callable[[], int]) ->
 
     def candidates(kind: Kind, settings: Baseline, n: int) -> list[Any]:
         about = {"n_estimators": number(), "random_state": settings.seed, "n_jobs": settings.jobs, **_BALANCED[kind]}
-        return [_pipeline(features, _TREE_MODELS[name, kind](max_features=most, **about)) for most in ("sqrt", 1 / 3)]
+        return [piped(features, _TREE_MODELS[name, kind](max_features=most, **about)) for most in ("sqrt", 1 / 3)]
 
     return candidates
 
@@ -178,7 +186,7 @@ def _boosting(kind: Kind, settings: Baseline, n: int) -> list[Any]:
         "regression": lambda: HistGradientBoostingRegressor(loss="absolute_error", **about),
         "classification": lambda: HistGradientBoostingClassifier(class_weight="balanced", **about),
     }
-    return [_pipeline((Prevalent(),), models[kind]())]
+    return [piped((Prevalent(),), models[kind]())]
 
 
 def _probabilities(model: Any, target: Target, x: Any) -> np.ndarray:
@@ -267,7 +275,7 @@ def _of_covariates(kind: Kind, settings: Baseline, n: int) -> list[Any]:
     """Linear models and a forest."""
     few = {"min_samples_leaf": 5, "n_estimators": _TREES_TO_CHOOSE, "random_state": settings.seed, "n_jobs": settings.jobs}
     forest = _TREE_MODELS["forest", kind](**few, **_BALANCED[kind])
-    return [*_linear((Prevalent(),))(kind, settings, n), _pipeline((Prevalent(),), forest)]
+    return [*_linear((Prevalent(),))(kind, settings, n), piped((Prevalent(),), forest)]
 
 
 def trees(name: str, features: tuple[Any, ...]) -> Callable[[Problem, np.ndarray, Baseline], Predict]:

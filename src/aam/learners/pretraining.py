@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 # What may choose the best epoch; the first is the default.
 _OF_UNIFRAC: tuple[BestMetric, ...] = ("unifrac_mse", "unifrac_spearman", "loss")
-_FIRST_DRAWS, _KNOWN_ASVS = 32, 2_000
+_FIRST_DRAWS, _MORE_DRAWS, _KNOWN_ASVS = 32, 1_000, 2_000
 # Steps of an epoch, and validation samples, of which fewer are said to be few.
 _FEW_STEPS, _FEW_VALIDATION = 4, 10
 
@@ -106,7 +107,8 @@ class PretrainingLearner:
             L.seed_everything(self.options.seed, verbose=False)
             dataset = SampleDataset(study.table, study.reads, self.options.seed)
             probe = first_draws(dataset, study, split.train, taught.measures)
-            taught = taught.fitted_to(probe, used_columns(study.table.counts, split.train))
+            more = partial(first_draws, dataset, study, split.train, taught.measures, _MORE_DRAWS)
+            taught = taught.fitted_to(probe, more, used_columns(study.table.counts, split.train))
             encoder = SequenceEncoder(self.model, study.reads.max_bp, compute, taught.heads)
             encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts, known_tokens(study, split.train, self.options.seed))
             if self.weights is not None:
@@ -173,11 +175,17 @@ def split_off(
 
 
 def first_draws(
-    dataset: SampleDataset, study: Study, rows: np.ndarray, measures: Mapping[str, torch.nn.Module] | None = None
+    dataset: SampleDataset,
+    study: Study,
+    rows: np.ndarray,
+    measures: Mapping[str, torch.nn.Module] | None = None,
+    number: int = _FIRST_DRAWS,
 ) -> Batch:
-    """Some of the samples `rows` as one batch: what a fresh model is scaled to, and what its train-eval gap is measured on."""
+    """Some of the samples `rows`, at most `number`, as one batch: what a fresh model is scaled to, and what its train-eval gap is
+    measured on.
+    """
     return Collate(study.asv_tokens, measures=measures or {})(
-        [dataset[0, int(row)] for row in rows[:: max(1, len(rows) // _FIRST_DRAWS)][:_FIRST_DRAWS]]
+        [dataset[0, int(row)] for row in rows[:: max(1, len(rows) // number)][:number]]
     )
 
 

@@ -23,9 +23,10 @@ from aam.options.data import (
     TreeOptions,
     UniFracMetric,
     check_covariates,
+    require_metadata,
 )
 from aam.options.ensemble import MEMBER_LABELS, EnsembleOptions
-from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions, RobustnessOptions
+from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions, Question, RobustnessOptions
 from aam.options.explain import ExplainBaseline, ExplainMethod, ExplainOptions
 from aam.options.fit import (
     BestMetric,
@@ -106,6 +107,7 @@ __all__ = [
     "Precision",
     "PretrainObjectives",
     "PretrainSampleOptions",
+    "Question",
     "ReadOptions",
     "RobustnessOptions",
     "SampleOptions",
@@ -136,5 +138,6 @@ __all__ = [
     "order_in",
     "quantiles_in",
     "range_in",
+    "require_metadata",
     "weights_in",
 ]

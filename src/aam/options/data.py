@@ -269,3 +269,10 @@ def check_covariates(categorical: Sequence[str], numeric: Sequence[str], others:
                 raise InputError(f"`{option}={column}`: this is {what}; leave it out")
         if twice := [before for before, name in named[:place] if name == column]:
             raise InputError(f"`{option}={column}`: is in `{twice[0]}`, too; name it once")
+
+
+def require_metadata(samples: GroupOptions, target: OneTargetOptions) -> None:
+    """InputError where the table that holds the column to predict is missing, or the group column is given to the model."""
+    if not samples.metadata:
+        raise InputError(f"`metadata` is missing: the table that holds the column {target.metadata_column}")
+    check_covariates(target.categorical_columns, target.numeric_columns, {"the group column": samples.group_column})

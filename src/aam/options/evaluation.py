@@ -1,12 +1,13 @@
-"""What an evaluation does: its folds, and the models that are compared."""
+"""What an evaluation does: its question, its folds, and the models that are compared."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aam.errors import InputError
 from aam.options.checks import Options, check, check_counts
+from aam.options.data import GroupOptions, OneTargetOptions, ReadOptions, TableOptions, TreeOptions, require_metadata
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,27 @@ class FoldOptions(Options):
             raise InputError("`test_table` is tested once: leave out `leave_one_group_out` and `repeats`")
         if self.test_table is None and (self.test_rep_seqs or self.test_metadata):
             raise InputError("`test_rep_seqs` and `test_metadata` belong to `test_table`, which is missing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of which samples, and which of them are held out when: all that two evaluations of a question share."""
+
+    data: TableOptions
+    reads: ReadOptions = field(default_factory=ReadOptions)
+    distances: TreeOptions = field(default_factory=TreeOptions)
+    samples: GroupOptions
+    target: OneTargetOptions
+    folding: FoldOptions = field(default_factory=FoldOptions)
+
+    def __post_init__(self) -> None:
+        require_metadata(self.samples, self.target)
+        if self.folding.leave_one_group_out and self.samples.group_column is None:
+            raise InputError("`leave_one_group_out` needs `group_column`: which groups")
+        if self.data.stream:
+            raise InputError("`stream`: the usual models need the table in memory; leave it out")
+        if self.target.within_column:
+            raise InputError("`within_column`: the usual models do not scale within levels, so evaluate does not; leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)

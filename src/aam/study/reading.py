@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -117,19 +117,20 @@ def read_samples(
     confounder_column: str | None = None,
     only: Collection[str] | None = None,
     by_id: bool | None = False,
+    check: Callable[[bool], None] | None = None,
 ) -> Study:
     """Read and reconcile a table and metadata; only usable samples are kept, those with a value in the column to predict (of
     several, in one of them), the group column, the confounder column, and the column in whose levels a number is scaled, where they
     are named.
 
     only: keep these sample IDs alone; by_id: features are known by their IDs, and have no sequences; None: where no ID may be one,
-    and none are given.
+    and none are given; check: is told whether several columns are predicted, before the table is read.
     """
     metadata, needed = None, []
     if samples.metadata:
         # Before the table, which takes longer.
         metadata = read_metadata(*samples.metadata, missing_values=samples.missing_values)
-        needed = _needed(metadata, target, samples.group_column, confounder_column)
+        needed = _needed(metadata, target, check, samples.group_column, confounder_column)
     table = read_tables(data)
     if only is not None:
         table = table.select_samples(_chosen(table.sample_ids, only))
@@ -161,10 +162,14 @@ def read_samples(
     return _study(table, sequences, tokens, metadata, reads)
 
 
-def _needed(metadata: Metadata, target: OneTargetOptions | None, *others: str | None) -> list[tuple[str, ...]]:
+def _needed(
+    metadata: Metadata, target: OneTargetOptions | None, check: Callable[[bool], None] | None, *others: str | None
+) -> list[tuple[str, ...]]:
     """Columns in which samples need a value, in one of each tuple. InputError for one that the metadata do not have."""
     told = [] if target is None else [target.columns(metadata.typed.columns)]
     single = (*others, None if target is None else target.within_column)
+    if check is not None and told:
+        check(len(told[0]) > 1)
     needed = [*told, *((name,) for name in single if name is not None)]
     for column in chain.from_iterable(needed):
         column_of(metadata.typed, column)

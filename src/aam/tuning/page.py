@@ -56,14 +56,15 @@ def write_page(found: Judgement, facts: Mapping[str, str], path: Path) -> None:
         warnings.append(f"The test samples are of {counted(found.test_groups, 'group')}: too few to say how sure the gain is.")
     if len(search.complete) < FEWEST:
         warnings.append(f"Few trials were judged on all samples ({len(search.complete)}): importance and slices say little yet.")
+    of_groups = f" of {counted(found.test_groups, 'group')}" if found.test_groups < found.test_samples else ""
     about = [
         ("trials", f"{states['complete']} judged on all samples, {states['pruned']} ended early, {states['failed']} failed"),
         ("time", f"{duration(seconds)} of trials; a fit of the untuned options took {duration(found.fit_seconds)}"),
-        ("test samples", f"{found.test_samples} of {counted(found.test_groups, 'group')}, which no trial saw"),
+        ("test samples", f"{found.test_samples}{of_groups}, which no trial saw"),
         *facts.items(),
     ]
     sections = [
-        ("On the test samples", "\n".join([_scores(found), page.note(_ABOUT_SCORES)])),
+        ("On the test samples", "\n".join([page.hint(page.HINT), _scores(found), page.note(_ABOUT_SCORES)])),
         ("Options", "\n".join([_options(search), page.note(_ABOUT_CHOICE)])),
         ("History", "\n".join([_history(search), page.note(_ABOUT_HISTORY)])),
         ("Importance", "\n".join([_importance(search), page.note(_ABOUT_IMPORTANCE)])),

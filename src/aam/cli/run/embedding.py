@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from aam.cli.config_file import inputs_of
-from aam.cli.configs import EMBEDDINGS, EmbedConfig
+from aam.cli.configs_of_models import EMBEDDINGS, EmbedConfig
 from aam.compute import check_compute
 from aam.data.metadata import column_of
 from aam.disk.places import check_output_file

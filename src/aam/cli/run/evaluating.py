@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from aam.cli.configs import EvaluateConfig
 from aam.cli.run.folder import start_run
@@ -27,15 +24,13 @@ from aam.evaluation.explained import explain_folds
 from aam.evaluation.findings import findings_of
 from aam.evaluation.kept import KeptFolds
 from aam.evaluation.pretrained import recovery_of
+from aam.evaluation.questions import read_question
 from aam.evaluation.report import Report, write_report
 from aam.evaluation.results import facts_of, facts_of_run, write_folds, write_predictions
 from aam.evaluation.robustness import robustness_of
 from aam.evaluation.run import folds_of, key_of_run, members_of, run_folds
 from aam.options import ExplainOptions
 from aam.study.folds import require_learnable
-from aam.study.problem import Problem, pose
-from aam.study.reading import join, read_samples
-from aam.study.tree import on_given_distances, with_distances
 from aam.tracking.tracked import Tracked, tracked_run
 
 log = logging.getLogger(__name__)
@@ -52,7 +47,11 @@ def evaluate_models(config: EvaluateConfig, tracked: Tracked) -> None:
     """The same, told to trackers."""
     folder, seed = start_run(config, alone="evaluate", tracked=tracked), config.fit.seed
     log.info("evaluating %s", "baselines" if config.contest.only_baselines else "AAM and baselines")
-    problem, learned = read_problem(config, folder)
+    # Transformers need sequences.
+    by_id = False if config.contest.transformers else None
+    tree = folder / "tree.nwk"
+    cache = Cache.of(config.caching)
+    problem, learned = read_question(config.question, seed, cache, tree=tree, resume=config.output.resume, by_id=by_id)
     folds = folds_of(problem, config.folding, seed, learned)
     require_learnable(problem, folds, seed)
     settings = TransformerSettings(
@@ -114,25 +113,3 @@ def explain_options(config: EvaluateConfig) -> ExplainOptions:
         confounder_column=config.folding.confounder_column,
         seed=config.fit.seed,
     )
-
-
-def read_problem(config: EvaluateConfig, folder: Path) -> tuple[Problem, int]:
-    """The problem, with the samples of `test_table` behind those of `table`; and how many samples `table` has."""
-    options, confounder = config.folding, config.folding.confounder_column
-    # Transformers need sequences.
-    how: dict[str, Any] = {"confounder_column": confounder, "by_id": False if config.contest.transformers else None}
-    study = read_samples(config.data, config.reads, config.samples, config.target, **how)
-    learned = study.table.sample_ids
-    if options.test_table is not None:
-        data = replace(config.data, table=options.test_table, more_tables=(), rep_seqs=options.test_rep_seqs)
-        samples = replace(config.samples, metadata=options.test_metadata or config.samples.metadata)
-        study = join(study, read_samples(data, config.reads, samples, config.target, **how))
-    # All models see the same reads.
-    study = study.drawn(config.fit.seed)
-    cache = Cache.of(config.caching)
-    study = on_given_distances(study, config.distances, cache, ignore_missing=config.data.ignore_missing)
-    posed = pose(study, config.target, config.samples.group_column, confounder)
-    if study.sequences is not None:
-        # What cannot be predicted has been said: a tree takes long to build.
-        posed = posed.on(with_distances(study, config.distances, cache, folder / "tree.nwk", config.output.resume))
-    return posed, len(set(learned) & set(study.table.sample_ids))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aam.cli.config_file import inputs_of, refuse_change, write_config
-from aam.cli.configs import EvaluateConfig, ExplainConfig, PretrainConfig, TrainConfig
+from aam.cli.configs import BenchmarkConfig, EvaluateConfig, ExplainConfig, PretrainConfig, TrainConfig
 from aam.cli.options import LOG, OutputOptions
 from aam.cli.run.log import log_to_file
 from aam.disk.contents import contents_of, refuse_other_inputs, write_contents
@@ -58,6 +58,13 @@ WRITTEN = (
     "trials.tsv",
     "tune.html",
     "study.db",
+    "scores.tsv",
+    "pairs.tsv",
+    "ranks.tsv",
+    "checks.tsv",
+    "benchmark.md",
+    "pieces",
+    "trees",
     *EXPLANATION,
 )
 
@@ -107,7 +114,7 @@ def start_run(config: RunConfig, alone: str | None = None, tracked: Tracked | No
     meet(config.compute.devices, config.compute.num_nodes, alone)
     # As it was started, by whomever: a resumed run needs as many.
     compute: Any = replace(config.compute, devices=world() // nodes(), num_nodes=nodes())
-    _prepare_run(replace(config, compute=compute))
+    prepare_run(replace(config, compute=compute))
     wait()
     if tracked is not None:
         tracked.begin(f"aam {type(config).__name__.removesuffix('Config').lower()}", told(config, config.unused))
@@ -115,7 +122,8 @@ def start_run(config: RunConfig, alone: str | None = None, tracked: Tracked | No
 
 
 @by_first
-def _prepare_run(config: RunConfig) -> None:
+def prepare_run(config: RunConfig | BenchmarkConfig) -> None:
+    """The same of a run on one device that is told to no tracker."""
     inputs = inputs_of(config)
     contents = contents_of(inputs)
     options, read = config.output.output_dir / "config.yaml", config.output.output_dir / "inputs.json"

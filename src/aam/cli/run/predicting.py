@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from aam.cli.config_file import inputs_of
-from aam.cli.configs import PREDICTIONS, PredictConfig
+from aam.cli.configs_of_models import PREDICTIONS, PredictConfig
 from aam.cli.run.results import score_table
 from aam.compute import check_compute
 from aam.data.metadata import Metadata

@@ -200,7 +200,7 @@ def read_problem(config: TrainConfig) -> Problem | JointProblem:
     """The study, and what to predict in it."""
     # A transformer needs sequences.
     by_id = None if config.recipe == "ensemble" else False
-    study = read_samples(config.data, config.reads, config.samples, config.target, by_id=by_id)
+    study = read_samples(config.data, config.reads, config.samples, config.target, by_id=by_id, check=config.check_columns)
     if config.objectives.is_taught:
         cache, ignore_missing = Cache.of(config.caching), config.data.ignore_missing
         study = on_given_distances(study, config.distances, cache, ignore_missing=ignore_missing)

@@ -18,7 +18,7 @@ from aam.cli.run.training import check_metric, read_problem, transformer_of
 from aam.compute import check_compute
 from aam.disk.cache import Cache
 from aam.disk.json_files import write_json
-from aam.errors import InputError, Stopped
+from aam.errors import Stopped
 from aam.evaluation.results import facts_of_run
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
@@ -57,8 +57,7 @@ def run_tuning(config: TuneConfig) -> None:
         # Before the table is read, which takes longer.
         _open(path, space, tunable, config).require(about)
     problem = read_problem(config)
-    if not isinstance(problem, Problem):
-        raise InputError(f"`metadata_column={config.target.metadata_column}`: several columns; tune one at a time")
+    assert isinstance(problem, Problem)  # `check_columns` refuses several
     split = problem.study.split(config.samples, config.fit.seed, problem.labels)
     rows = np.sort(np.concatenate([split.train, split.val]))
     require_learnable(problem.parts, split if config.recipe == "transformer" else replace(split, train=rows, val=split.val[:0]))

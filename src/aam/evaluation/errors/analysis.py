@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -11,11 +11,17 @@ import pandas as pd
 
 from aam.errors import counted
 from aam.evaluation.compare import Outcome
+from aam.evaluation.errors.confused import Confused, confused_levels
 from aam.evaluation.errors.held_out import HeldOut
-from aam.evaluation.errors.labels import WrongLabels, said_of, truths_of, wrong_labels
+from aam.evaluation.errors.labels import WrongLabels, nearest_to, said_of, truths_of, wrong_labels
 from aam.evaluation.errors.looks import FEW_UNITS, Look, looks_at
-from aam.evaluation.errors.strata import strata_of
+from aam.evaluation.errors.missed import missed_by_all, said_by_all
+from aam.evaluation.errors.promises import Promise, promises_of
+from aam.evaluation.errors.strata import label_of, strata_of
 from aam.scoring.intervals import COVERAGE
+
+# Levels whose calibration is shown.
+_PROMISES = 6
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,9 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class ErrorAnalysis:
-    """model: whose errors these are; models: that the labels were held against."""
+    """model: whose errors these are; models: that the labels were held against; missed: places of the held-out samples that all of
+    these get wrong.
+    """
 
     outcome: Outcome
     model: str
@@ -36,6 +44,9 @@ class ErrorAnalysis:
     held: HeldOut
     looks: tuple[Look, ...]
     labels: WrongLabels
+    confused: tuple[Confused, ...]
+    promises: tuple[Promise, ...]
+    missed: tuple[int, ...]
 
     @classmethod
     def of(cls, outcome: Outcome, model: str, models: Sequence[str]) -> ErrorAnalysis:
@@ -48,7 +59,10 @@ class ErrorAnalysis:
         among = ~np.any(
             [np.zeros(len(held.rows), dtype=bool), *(one.members for one in strata if (one.column, one.level) in bad)], axis=0
         )
-        return cls(outcome, model, tuple(models), held, tuple(looks), wrong_labels(outcome, model, models, among))
+        labels = wrong_labels(outcome, model, models, among)
+        confused, promises = confused_levels(outcome, held), promises_of(held, strata_of(outcome, held.rows, each=True), _PROMISES)
+        missed = missed_by_all(outcome, model, models)
+        return cls(outcome, model, tuple(models), held, tuple(looks), labels, tuple(confused), tuple(promises), missed)
 
     @cached_property
     def named(self) -> list[Named]:
@@ -65,7 +79,7 @@ class ErrorAnalysis:
     def _sentence(self, looks: Sequence[Look]) -> str:
         first = looks[0]
         whose = counted(first.samples, "sample") + (f" of {counted(first.units, 'group')}" if first.units < first.samples else "")
-        return f"{first.column}: {first.level} ({whose}): " + "; ".join(map(self._about, looks)) + "."
+        return f"{label_of(first.column, first.level)} ({whose}): " + "; ".join(map(self._about, looks)) + "."
 
     def _about(self, look: Look) -> str:
         between = f"{_short(look.difference)}, 95 % interval {_short(look.low)} to {_short(look.high)}"
@@ -96,18 +110,32 @@ class ErrorAnalysis:
 
     def suspects(self) -> pd.DataFrame:
         """Samples whose label may be wrong, the likeliest first: truth, what each model predicts, nearest training samples."""
-        ids, rows = self.outcome.problem.study.ids, []
+        rows = []
         for suspect in self.labels.suspects:
-            row = int(self.held.rows[suspect.place])
-            near = zip(ids(np.array(suspect.nearest)), truths_of(self.outcome, suspect.nearest), strict=True)
-            told = {
-                "sample": ids(np.array([row]))[0],
-                "label": truths_of(self.outcome, [row])[0],
-                "likelihood": f"{suspect.likelihood:.3f}",
-            }
-            told |= said_of(self.outcome, tuple(dict.fromkeys([self.model, *self.models])), row)
-            rows.append(told | {"nearest training samples": ", ".join(f"{name} ({truth})" for name, truth in near)})
+            said = said_of(self.outcome, self._judges, int(self.held.rows[suspect.place]))
+            rows.append(self._case(suspect.place, {"likelihood": f"{suspect.likelihood:.3f}", **said}))
         return pd.DataFrame(rows)
+
+    def cases(self, places: Sequence[int]) -> pd.DataFrame:
+        """The same in short of some held-out samples, by their places: what the model predicts, and what all do."""
+        rows = []
+        for place in places:
+            row = int(self.held.rows[place])
+            said = said_of(self.outcome, [self.model], row)
+            together = {f"all {len(self._judges)} models": said_by_all(self.outcome, self._judges, row)}
+            rows.append(self._case(place, {**said, **together}))
+        return pd.DataFrame(rows)
+
+    @property
+    def _judges(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([self.model, *self.models]))
+
+    def _case(self, place: int, said: Mapping[str, str]) -> dict[str, str]:
+        ids, row = self.outcome.problem.study.ids, int(self.held.rows[place])
+        nearest = nearest_to(self.outcome, row)
+        near = zip(ids(np.array(nearest)), truths_of(self.outcome, nearest), strict=True)
+        about = {"sample": ids(np.array([row]))[0], "label": truths_of(self.outcome, [row])[0]}
+        return {**about, **said, "nearest training samples": ", ".join(f"{name} ({truth})" for name, truth in near)}
 
 
 def _short(value: float) -> str:

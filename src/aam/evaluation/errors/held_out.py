@@ -8,6 +8,7 @@ import numpy as np
 
 from aam.evaluation.compare import Outcome
 from aam.evaluation.coverage import in_folds
+from aam.scoring.intervals import COVERAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,16 @@ class HeldOut:
     def of_classes(self) -> bool:
         """Whether classes are predicted."""
         return self.said.ndim == 2
+
+    @property
+    def promised(self) -> np.ndarray:
+        """How often predictions should be right: probability of the class that is predicted, or coverage of intervals [n]."""
+        return self.said.max(axis=1) if self.of_classes else np.full(len(self.said), COVERAGE)
+
+    @property
+    def kept(self) -> np.ndarray | None:
+        """1 where a prediction is right: the class that is predicted, or the truth in the interval [n]; None without intervals."""
+        return (self.said.argmax(axis=1) == self.truth).astype(float) if self.of_classes else self.inside
 
     @property
     def looked_at(self) -> dict[str, tuple[np.ndarray, ...]]:

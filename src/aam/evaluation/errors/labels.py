@@ -27,13 +27,10 @@ _QUANTILES = 500
 
 @dataclass(frozen=True)
 class Suspect:
-    """A sample whose label may be wrong: its place among the held-out samples, the likelihood by the model that is looked at, and
-    its nearest training samples by the shares of ASVs, as rows of the study.
-    """
+    """A sample whose label may be wrong: its place among the held-out samples, and how likely it is wrong."""
 
     place: int
     likelihood: float
-    nearest: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,9 @@ def wrong_labels(outcome: Outcome, model: str, models: Sequence[str], among: np.
     found = {name: _mixture(*(part[among] for part in (*_likelihoods(one), one.unit))) for name, one in held.items()}
     share, p, likely = found[model]
     agreed = np.where(np.min([found[name][2] for name in models or [model]], axis=0) > _LIKELY / 2, likely, 0)
-    rows, places = held[model].rows, np.flatnonzero(among)
+    places = np.flatnonzero(among)
     suspects = [
-        Suspect(int(places[one]), float(likely[one]), _nearest(outcome, rows[places[one]]))
-        for one in np.argsort(-agreed, kind="stable")
-        if agreed[one] > _LIKELY
+        Suspect(int(places[one]), float(likely[one])) for one in np.argsort(-agreed, kind="stable") if agreed[one] > _LIKELY
     ]
     return WrongLabels(share, p, tuple(suspects))
 
@@ -95,18 +90,20 @@ def _mixture(as_said: np.ndarray, random: np.ndarray, unit: np.ndarray) -> tuple
     if ratio <= 0:
         return 0.0, 1.0, np.zeros(len(as_said))
     likely = share * random / ((1 - share) * as_said + share * random)
-    return share, float(stats.chi2.sf(ratio / max(1.0, _together(likely, unit)), 1) / 2), likely
+    return share, float(stats.chi2.sf(ratio / max(1.0, together(likely, unit)), 1) / 2), likely
 
 
-def _together(values: np.ndarray, unit: np.ndarray) -> float:
+def together(values: np.ndarray, unit: np.ndarray) -> float:
     """How many times as large the variance of their mean is as that of as many values that have nothing to do with each other."""
     apart = values - values.mean()
     sums = np.bincount(np.unique(unit, return_inverse=True)[1], weights=apart)
     return float((sums**2).sum() / max((apart**2).sum(), 1e-300))
 
 
-def _nearest(outcome: Outcome, row: int) -> tuple[int, ...]:
-    """The most similar training samples of a sample's fold, by the cosine of square roots of shares."""
+def nearest_to(outcome: Outcome, row: int) -> tuple[int, ...]:
+    """The most similar training samples of a held-out sample's fold, by the cosine of square roots of the shares of ASVs, as rows
+    of the study.
+    """
     fold = next(fold for fold in outcome.folds if fold.repeat == 0 and row in fold.test)
     roots = outcome.problem.study.shares.sqrt()
     alike = (roots[fold.train] @ roots[[row]].T).toarray().ravel()

@@ -64,6 +64,10 @@ class EncoderType(nn.Module, ABC):
         """Of samples, from their embeddings; else of ASVs, from their vectors."""
         return self.head.of_samples
 
+    def same_in(self, probe: Batch) -> bool:
+        """Whether a batch of training samples is too small to scale it to: its samples are all the same in what is told."""
+        return False
+
     def scaled_to(self, probe: Batch) -> EncoderType:
         """The same, scaled to a batch of training samples."""
         return self

@@ -22,12 +22,18 @@ _SPREAD = 0.1
 class Quantity(EncoderType):
     """From the mean of some training samples, in units in which it varies as distances do."""
 
+    def same_in(self, probe: Batch) -> bool:
+        return not self._deviation(probe) > 0
+
     def scaled_to(self, probe: Batch) -> EncoderType:
-        values = probe.measured[self.name].double()
-        deviation = float(values.std(correction=0))
+        values, deviation = probe.measured[self.name].double(), self._deviation(probe)
         if not deviation > 0:
-            raise InputError(f"`encoder_type={self.name}`: it is {float(values[0]):g} in {len(values)} samples; leave it out")
+            all_of = f"it is {float(values[0]):g} in all of {len(values)} training samples"
+            raise InputError(f"`encoder_type={self.name}`: {all_of}: nothing can be learned from it; leave it out")
         return self._scaled(float(values.mean()), deviation / _SPREAD)
+
+    def _deviation(self, probe: Batch) -> float:
+        return float(probe.measured[self.name].double().std(correction=0))
 
     def tell(self, encoder: SequenceEncoder, encoded: Encoded, step: Step) -> Paired:
         assert encoded.embedding is not None

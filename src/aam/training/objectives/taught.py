@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -61,9 +61,13 @@ class Taught:
     def heads(self) -> tuple[Head, ...]:
         return tuple(kind.head for kind in self.types)
 
-    def fitted_to(self, probe: Batch, columns: np.ndarray) -> Taught:
-        """The same, scaled to a batch of training samples, and with the trivial prediction of their ASVs, columns of the table."""
-        return replace(self, types=tuple(kind.scaled_to(probe).knowing(columns) for kind in self.types))
+    def fitted_to(self, probe: Batch, more: Callable[[], Batch], columns: np.ndarray) -> Taught:
+        """The same, scaled to a batch of training samples, and with the trivial prediction of their ASVs, columns of the table.
+
+        more: a larger batch, for a quantity that few samples have.
+        """
+        seen = more() if any(kind.same_in(probe) for kind in self.types) else probe
+        return replace(self, types=tuple(kind.scaled_to(seen).knowing(columns) for kind in self.types))
 
 
 def read_given(objectives: PretrainObjectives) -> dict[str, Given]:
