@@ -227,7 +227,7 @@ class BenchmarkConfig(ConfigFile):
     check: Annotated[bool, Parameter(group=cli.INPUT)] = False
     """Fit nothing: read every question, and say what makes its scores mislead (near copies, confounders, few groups)."""
     jobs: Annotated[int | None, Parameter(group=cli.COMPUTE)] = None
-    """Fits at a time, each on its share of the cores. Default: one for each core."""
+    """Fits at a time, each on one core. Default: as many as there are cores."""
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
 
@@ -251,6 +251,18 @@ class ExplainConfig(ConfigFile):
                 raise InputError(f"`{name}` needs `metadata`")
         if self.data.stream:
             raise InputError("`stream`: explanations need the table in memory; leave it out")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(ConfigFile):
+    model: Annotated[Path, Parameter(group=cli.MODEL)]
+    """Output folder of train or pretrain, or the model folder in it. Of a run of several targets, the folder of one of them."""
+    exporting: cli.ExportIn = cli.PLAIN_EXPORT
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """The graph, .onnx. Files of its name that end in .json and .md are written beside it."""
+    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
+    """Replace an existing output."""
 
 
 @Parameter(name="*")

@@ -175,10 +175,14 @@ class ASVEncoder(nn.Module):
         # Sequences of one length need no mask, and the fused attention is faster without. A GPU would be waited for to know.
         if real is not None and (equal_lengths is None or not tokens.is_cuda) and bool(real.all()):
             real = None
+        return self.positions(tokens, real), real
+
+    def positions(self, tokens: Tensor, real: Tensor | None) -> Tensor:
+        """Tokens [U, T], of which `real` (bool [U, T], None for all) are no padding -> [U, T, D]."""
         key_bias = None if real is None else hide_padding(real)
         x = self.token_embedding(tokens.int()) + self.context(tokens)
         if self.position_embedding is not None:
             x = x + self.position_embedding[: tokens.shape[1]]
         for layer in self.layers:
             x = layer(x, key_bias, self.rotary)
-        return x, real
+        return x

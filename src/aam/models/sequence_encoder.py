@@ -81,10 +81,11 @@ class SampleLevel(nn.Module):
         parts = [self.abundance_multiple, *(parameter for module in modules for parameter in module.parameters())]
         parts += self.sample_encoder.attending_parameters()
         vectors = asv_vectors.to(self.richness.weight.dtype)
-        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (vectors,), parts)
+        encoded = run_chunks(Chunked(self.encode_group, groups, recompute=False), (vectors,), parts)
         return encoded if rows is None else encoded[rows.argsort()]
 
-    def _encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+    def encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+        """The same of samples that are padded to one size."""
         x = self.sample_encoder(asv_vectors, asv_index, counts)
         present = counts > 0
         key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)

@@ -31,7 +31,7 @@ class SharedSteps(nn.Module):
         self.steps = nn.Parameter(torch.zeros(steps))
 
     def forward(self, said: Tensor) -> Tensor:
-        return torch.cat([said, self.steps.expand(len(said), -1)], dim=1)
+        return torch.cat([said, self.steps.expand(said.shape[0], -1)], dim=1)
 
 
 @dataclass(frozen=True)
