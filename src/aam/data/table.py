@@ -14,6 +14,7 @@ from scipy import sparse
 
 from aam.data.biom import read_hdf5, read_json
 from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, decode, read_file, read_qza
+from aam.data.h5ad import is_h5ad, read_counts
 from aam.data.ids import check_ids, read_ids
 from aam.data.kinds import kind_of, kind_of_undecoded
 from aam.data.text_table import NOT_A_TABLE, read_text
@@ -67,7 +68,8 @@ class FeatureTable:
 
 
 def read_table(path: str | Path, ignore_missing: bool = False) -> FeatureTable:
-    """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza or text, told apart by content, and check them.
+    """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza, AnnData (.h5ad) or text, told apart by content, and check
+    them.
 
     Text is TSV as ``biom convert --to-tsv`` writes it, CSV, what R writes, or a shared file of mothur; rows are features or samples
     (see `text_table`). Any may be a .gz. IDs lose blanks at their ends. Features without reads are kept. Samples without reads are
@@ -121,6 +123,9 @@ def _read_matrix(path: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
     content = read_file(path)
     if content.startswith(ZIP_SIGNATURE):
         content = read_qza(content, path, "FeatureTable[Frequency]", "feature-table.biom")
+    if is_h5ad(content, path):
+        annotated, features, samples = read_counts(content, path)
+        return annotated.T, features, samples
     if content.startswith(HDF5_SIGNATURE):
         counts, index = read_hdf5(content, path)
         return counts.T, index.feature_ids, index.sample_ids
