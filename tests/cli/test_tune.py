@@ -82,7 +82,19 @@ def test_a_file_of_another_search_is_told_before_the_table_is_read(words, tmp_pa
         f"error: --storage {tmp_path / 'new' / 'mine.db'}: holds another search, with seed 0, and not 1; name another file, "
         "or search the same\n"
     )
+    said = aam("tune", *words, *storage, "--trials", 1, "--cross-fit-folds", 2, code=2)
+    assert "mine.db: holds another search, with cross_fit_folds 5, and not 2; name another file" in said
     assert aam("tune", *words, *storage, "--trials", 1, "--overwrite").count("\ntrial ") == 0
+
+
+def test_a_search_with_covariates_goes_on(words, tmp_path):
+    pytest.importorskip("optuna")
+    metadata = pd.read_csv(words[words.index("--metadata") + 1], sep="	", dtype=str)
+    metadata.assign(weight=range(len(metadata))).to_csv(tmp_path / "metadata.tsv", sep="	", index=False)
+    words[words.index("--metadata") + 1] = tmp_path / "metadata.tsv"
+    space = ["--space", tmp_path / "space.yaml", "--categorical-columns", "sex", "--numeric-columns", "weight"]
+    assert "Nothing was tried but the options as they were given." in aam("tune", *words, *space, "--trials", 1)
+    assert "going on after 1 trial\n" in aam("tune", *words, *space, "--trials", 1, "--resume")
 
 
 SAID = [
@@ -91,6 +103,7 @@ SAID = [
     (["--timeout", "0h"], "--timeout 0h: must be a time above 0: 90s, 30m, 2h, 1d"),
     (["--test-fraction", "0"], "--test-fraction 0: test samples, which no trial sees, say what tuning buys; set some aside"),
     (["--augment", "auto"], "--augment auto is chosen by each fit: name augmentations in --space, or leave it out"),
+    (["--track", "tensorboard"], "--track tensorboard: a search is told to no tracker; leave it out"),
     (["--target-weights", "age=1"], "--target-weights"),
     (["--storage", "text.db"], "--storage text.db: is no SQLite file; name another file, which need not be there"),
     (["--storage", "."], "--storage .: is a folder; name a file in it"),

@@ -52,6 +52,20 @@ def test_scores_of_other_samples_are_warned_of(tmp_path, two):
     )
 
 
+@pytest.mark.parametrize("part", ["val", "train"])
+def test_without_test_samples_others_are_scored_and_warned_of(tmp_path, part):
+    runs = []
+    for name, ids in (("one", "s1\n"), ("two", "s1\n"), ("three", "s2\n")):
+        runs.append(write_run(tmp_path / name, held_out="", metrics={"held_out": {"mae": 1.0}}))
+        (runs[-1] / "val_samples.txt").write_text("")
+        (runs[-1] / f"{part}_samples.txt").write_text(ids)
+        (runs[-1] / "config.yaml").write_text("nuc_penalty: '0.5'\n")
+    assert compare_runs(runs[:2]).warnings == ()
+    assert compare_runs(runs).warnings == (
+        "Runs of aam pretrain are scored on different held-out samples: their scores do not compare.",
+    )
+
+
 def test_each_model_of_an_evaluation_has_its_row(tmp_path):
     models = {"AAM": {"mean": {"auc": 0.9}, "coverage": 0.88}, "forest": {"mean": {"auc": 0.8}, "coverage": None}}
     folder = write_run(tmp_path / "one", metrics={"models": models, "verdict": "good"})
@@ -88,6 +102,8 @@ BAD = [
     ("config.yaml", "a: [", "cannot be read"),
     ("config.yaml", "just text", "cannot be read"),
     ("config.yaml", "a: 1", "is no run of pretrain, train or evaluate, but of another command"),
+    ("config.yaml", "recipe: ensemble\ntrials: '40'", "is no run of pretrain, train or evaluate, but of another command"),
+    ("config.yaml", "suite: s.yaml\nfolds: '5'", "is no run of pretrain, train or evaluate, but of another command"),
     ("metrics.json", "{", "cannot be read"),
     ("metrics.json", '{"held_out": 3}', "cannot be read"),
     ("metrics.json", '{"models": {"a": {}}}', "cannot be read"),

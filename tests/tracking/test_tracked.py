@@ -56,6 +56,17 @@ def test_one_that_fails_later_costs_one_warning(tmp_path, caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
+def test_results_that_cannot_be_gathered_cost_one_warning(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING), tracked_run(["tensorboard"], tmp_path) as run:
+        run.begin("aam train", {"lr": 0.1})
+        run.metrics({"loss": 1.0}, 0)
+        (tmp_path / "metrics.json").write_text("{")
+    assert [record.getMessage()[:69] for record in caplog.records] == [
+        "`track=tensorboard`: what came out of this run is not told (JSONDecod"
+    ]
+    assert "options/text_summary" in events(tmp_path).Tags()["tensors"]
+
+
 def test_other_ranks_write_nothing(tmp_path, monkeypatch):
     told = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
     for name, value in told.items():

@@ -11,18 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
+from aam.disk.locks import unlock
 from aam.errors import InputError
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
 from aam.options import ModelOptions, TrainFitOptions
 from aam.scoring.measures import AUC, MAE
+from aam.study.covariates import Covariates
 from aam.tuning.outer import judge
 from aam.tuning.page import write_page, write_trials
 from aam.tuning.search import Search, behind, duration, key_of_samples, resampled, search
-from aam.tuning.space import Knob, default_space
+from aam.tuning.space import Knob
 from aam.tuning.trials import Trials, Tried
 from aam.tuning.tunable import TunedEnsemble, TunedTransformer
 from tests.support.problems import with_counts
@@ -93,6 +96,29 @@ def test_nothing_of_the_test_samples_is_in_a_search(problem, found, tmp_path):
     assert told(searched(poisoned(problem), tmp_path)) == told(found)
     assert key_of_samples(poisoned(problem), TRAIN) == key_of_samples(problem, TRAIN)
     assert key_of_samples(poisoned(problem), TEST) != key_of_samples(problem, TEST)
+
+
+def test_covariates_are_part_of_what_a_search_learns_from():
+    frame = pd.DataFrame({"a": ["1", "2"] * 24, "b": np.arange(48.0)}, index=[f"s{number}" for number in range(48)])
+    problem = problem_in(simulated_study())
+    frame.index = problem.study.ids(np.arange(48))
+
+    def key(frame=frame, **covariates):
+        study = replace(problem.study, metadata=frame)
+        return key_of_samples(replace(problem, study=study, covariates=Covariates.named(**covariates)), TRAIN)
+
+    kinds = [
+        {"categorical": [], "numeric": []},
+        {"categorical": ["a"], "numeric": ["b"]},
+        {"categorical": [], "numeric": ["a", "b"]},
+        {"categorical": ["a"], "numeric": ["b"], "fusion": "gated"},
+    ]
+    keys = [key(**kind) for kind in kinds]
+    assert len(set(keys)) == len(kinds)
+    trained, tested = frame.copy(), frame.copy()
+    trained.loc[trained.index[0], "b"] = 99.0
+    tested.loc[tested.index[-1], "b"] = 99.0
+    assert key(trained, **kinds[1]) != key(tested, **kinds[1]) == keys[1]
 
 
 def test_nothing_of_the_test_samples_is_in_a_search_of_classes_and_of_a_transformer(tmp_path):
@@ -198,6 +224,24 @@ def test_options_that_cannot_be_fitted_as_they_are_given_end_the_search(problem,
         searched(problem, tmp_path)
 
 
+def test_options_that_could_not_be_fitted_as_they_are_given_are_tried_anew(problem, tmp_path, monkeypatch):
+    def broken(self, problem, rows):
+        raise InputError("class a is too small")
+
+    def judged(self, problem, rows):
+        yield np.arange(len(rows)), problem.truth[rows] + self.learner.options.known_asv_samples
+
+    monkeypatch.setattr(TunedEnsemble, "judge", broken)
+    for number in (1, 3):
+        with pytest.raises(InputError, match="as they are given cannot be fitted"):
+            searched(problem, tmp_path, number)
+    monkeypatch.setattr(TunedEnsemble, "judge", judged)
+    (tmp_path / "fresh").mkdir()
+    again = searched(problem, tmp_path, 3)
+    assert again.tried[0].values == again.base
+    assert told(again) == told(searched(problem, tmp_path / "fresh", 3))
+
+
 def test_no_trial_begins_after_the_time_but_the_first(problem, tmp_path):
     assert len(searched(problem, tmp_path, seconds=1e-9).tried) == 1
 
@@ -224,6 +268,23 @@ def test_files_that_are_of_something_else_are_told_apart(tmp_path):
     assert "\n" not in str(error.value)
 
 
+OPENS = "import sys; from pathlib import Path; from tests.tuning.test_search import trials_in; trials_in(Path(sys.argv[1]))"
+
+
+def test_one_process_at_a_time_searches_in_a_file_and_the_other_changes_nothing(tmp_path):
+    trials = trials_in(tmp_path)
+    trial, values = trials.begin(0)
+    words = [sys.executable, "-c", OPENS, str(tmp_path)]
+    other = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    refused = f"`storage={tmp_path / 'study.db'}`: another search is going on in it; wait for it, or choose another"
+    assert other.stderr.splitlines()[-1] == f"aam.errors.InputError: {refused}"
+    trials.end(trial, "complete", [np.array([1.0, 2.0])])
+    assert [tried.values for tried in trials.over()] == [values]
+    unlock()
+    subprocess.run(words, env=ENVIRONMENT, check=True)
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -233,8 +294,7 @@ searched(problem_in(simulated_study()), Path(sys.argv[1]), number=5)
 
 
 def test_a_search_that_is_killed_goes_on(problem, found, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    run = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], env=environment)
+    run = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], env=ENVIRONMENT)
     until = time.monotonic() + 100
     while time.monotonic() < until and len(_over(tmp_path / "study.db")) < 2:
         time.sleep(0.02)
@@ -314,15 +374,13 @@ def test_a_sentence_says_what_tuning_bought(gain, low, high, said):
     judgement = Judgement(found, "age", summary(0.8 + gain, gain, low, high), untuned, 1.0, 20, 10)
     assert judgement.sentence().startswith(said)
     same = replace(judgement, search=Search(AUC, (), BASE, [tried(0.9, 0.0)], {}))
-    assert same.sentence().startswith("Tuning bought nothing: of 1 trials none with other options is better")
+    assert same.sentence() == "Nothing was tried but the options as they were given. AUC on the test samples: 0.8."
+    more = replace(judgement, search=Search(AUC, (), BASE, [tried(0.9, 0.0), tried(0.8, 0.0, 2)], {}))
+    assert more.sentence().startswith("Tuning bought nothing: of 2 trials none with other options is better")
 
 
 def test_time_is_said_as_people_say_it():
     assert [duration(seconds) for seconds in (12.3, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
-
-
-def test_spaces_are_those_of_the_recipe():
-    assert {knob.name for knob in default_space(ENSEMBLE)} <= set(ENSEMBLE.base)
 
 
 def test_an_option_that_matters_is_important(problem, tmp_path, monkeypatch):

@@ -82,6 +82,10 @@ WRONG = [
     ("- network_lr", "must name options, with a list of values or a range for each"),
     ("", "must name options, with a list of values or a range for each"),
     ("network_lr: [", "cannot be read as YAML: "),
+    ("network_lr: [2001-99-99]", "cannot be read as YAML: month must be in 1..12"),
+    ("network_lr: [0.1]\nnetwork_lr: [0.2]", "cannot be read as YAML: 'network_lr' is there twice"),
+    ("network_lr: {low: 0.1, high: .inf}", "network_lr: high: inf: must be a finite number"),
+    ("network_weight_decay: [0.1, .nan]", "network_weight_decay: nan: must be a finite number"),
 ]
 
 

@@ -11,7 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from aam.benchmark.estimators import Estimator
 from aam.benchmark.models import KNOWN, OF_TRANSFORMERS, USUAL, needs_training
 from aam.disk.places import require_file
-from aam.errors import InputError, first_few, one_line, path_of
+from aam.disk.yaml_files import read_yaml
+from aam.errors import InputError, first_few, path_of
 from aam.options import (
     EnsembleOptions,
     EvaluateFitOptions,
@@ -103,13 +104,8 @@ def read_suite(path: str | Path, folder: str | Path | None = None) -> Suite:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    import yaml
-
     require_file("suite", path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RecursionError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"`suite={path}`: cannot be read as YAML: {one_line(error)}") from error
+    content = read_yaml(path, "suite")
     if not isinstance(content, dict) or "questions" not in content:
         raise InputError(f"`suite={path}`: has no key `questions`: name each with its table, metadata and metadata_column below it")
     return content

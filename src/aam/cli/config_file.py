@@ -16,7 +16,7 @@ from aam.cli.spelling import flag
 from aam.cli.usage import at_home, refuse_fractions
 from aam.disk.places import require_file, require_folder, require_place
 from aam.disk.writing import write_text
-from aam.errors import InputError, one_line
+from aam.errors import InputError
 from aam.parallel.ranks import rank
 
 if TYPE_CHECKING:
@@ -111,12 +111,9 @@ def _word(token: Token) -> str:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    import yaml
+    from aam.disk.yaml_files import read_yaml
 
-    try:
-        options = _parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"`config={path}`: cannot be read as YAML: {one_line(error)}") from error
+    options = read_yaml(path, "config", typed=False) or {}
     if not isinstance(options, dict) or not all(_is_option(*pair) for pair in options.items()):
         raise InputError(f"`config={path}`: must hold one 'option: value' a line")
     return options

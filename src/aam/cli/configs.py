@@ -155,6 +155,8 @@ class TuneConfig(TrainConfig):
             raise InputError("`test_fraction=0`: test samples, which no trial sees, say what tuning buys; set some aside")
         if self.augmenting.is_auto:
             raise InputError("`augment=auto` is chosen by each fit: name augmentations in `space`, or leave it out")
+        if self.tracking.track:
+            raise InputError(f"`track={','.join(self.tracking.track)}`: a search is told to no tracker; leave it out")
 
     def check_columns(self, several: bool) -> None:
         """InputError for several."""

@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""One run at a time in a folder, and one search in a file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ log = logging.getLogger(__name__)
 _held: dict[Path, int] = {}
 
 
-def lock(folder: Path) -> None:
-    """Refuse a folder that another process writes to. The system ends a lock with its process, however that ends."""
-    if folder in _held:
+def lock(path: Path, option: str = "output_dir", taken: str = "another run is writing there") -> None:
+    """Refuse a folder or file that another process writes to. The system ends a lock with its process, however that ends.
+
+    option, taken: what the InputError names, and says of it.
+    """
+    known = path.absolute()
+    if known in _held:
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise InputError(f"`output_dir={folder}`: another run is writing there; wait for it, or choose another") from None
+        raise InputError(f"`{option}={path}`: {taken}; wait for it, or choose another") from None
     except OSError as error:
         # Some network file systems have none.
-        log.warning("%s cannot be locked (%s): see to it that no other run writes there", folder, error.strerror)
-    _held[folder] = handle
+        log.warning("%s cannot be locked (%s): see to it that no other run writes there", path, error.strerror)
+    _held[known] = handle
 
 
 def unlock() -> None:

@@ -17,8 +17,10 @@ from aam.tracking.conclusion import metrics_of, read_object
 Command = Literal["pretrain", "train", "evaluate"]
 # What says where things lie, not what a run is.
 _PLACES = ("output_dir", "cache_dir", "cache", "track")
-# The files that say on which samples a run is scored.
-_HELD_OUT = ("test_samples.txt", "folds.tsv")
+# The files that say on which samples a run is scored, the first that names any: an ensemble without others on its training samples.
+_HELD_OUT = ("folds.tsv", "test_samples.txt", "val_samples.txt", "train_samples.txt")
+# Options of other commands, which have some of train's, too.
+_OF_OTHERS = ("trials", "suite")
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -141,7 +143,8 @@ def read_run(folder: Path) -> Run:
         metrics = metrics_of(folder)
         read = read_object(folder / "inputs.json") if (folder / "inputs.json").is_file() else {}
         inputs = {name: " ".join(found) for name, found in read.items()}
-        held_out = b"".join((folder / name).read_bytes() for name in _HELD_OUT if (folder / name).is_file())
+        named = ((folder / name).read_bytes() for name in _HELD_OUT if (folder / name).is_file())
+        held_out = next(filter(None, named), b"")
         scores = _scores(metrics, options.get("recipe", ""))
     except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
         raise InputError(f"{folder}: its config.yaml, inputs.json or metrics.json cannot be read ({one_line(error)})") from error
@@ -153,6 +156,8 @@ def read_run(folder: Path) -> Run:
 
 
 def _command(options: Mapping[str, str]) -> Command | None:
+    if any(name in options for name in _OF_OTHERS):
+        return None
     if "recipe" in options:
         return "train"
     if "folds" in options:

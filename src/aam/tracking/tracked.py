@@ -43,8 +43,11 @@ class Tracked:
     def end(self, how: End) -> None:
         """Tell what came out of a run that has finished, and close it."""
         if self._open and how == "finished":
-            with concluded(self.folder) as conclusion:
-                self._each(lambda tracker: tracker.conclude(conclusion))
+            try:
+                with concluded(self.folder) as conclusion:
+                    self._each(lambda tracker: tracker.conclude(conclusion))
+            except Exception as error:  # noqa: BLE001 - the run has finished, and its results are in its folder
+                log.warning("`track=%s`: what came out of this run is not told (%s)", ",".join(self.names), _why(error))
         self._each(lambda tracker: tracker.end(how))
         self._open.clear()
 
@@ -71,12 +74,15 @@ class Tracked:
             with redirect_stdout(io.StringIO()):
                 tell()
         except Exception as error:  # noqa: BLE001 - nothing that a tracker can raise may end a run
-            why = f"{type(error).__name__}: {one_line(error)[:300]}"
-            log.warning("`track=%s` fails, so the rest of this run is not told to it (%s)", name, why)
+            log.warning("`track=%s` fails, so the rest of this run is not told to it (%s)", name, _why(error))
             # Else it may try again in the background, and hold up the end of the process.
             if (tracker := self._open.pop(name, None)) is not None:
                 with suppress(Exception), redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
                     tracker.end("failed")
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(error)[:300]}"
 
 
 @contextmanager

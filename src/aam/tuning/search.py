@@ -100,7 +100,8 @@ def key_of_samples(problem: Problem, rows: np.ndarray) -> str:
     labels = [None if part is None else part[rows].tolist() for part in (problem.truth, problem.groups, problem.levels)]
     about = [repr(part) for part in (study.ids(rows), study.sequences, study.reads, problem.column, problem.target, labels)]
     if problem.covariates.columns and metadata is not None:
-        about += [repr(metadata.texts(column)[rows].tolist()) for column in problem.covariates.columns]
+        about += [repr((tuple(problem.covariates.vocabularies), tuple(problem.covariates.numbers), problem.covariates.fusion))]
+        about += [repr(metadata.texts(column).iloc[rows].tolist()) for column in problem.covariates.columns]
     return key_of([*about, *arrays])[:12]
 
 
@@ -126,9 +127,9 @@ def search(
         trial, values = begun
         state, scores, reason = _judge(seen, rows, tunable, values, [one for one in over if one.state == "complete"])
         trials.end(trial, state, scores, reason)
+        if state == "failed" and not over:
+            raise InputError(f"the options as they are given cannot be fitted: {reason}")
         over = trials.over()
-        if over[0].state == "failed":
-            raise InputError(f"the options as they are given cannot be fitted: {over[0].reason}")
         _say(over, measure, number, (time.monotonic() - begin) / (len(over) - before), seconds, begin)
     return Search(measure, trials.space, trials.base, over, trials.importance())
 

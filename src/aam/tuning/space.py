@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aam.errors import InputError, first_few, one_line
+from aam.disk.yaml_files import read_yaml
+from aam.errors import InputError, first_few
 from aam.tuning.tunable import Tunable
 
 # By recipe and option: what is tried beside the value that is given. Each costs about as much time as the default.
@@ -66,7 +68,7 @@ class Knob:
         """As a page shows it."""
         if self.values:
             return ", ".join(map(str, self.values))
-        return f"{self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
+        return f"{self.low} to {self.high}{' (log)' if self.log else ''}"
 
 
 def default_space(tunable: Tunable) -> tuple[Knob, ...]:
@@ -82,12 +84,7 @@ def read_space(path: Path, tunable: Tunable) -> tuple[Knob, ...]:
     """The options that a YAML file names, with the values to try. InputError, which names the file and the option, for one that
     cannot be searched, and for values that it cannot have.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"`space={path}`: cannot be read as YAML: {one_line(error)}") from error
+    content = read_yaml(path, "space")
     if not isinstance(content, dict) or not content:
         raise InputError(f"`space={path}`: must name options, with a list of values or a range for each: lr: [0.001, 0.002]")
     for name in content:
@@ -141,6 +138,8 @@ def _value(where: str, name: str, value: Any, tunable: Tunable) -> Any:
             value = float(value) if isinstance(value, str | int) and not isinstance(value, bool) else value
     if value is not None and not isinstance(value, bool | int | float | str):
         raise InputError(f"{where}: {value!r:.80}: must be one value")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: {value}: must be a finite number")
     try:
         tunable.with_values({name: value})
     except InputError as error:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from aam.disk.locks import lock
 from aam.disk.places import require_place
 from aam.errors import InputError, one_line
 from aam.tuning.space import Knob
@@ -64,7 +65,9 @@ def require_trials(path: Path) -> None:
 
 
 class Trials:
-    """The trials of a search in a file; about: what the search is, by name, which must be that of the file."""
+    """The trials of a search in a file, of one process at a time. InputError for a file that another one has open, and for one
+    that holds something else.
+    """
 
     def __init__(self, path: Path, space: Sequence[Knob], base: Mapping[str, Any], *, higher: bool) -> None:
         require_optuna()
@@ -75,6 +78,8 @@ class Trials:
         held = path.is_file()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            lock(path, "storage", "another search is going on in it")
             storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
             names = [study.study_name for study in optuna.get_all_study_summaries(storage)]
             if held and names and _NAME not in names:
@@ -103,12 +108,17 @@ class Trials:
         self._study.set_user_attr(_ABOUT, json.dumps({**there, **about}))
 
     def over(self) -> list[Tried]:
-        """The trials that are over, in their order; the first is of the options as they are given."""
+        """The trials that are over, in their order; the first is of the options as they are given. Where these could not be fitted
+        that trial is not among them: it is made anew.
+        """
         states: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
         found = []
         for trial in self._study.get_trials(deepcopy=False):
             attributes = trial.user_attrs
-            if trial.state.name not in states or (trial.state.name == "FAIL" and _REASON not in attributes):
+            if trial.state.name not in states:
+                continue
+            # Without a reason it was killed, or was no trial.
+            if trial.state.name == "FAIL" and (_REASON not in attributes or _GIVEN in attributes):
                 continue
             values = {knob.name: trial.params.get(knob.name, self.base[knob.name]) for knob in self.space}
             scores = [np.array(scores) for scores in attributes.get(_SCORES, ())]

@@ -22,9 +22,11 @@ from aam.errors import Stopped
 from aam.evaluation.results import facts_of_run
 from aam.learners.ensemble import EnsembleLearner
 from aam.learners.transformer import TransformerLearner
+from aam.options import Options
 from aam.study.problem import Problem
 from aam.study.several import require_learnable
 from aam.study.tree import with_distances
+from aam.tuning.identity import identity_of
 from aam.tuning.outer import judge
 from aam.tuning.page import write_page, write_trials
 from aam.tuning.search import key_of_samples, search
@@ -52,7 +54,7 @@ def run_tuning(config: TuneConfig) -> None:
     path = options.storage or config.output.output_dir / "study.db"
     require_trials(path)
     folder = start_run(given, alone="tune")
-    about = _about(config, tunable, [f"{knob.name}: {knob.text()}" for knob in space])
+    about = {"recipe": config.recipe, **identity_of(_deciding(config), space, config.unused)}
     if path.is_file():
         # Before the table is read, which takes longer.
         _open(path, space, tunable, config).require(about)
@@ -91,17 +93,10 @@ def _open(path: Path, space: Any, tunable: TunedEnsemble | TunedTransformer, con
     return Trials(path, space, base, higher=config.target.classifier)
 
 
-def _about(config: TuneConfig, tunable: TunedEnsemble | TunedTransformer, space: list[str]) -> dict[str, str]:
-    """What the search is, by name, known before the table is read."""
-    fixed = {name: str(value) for name, value in tunable.base.items() if not any(line.startswith(f"{name}:") for line in space)}
-    return {
-        "recipe": config.recipe,
-        "column": config.target.metadata_column,
-        "seed": str(config.fit.seed),
-        "space": "; ".join(space),
-        "other options": "; ".join(f"{name}: {value}" for name, value in fixed.items()),
-        "encoder": str(config.encoder.pretrained_encoder or config.encoder.init_from),
-    }
+def _deciding(config: TuneConfig) -> list[Options]:
+    """The options that decide how trials are scored, but for the table; known before it is read."""
+    learning = [config.ensemble, config.encoder, config.model, config.objectives, config.augmenting, config.fit, config.compute]
+    return [config.reads, config.distances, config.samples, config.target, *learning]
 
 
 def _train_config(config: TuneConfig, values: dict[str, Any]) -> TrainConfig:
