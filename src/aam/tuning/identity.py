@@ -38,7 +38,7 @@ def identity_of(parts: Iterable[Options], space: Sequence[Knob], unused: Collect
     return {**told, "space": "; ".join(f"{knob.name}: {knob.text()}" for knob in space)}
 
 
-def _named(part: Options) -> Iterator[tuple[str, str]]:
+def _named(part: Any) -> Iterator[tuple[str, str]]:
     for field in fields(part):
         value: Any = getattr(part, field.name)
         if isinstance(value, Path):
