@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
-.PHONY: setup demo test lint types clean
+.PHONY: setup demo test lint types docs docs-external wheel benchmarks clean
 
 setup: $(READY)
 
@@ -41,5 +41,29 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# docs/benchmarks.md, from the real tables; goes on where it was broken off.
+DATA ?= ../shared/data
+benchmarks: $(READY)
+	$(BIN)/aam benchmark --suite benchmarks/suite.yaml --data-dir $(DATA) --output-dir benchmarks/results/suite --resume
+	cp benchmarks/results/suite/benchmark.md docs/benchmarks.md
+
+# The site, in docs/_build/html, without a server: index.html. Without running the tutorials: make docs SPHINXOPTS='-D nb_execution_mode=off'.
+$(VENV)/docs: $(READY)
+	@$(PIP) install --constraint $(VENV)/constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx --builder html --jobs auto --fail-on-warning --keep-going --quiet $(SPHINXOPTS) docs docs/_build/html
+	$(BIN)/python docs/extensions/links.py docs/_build/html
+
+# Follows links to other servers, where this machine reaches them.
+docs-external: $(VENV)/docs
+	$(BIN)/python -m sphinx --builder linkcheck --quiet docs docs/_build/links
+
+# The wheel, installed in a clean environment; container files, scripts and recipe.
+wheel: $(READY)
+	packaging/wheel.sh $(BIN)/python
+	$(BIN)/python packaging/check.py
+
 clean:
-	rm -rf $(VENV) aam-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) aam-demo docs/_build docs/api docs/commands docs/project build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info

@@ -265,16 +265,16 @@ def report_of(output: Path) -> str:
     real = [*known, *practice]
     for results, title in ((known, "Known questions"), (practice, "Practice questions")):
         if results:
-            parts += [f"### {title}", table_of(results)]
+            parts += [f"## {title}", table_of(results)]
     if real:
         parts += [
-            "### Mean rank over these questions",
+            "## Mean rank over these questions",
             ranks_of(real),
-            "### Mean weights of members (score by itself)",
+            "## Mean weights of members (score by itself)",
             weights_of(real),
         ]
     if made_up:
-        parts += ["### Made-up questions", made_up_of(made_up), weights_of(made_up)]
+        parts += ["## Made-up questions", made_up_of(made_up), weights_of(made_up)]
     return "\n\n".join(parts)
 
 

@@ -18,8 +18,8 @@ PACKAGE = ROOT / "src" / "aam"
 # Rooms and loose modules from the ground up: each may import what stands before it, and itself.
 FLOORS = (
     "errors", "options", "parallel", "progress", "compute", "page", "disk", "tracking", "data", "scoring", "augment", "models",
-    "distances", "study", "training", "ensemble", "explain", "saved", "learners", "evaluation", "tuning", "benchmark", "sklearn",
-    "cli",
+    "distances", "study", "training", "ensemble", "explain", "saved", "exporting", "learners", "evaluation", "tuning", "benchmark",
+    "sklearn", "cli",
 )  # fmt: skip
 LOOSE = {"errors", "progress", "compute", "page", "__init__", "__main__"}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "v2"}
@@ -156,7 +156,7 @@ def test_a_command_is_thin_and_imports_its_work_once():
         assert len(inside) == 1, command
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 150, command
     lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (PACKAGE / "cli").rglob("*.py"))
-    assert lines <= 2920
+    assert lines <= 3060
 
 
 def test_every_file_has_its_line_in_the_tree_of_files():

@@ -47,7 +47,7 @@ def test_nothing_but_our_own_error_comes_out(name):
     logging.disable(logging.WARNING)
 
     @settings(
-        max_examples=60 if name == "hdf5" else 150,
+        max_examples=60 if name in ("hdf5", "h5ad") else 150,
         deadline=20_000,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

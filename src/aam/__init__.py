@@ -28,6 +28,7 @@ _PUBLIC = {
     "AAMClassifier": "aam.sklearn",
     "AAMEncoder": "aam.sklearn",
     "load": "aam.saved.load",
+    "export": "aam.exporting.export",
     "read_suite": "aam.benchmark.suite",
     "run_benchmark": "aam.benchmark.run",
     "InputError": "aam.errors",

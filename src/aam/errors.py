@@ -16,6 +16,16 @@ class InputError(ValueError):
 
     It names options as arguments between backticks (`epochs`, `epochs=0`). The command line spells them as flags (--epochs 0) and
     prints the line as ``error: <message>``, without a traceback, and exits with code 2.
+
+    Examples
+    --------
+    >>> import aam
+    >>> try:
+    ...     aam.read_study("absent.biom")
+    ... except aam.InputError as error:
+    ...     print(error)
+    absent.biom: cannot be read (No such file or directory); check the path
+
     """
 
 

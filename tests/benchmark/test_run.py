@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from aam.benchmark.estimators import Estimator
 from aam.benchmark.suite import read_suite
 from aam.benchmark.work import Bench, in_files, run_pieces
 from aam.data.simulate import simulate, write_simulation
@@ -22,6 +24,17 @@ from tests.support.commands import aam
 
 QUICK = {"network_steps": 6, "network_min_epochs": 1, "forest_trees": 5, "boosting_rounds": 5}
 MODELS = ["trivial", "linear model, presence", "nearest neighbours, UniFrac", "AAM ensemble"]
+
+
+class Lopsided(RegressorMixin, BaseEstimator):
+    """Predicts a column, where a line is wanted."""
+
+    def fit(self, x, y):
+        self.width_ = 1
+        return self
+
+    def predict(self, x):
+        return np.zeros((len(x), self.width_))
 
 
 class Moody(RegressorMixin, BaseEstimator):
@@ -91,7 +104,7 @@ def test_every_model_is_scored_on_every_question(done):
     # Once, not for each fold.
     assert said.count("warning: age: moody fails: RuntimeError: only") == 1
     ranks = pd.read_csv(out / "ranks.tsv", sep="\t")
-    assert set(ranks["model"]) == set(MODELS)
+    assert set(ranks["model"]) == set(MODELS) - {"trivial"}
     pairs = pd.read_csv(out / "pairs.tsv", sep="\t")
     assert len(pairs) == 6 * 5 + 4 * 3
     metrics = json.loads((out / "metrics.json").read_text())
@@ -119,8 +132,9 @@ def test_the_page_and_its_markdown_say_the_same(done):
         assert part in text
     assert r"sex \| of whom?" in text
     assert "<script" not in page
-    rows = [line for line in text.splitlines() if line.startswith("| AAM ensemble")]
-    assert len({line.count("|") - line.count(r"\|") for line in rows[:1]}) == 1
+    # The cells of each table are as many as its heading has.
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        assert len({line.count("|") - line.count(r"\|") for line in table.splitlines()}) == 1
     # A picture for each question, and one of the ranks.
     assert len(re.findall(r"<svg role=", page)) == 3
 
@@ -148,8 +162,6 @@ def test_other_data_and_other_options_are_other_work(folder):
     bench = Bench(suite, folder / "keys")
     paths = {piece.path for piece in bench.pieces("age", bench.ask("age", built=False), ["AAM ensemble", "trivial"])}
     assert len(paths) == 2 * 2 * 3
-    from dataclasses import replace
-
     other = Bench(replace(suite, ensemble=replace(suite.ensemble, forest_trees=6)), folder / "keys")
     changed = {piece.path for piece in other.pieces("age", other.ask("age", built=False), ["AAM ensemble", "trivial"])}
     # Only the ensemble has these options.
@@ -161,8 +173,7 @@ def test_other_data_and_other_options_are_other_work(folder):
 
 def test_several_jobs_give_the_same_bits(folder, done, tmp_path):
     suite = read_suite(folder / "suite.yaml")
-    bench = Bench(suite, tmp_path, jobs=2)
-    (tmp_path / "trees").mkdir()
+    bench = Bench(suite, tmp_path, 2)
     models = ["trivial", "nearest neighbours, UniFrac", "AAM ensemble"]
     pieces = bench.pieces("age", bench.ask("age", built=False), models)
     answers = run_pieces(bench, pieces)
@@ -178,7 +189,7 @@ def test_a_run_that_is_killed_goes_on_with_the_same_bits(folder, done, tmp_path)
     command = [sys.executable, "-m", "aam", "benchmark", "--suite", folder / "suite.yaml", "--output-dir", out, "--no-cache"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])])}
     run = subprocess.Popen([*command, "--jobs", "2"], env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while len(list((out / "pieces").rglob("[!.]*.npz"))) < 2 and time.monotonic() < end and run.poll() is None:
         time.sleep(0.02)
     os.killpg(run.pid, signal.SIGKILL)
@@ -217,6 +228,41 @@ def test_what_cannot_be_asked_is_one_line_that_names_the_question(folder, tmp_pa
 
 
 def test_names_of_files_stay_apart():
-    assert in_files("forest") == "forest"
-    assert in_files("a/b") != in_files("a:b") != in_files("b/a")
-    assert re.fullmatch(r"[A-Za-z0-9-]+", in_files("../älter?"))
+    names = ["a/b", "a:b", "a-b", "b/a", "a/", "a-191", "a/b.c", "a-b/c", "x" * 300, "x" * 301, "?", "!"]
+    assert len({in_files(name) for name in names}) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9-]{1,60}", in_files(name)) for name in names)
+
+
+def test_predictions_of_another_shape_fail_and_are_not_kept(folder, tmp_path):
+    suite = yaml.safe_load((folder / "suite.yaml").read_text())
+    suite |= {"models": ["linear model, presence"], "shares": [1], "estimators": {"lopsided": f"{__name__}.Lopsided"}}
+    del suite["questions"]["sex | of whom?"]
+    (folder / "lopsided.yaml").write_text(yaml.safe_dump(suite))
+    out = tmp_path / "l"
+    said = aam("benchmark", "--suite", folder / "lopsided.yaml", "--output-dir", out, "--jobs", 1, "--no-cache")
+    assert re.search(r"age: lopsided fails: predictions of the shape \((\d+), 1\), where \(\1,\) is wanted", said)
+    assert not [path for path in (out / "pieces").rglob("*.npz") if "lopsided" in path.name]
+    suite |= {"models": [], "estimators": dict.fromkeys(("one", "other"), f"{__name__}.Lopsided")}
+    (folder / "lopsided.yaml").write_text(yaml.safe_dump(suite))
+    said = aam("benchmark", "--suite", folder / "lopsided.yaml", "--output-dir", tmp_path / "m", "--jobs", 1, "--no-cache", code=2)
+    assert "error: every model failed; the first one: one, fold 1: predictions of the shape" in said
+
+
+def test_a_model_that_was_changed_is_another_one(folder, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = tmp_path / "theirs_changed.py"
+    source.write_text("from sklearn.dummy import DummyRegressor as Base\nclass Model(Base):\n    pass\n")
+    before = Estimator.of("e", "theirs_changed.Model", "").source("regression")
+    source.write_text(source.read_text() + "# Another one.\n")
+    assert Estimator.of("e", "theirs_changed.Model", "").source("regression") != before
+
+
+def test_the_share_of_validation_samples_is_in_the_key(folder):
+    suite = read_suite(folder / "suite.yaml")
+    question = suite.questions["age"]
+    other = replace(question, samples=replace(question.samples, val_fraction=0.4))
+    keys = set()
+    for one in (question, other):
+        bench = Bench(replace(suite, questions={"age": one}), folder / "keys")
+        keys.add(bench.ask("age", built=False).key)
+    assert len(keys) == 2

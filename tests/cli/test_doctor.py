@@ -1,12 +1,14 @@
 """What a report of a problem needs."""
 
 import shutil
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 import torch
 
 from aam import __version__
 from aam.cli import main
+from aam.cli.run import diagnosis
 from aam.distances.unifrac import UniFrac
 from aam.evaluation.self_test import CHECKS, Check, run_check
 
@@ -25,6 +27,30 @@ def test_one_screen_of_facts_and_a_self_test(capsys):
     assert ("g++ found" in facts["optional"]) == bool(shutil.which("g++"))
     assert "math" in facts["attention"]
     assert sum(": ok, " in line for line in lines) == len(CHECKS)
+
+
+def test_optional_packages_are_named_with_the_extra_that_brings_them(monkeypatch):
+    needs = [
+        "h5py>=3.11",
+        'optuna<6,>=5; extra == "tune"',
+        'absent_one>=1; extra == "tree"',
+        'mypy; extra == "dev"',
+        'sphinx<10; extra == "docs"',
+    ]
+    needs += ['attention-all-microbes[tree]; extra == "all"']
+    monkeypatch.setattr(diagnosis, "requires", lambda package: needs)
+    monkeypatch.setattr(diagnosis, "version", known)
+    assert list(diagnosis._packages(extra=False)) == ["h5py 1.0"]
+    assert list(diagnosis._packages(extra=True)) == [
+        "optuna 1.0",
+        "absent_one not found (pip install 'attention-all-microbes[tree]')",
+    ]
+
+
+def known(package):
+    if package == "absent_one":
+        raise PackageNotFoundError
+    return "1.0"
 
 
 def test_without_the_self_test(capsys):

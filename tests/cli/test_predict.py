@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from biom import Table
 from scipy.spatial.distance import cdist
-from skbio import DistanceMatrix
+from skbio import DistanceMatrix, OrdinationResults
 
 from aam.data.sequences import reverse_complement
 from aam.data.simulate import simulate, write_simulation
@@ -206,6 +206,40 @@ def test_distances_between_embeddings(study, tmp_path, suffix):
     if suffix == ".tsv":
         # As QIIME 2 reads it.
         assert DistanceMatrix.read(str(place)).ids == tuple(embeddings.index)
+
+
+def test_principal_coordinates_of_embeddings(study, tmp_path):
+    embed = ["embed", "--model", study / "encoder", "--table", study / "table.biom", "--output", tmp_path / "e.tsv"]
+    options = ["--ordination", tmp_path / "pcoa.txt", "--metadata", study / "metadata.tsv", "--colour-by", "age"]
+    said = aam(*embed, *options)
+    assert f"wrote their principal coordinates to {tmp_path / 'pcoa.txt'}" in said
+    points = OrdinationResults.read(str(tmp_path / "pcoa.txt")).samples
+    embeddings = tsv(tmp_path / "e.tsv")
+    assert list(points.index) == list(embeddings.index)
+    assert abs(cdist(points, points) - cdist(embeddings, embeddings)).max() < 0.1 * cdist(embeddings, embeddings).max()
+    page = (tmp_path / "pcoa.html").read_text(encoding="utf-8")
+    assert '<option value="0" selected>age</option>' in page
+    assert "distance_to_training" in page
+    assert (tmp_path / "pcoa.svg").read_text(encoding="utf-8").startswith("<?xml")
+    # Without metadata, the novelty is what is known.
+    aam(*embed, "--ordination", tmp_path / "pcoa.txt", "--overwrite")
+    assert '<option value="0" selected>distance_to_training</option>' in (tmp_path / "pcoa.html").read_text(encoding="utf-8")
+
+
+def test_what_an_ordination_lacks_is_said_before_anything_is_written(study, tmp_path):
+    embed = ["embed", "--model", study / "encoder", "--table", study / "table.biom", "--output", tmp_path / "e.qza"]
+    place, metadata = ["--ordination", tmp_path / "pcoa.txt"], ["--metadata", study / "metadata.tsv"]
+    assert "--ordination: needs" not in aam(*embed, "--colour-by", "age", code=2)
+    assert "--colour-by age: needs --ordination, and --metadata" in aam(*embed, *place, "--colour-by", "age", code=2)
+    assert "has no column colour" in aam(*embed, *place, *metadata, "--colour-by", "colour", code=2)
+    assert "is the --output, too" in aam(*embed, "--ordination", tmp_path / "e.qza", code=2)
+    both = ["--ordination", tmp_path / "d.qza", "--distances", tmp_path / "d.qza"]
+    assert "is the --distances, too" in aam(*embed, *both, code=2)
+    assert "must end in .txt or .qza" in aam(*embed, "--ordination", tmp_path / "pcoa.html", code=2)
+    one = ["--samples", tmp_path / "one.txt"]
+    (tmp_path / "one.txt").write_text(read_table(study / "table.biom").sample_ids[0])
+    assert "1 sample whose embeddings are all the same" in aam(*embed, *place, *one, code=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.txt"]
 
 
 def test_what_embed_cannot_write_is_said_first(study, tmp_path):

@@ -75,10 +75,11 @@ PLACES = [
     ("predict", "model", "table.tsv", "--model table.tsv: is a file, and a folder is wanted"),
     ("predict", "output", ".", "--output .: is a folder; name a file in it"),
     ("predict", "output", "full", "--output full: is a folder; name a file in it"),
-    ("predict", "output", "p.csv", "--output p.csv: must end in .tsv"),
+    ("predict", "output", "p.csv", "--output p.csv: must end in .tsv or .qza or .h5ad"),
     ("predict", "output", "table.tsv", "--output table.tsv: is read by this command; choose another name"),
     ("predict", "output", "table.tsv/p.tsv", "--output table.tsv/p.tsv: cannot write there (table.tsv is a file, not a folder)"),
-    ("predict", "output", "/dev/stdout", "--output /dev/stdout: standard output is not written to; name a file that ends in .tsv"),
+    ("predict", "output", "/dev/stdout", "--output /dev/stdout: standard output is not written to; name a file that ends in "
+     ".tsv or .qza or .h5ad"),
     ("predict", "output", "-", "- is no file: nothing is read from standard input or written to standard output; name a file"),
     ("unifrac", "output", "-", "- is no file: nothing is read from standard input or written to standard output; name a file"),
     ("embed", "output", "metadata.tsv", "--output metadata.tsv: exists; choose another name or --overwrite"),

@@ -29,7 +29,7 @@ from aam.data.metadata import Metadata, read_metadata
 from aam.data.near_ids import near_ids
 from aam.data.newick import read_nodes
 from aam.data.phylogeny import Phylogeny
-from aam.data.sequences import read_sequences
+from aam.data.sequences import own_sequences, read_sequences
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, read_table
 from aam.data.where import select_where
@@ -43,6 +43,7 @@ from aam.options import TableOptions
 from aam.saved.ensemble import FittedEnsemble
 from aam.saved.load import load
 from aam.saved.novelty import novelty_arrays, read_novelty
+from tests.support.annotated import all_of, h5ad_bytes
 from tests.support.formats import FORMATS, qza_bytes
 from tests.support.released import RELEASED
 
@@ -348,6 +349,7 @@ def targets() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
         "biom-1": (of_file(table), list(_FROM_R)),
         "gz": (of_file(table), list(_PACKED)),
         "hdf5": (streamed, [tables["hdf5"]]),
+        "h5ad": (of_file(all_of(table, metadata, own_sequences), ".h5ad"), [h5ad_bytes(), h5ad_bytes("dense")]),
         "values": (values, [bytes([3, 2, 0, 10, 0, 1, 2, 0, 1, 5, 7]), bytes([4, 3, 3, 18])]),
         "qza": (of_file(table), [tables["qza"]]),
         "tree": (of_file(tree), newick),

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn
 
+from aam import __version__
 from aam.benchmark.models import BY_LEVEL, TRAINED, TRIVIAL, common_name, needs_training
 from aam.benchmark.suite import Suite
 from aam.disk.cache import Cache, key_of
@@ -34,16 +36,17 @@ class Asked:
 
     @cached_property
     def key(self) -> str:
-        """Hash of the data, the distances and the question."""
-        return key_of_run(
-            self.problem, [], self.question.reads, self.question.distances.unifrac_metric, self.question.distances.alpha
-        )
+        """Hash of the data, the distances, the question, and the versions that answer it."""
+        distances, versions = self.question.distances, (__version__, sklearn.__version__)
+        about = (self.question.reads, self.question.samples.val_fraction, distances.unifrac_metric, distances.alpha, versions)
+        return key_of_run(self.problem, [], *about)
 
     def key_of(self, share: float, fold: int, model: str, suite: Suite) -> str:
         """Hash of all that a prediction comes from."""
         held = self.folds[share][fold]
         if model in suite.estimators:
-            about = repr(suite.estimators[model])
+            estimator = suite.estimators[model]
+            about = f"{estimator!r} {estimator.source(self.problem.target.kind)}"
         else:
             about = repr(suite.transformer if model in TRAINED else suite.ensemble) if model.startswith("AAM") else ""
         return key_of([self.key, model, about, str(suite.seed), held.train, held.test])
@@ -52,13 +55,13 @@ class Asked:
         """The problem as a fold poses it."""
         return posed_within(self.problem, [self.folds[share][fold]])[0]
 
-    def learners(self, suite: Suite, threads: int) -> dict[str, Learner[Any]]:
+    def learners(self, suite: Suite) -> dict[str, Learner[Any]]:
         """Learners of those models of a suite that can answer; trivial ones always."""
         problem, seed, asked = self.problem, suite.seed, {TRIVIAL, BY_LEVEL, *suite.models}
-        simple = baselines_of(problem, seed, threads)
+        simple = baselines_of(problem, seed, 1)
         found: dict[str, Learner[Any]] = {common_name(name, problem): learner for name, learner in simple.items()}
-        found[WITHOUT_TREES] = EnsembleLearner(replace(suite.ensemble, trees=False), seed, threads)
-        found[ENSEMBLE] = EnsembleLearner(suite.ensemble, seed, threads)
+        found[WITHOUT_TREES] = EnsembleLearner(replace(suite.ensemble, trees=False), seed, 1)
+        found[ENSEMBLE] = EnsembleLearner(suite.ensemble, seed, 1)
         if needs_training(suite.models) and problem.study.sequences is not None:
             found |= transformers_of(self._settings(suite), frozen=not problem.study.reads.rarefy_each_epoch)
         others = {name: one.learner(seed) for name, one in suite.estimators.items() if problem.target.kind in one.make}

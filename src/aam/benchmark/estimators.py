@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -28,7 +30,7 @@ class Estimator:
     """What makes an estimator: a class or function, by its import path (`sklearn.svm.SVC`) or the name of an entry point, for each
     kind of target or for both; features: what it reads of the ASVs that 1 % of the training samples have; options: its arguments.
 
-    A function that has an argument `kind` is told "regression" or "classification". An estimator with `random_state` gets the seed.
+    A function that has an argument `kind` is told "regression" or "classification". Where `random_state` is None, it is the seed.
     """
 
     make: Mapping[Kind, str]
@@ -81,11 +83,17 @@ class Estimator:
             if "kind" in inspect.signature(make).parameters:
                 options["kind"] = kind
             estimator = make(**options)
-            if hasattr(estimator, "get_params") and "random_state" in estimator.get_params():
+            # A seed that is given stays.
+            if hasattr(estimator, "get_params") and estimator.get_params().get("random_state", seed) is None:
                 estimator.set_params(random_state=seed)
         except Exception as error:
             raise InputError(f"make: {self.make[kind]}: {type(error).__name__}: {one_line(error)}") from error
         return estimator
+
+    def source(self, kind: Kind) -> str:
+        """Hash of the file that makes it, so that a model that was changed is another one; empty for what has no source."""
+        path = inspect.getsourcefile(inspect.unwrap(_found(self.make[kind])))
+        return "" if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
     def learner(self, seed: int) -> Baseline:
         """As a model of a benchmark."""

@@ -45,8 +45,8 @@ def verdict_of(results: Results) -> str:
     better = sum(pair.gain > 0 for pair in pairs)
     place = "the next" if first.model == ours else "the best of the others"
     return (
-        f"{opening} The {ours} is better than the {other}, {place}, on {better} of {len(pairs)}; surely so on "
-        f"{verdicts.count('win')}, surely worse on {verdicts.count('loss')}."
+        f"{opening} The {ours} is better than the {other}, {place}, on {better} of {len(pairs)}; the 95 % interval of the gain is "
+        f"above 0 on {verdicts.count('win')}, below on {verdicts.count('loss')}."
     )
 
 
@@ -125,7 +125,10 @@ _ABOUT_COST = (
 
 
 def _about_ranks(ranking: Ranking) -> str:
-    text = "1 is the best. The interval is over resampled groups (samples, where there are none) within the questions."
+    text = (
+        "1 is the best; trivial models have no rank. The interval is over resampled groups (samples, where there are none) within "
+        "the questions."
+    )
     if math.isfinite(ranking.critical):
         text += (
             f" Critical difference (Nemenyi, 5 %): {ranking.critical:.2f}; models whose mean ranks are nearer than that are not "
@@ -139,7 +142,7 @@ def _about_wins(grouped: bool) -> str:
     what = "groups" if grouped else "samples"
     return (
         "Gain: the share of the other's error that is removed, or the difference in AUC, with its 95 % interval over resampled "
-        f"{what}; a win or a loss is sure where 0 is not in it."
+        f"{what}. Win or loss: 0 is not in that interval. Each interval stands by itself: of twenty such, one would miss by chance."
     )
 
 

@@ -16,6 +16,7 @@ from aam.benchmark.tables import write_findings, write_tables
 from aam.benchmark.work import Bench, run_pieces
 from aam.errors import InputError
 from aam.options import CacheOptions
+from aam.parallel.threads import allotted_threads
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def check_suite(suite: Suite, folder: str | Path, caching: CacheOptions = CacheO
     """Read every question and say what makes its scores mislead: by question sentences, also written to checks.tsv in `folder`.
     Nothing but trivial models is fitted. InputError for a question that cannot be answered.
     """
-    return _asked(Bench.of(suite, Path(folder), 1, caching))[1]
+    return _asked(Bench(suite, Path(folder), caching=caching))[1]
 
 
 def run_benchmark(
@@ -39,22 +40,29 @@ def run_benchmark(
     What `folder` holds of the same data, folds and options is not computed again. jobs: pieces of work at a time, by default one
     for each core; facts: about the run, by name, for the page.
 
-    >>> aam.run_benchmark(aam.read_suite("suite.yaml"), "compared").ranking.ranks[0].model  # doctest: +SKIP
-    'AAM ensemble'
+    >>> from pathlib import Path
+    >>> import aam
+    >>> question = "{table: community/table.biom, metadata: community/metadata.tsv, metadata_column: age, folds: 2}"
+    >>> models = "['linear model, presence', 'linear model, CLR']"
+    >>> _ = Path("two_models.yaml").write_text(f"{{models: {models}, questions: {{age: {question}}}}}")
+    >>> results = aam.run_benchmark(aam.read_suite("two_models.yaml"), "compared", jobs=1)
+    >>> sorted(rank.model for rank in results.ranking.ranks)
+    ['linear model, CLR', 'linear model, presence']
     """
-    bench = Bench.of(suite, Path(folder), jobs, caching)
+    bench = Bench(suite, Path(folder), jobs or allotted_threads(), caching)
     asked, findings = _asked(bench)
     pieces = []
     for name, one in asked.items():
-        learners = one.learners(suite, bench.threads)
+        learners = one.learners(suite)
         # Those of levels and covariates are there where such columns are named.
         if absent := [model for model in suite.models if model not in learners and not is_trivial(model)]:
             log.info("%s: cannot be answered by %s", name, ", ".join(absent))
         pieces += bench.pieces(name, one, list(learners))
     answers = run_pieces(bench, pieces)
     results = Results([result for name, one in asked.items() for result in scored(name, one, answers)], findings)
-    if not results.ranking.ranks and not any(result.models for result in results.whole):
-        raise InputError(f"every model failed; the first one: {next(iter(results.whole[0].failed.values()))}")
+    if all(is_trivial(name) for result in results.whole for name in result.models):
+        first = next((f"{name}, {why}" for result in results.whole for name, why in result.failed.items()), "none could answer")
+        raise InputError(f"every model failed; the first one: {first}")
     write_tables(results, bench.folder, verdict_of(results))
     write_pages(results, bench.folder, suite.title, suite.about, facts or {})
     return results

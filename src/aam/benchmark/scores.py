@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from aam.benchmark.asked import Asked
-from aam.benchmark.models import TRIVIAL, headline_of
+from aam.benchmark.models import TRIVIAL, headline_of, is_trivial
 from aam.benchmark.work import Answer, Piece
 from aam.evaluation.compare import Outcome, interval_of, mean_score, resampled_scores
 from aam.scoring.measures import Measure
@@ -105,7 +105,7 @@ class Rank:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Mean ranks, the best first, of the models that answered every question.
+    """Mean ranks, the best first, of the models that read microbes and answered every question.
 
     critical: the difference of mean ranks from which two models differ at the 5 % level by Nemenyi's test (Demsar 2006, Statistical
     comparisons of classifiers over multiple data sets), chance: p value of Friedman's test that all are alike; both NaN for fewer
@@ -122,11 +122,14 @@ def ranking(results: Sequence[Scored]) -> Ranking:
     """Of questions with all training groups."""
     from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-    models = [name for name in results[0].models if all(name in result.models for result in results)]
+    common = [name for name in results[0].models if all(name in result.models for result in results)]
+    # With trivial ones, which are last nearly everywhere, all others would seem to differ.
+    models = [name for name in common if not is_trivial(name)]
+    if not models:
+        return Ranking([], len(results), float("nan"), float("nan"))
     sign = np.array([-1.0 if result.measure.higher_is_better else 1.0 for result in results])
     scores = np.array([[result.scores[name] for name in models] for result in results])
-    # As they are written: differences that nobody sees are ties.
-    ranks = rankdata(sign[:, None] * scores.round(6), axis=1)
+    ranks = rankdata(sign[:, None] * as_written(scores), axis=1)
     drawn = np.mean([_drawn_ranks(result, models, row) for result, row in zip(results, ranks, strict=True)], axis=0)
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     means, number, k = ranks.mean(axis=0), len(results), len(models)
@@ -146,8 +149,15 @@ def _drawn_ranks(result: Scored, models: Sequence[str], known: np.ndarray) -> np
     drawn = sign * np.array([result.resampled[name] for name in models]).T
     found = np.broadcast_to(known, drawn.shape).copy()
     whole = np.isfinite(drawn).all(axis=1)
-    found[whole] = rankdata(drawn[whole].round(6), axis=1)
+    found[whole] = rankdata(as_written(drawn[whole]), axis=1)
     return found
+
+
+def as_written(scores: np.ndarray) -> np.ndarray:
+    """Scores to six significant digits, as tables have them: differences that nobody sees are ties."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = 10.0 ** (np.floor(np.log10(np.abs(scores))) - 5)
+    return np.where(np.isfinite(unit) & (unit > 0), np.round(scores / np.where(unit > 0, unit, 1)) * unit, scores)
 
 
 @dataclass(frozen=True)
@@ -163,7 +173,7 @@ class Pair:
 
     @property
     def verdict(self) -> str:
-        """Whether the model wins: the interval has no 0 in it."""
+        """Whether the model wins: the interval, by itself, has no 0 in it."""
         return "win" if self.low > 0 else "loss" if self.high < 0 else "open"
 
 

@@ -58,6 +58,14 @@ def read_suite(path: str | Path, folder: str | Path | None = None) -> Suite:
     """The suite of a YAML file. InputError, which names the file and the key, for what is unknown, missing or of another type.
 
     folder: what paths in it are relative to; by default that of the file.
+
+    >>> from pathlib import Path
+    >>> import aam
+    >>> question = "{table: community/table.biom, metadata: community/metadata.tsv, metadata_column: age, group_column: subject}"
+    >>> _ = Path("suite.yaml").write_text(f"questions: {{age: {question}}}")
+    >>> suite = aam.read_suite("suite.yaml")
+    >>> suite.questions["age"].target.metadata_column, suite.models[-1]
+    ('age', 'AAM ensemble')
     """
     path = path_of("suite", path)
     given = _keys(_load(path), _KEYS, f"`suite={path}`")

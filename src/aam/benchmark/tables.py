@@ -94,7 +94,7 @@ def _score(result: Scored, name: str) -> str:
         return "failed"
     if name not in result.models:
         return "-"
-    best = result.measure.best({model: round(score, 6) for model, score in result.scores.items()})
+    best = result.measure.best(dict(result.scores))
     text = three(result.scores[name])
     return f"{text} *" if text == three(result.scores[best]) else text
 
@@ -112,7 +112,7 @@ def rank_table(results: Results) -> Table:
 
 
 def win_table(results: Results) -> Table:
-    """The headline model beside each other one: on how many questions it is better, and surely so."""
+    """The headline model beside each other one: on how many questions it is better, and on how many the interval leaves 0."""
     ours = results.headline
     rows, strong = [], []
     for other in results.models:
@@ -122,7 +122,7 @@ def win_table(results: Results) -> Table:
             sure = f"{verdicts.count('win')}, {verdicts.count('loss')}"
             rows.append([other, f"{better} of {len(pairs)}", sure, *(_gain(pairs, result) for result in results.whole)])
             strong.append(is_ours(other))
-    header = ["beside", "better", "sure wins, losses", *(result.question for result in results.whole)]
+    header = ["beside", "better", "wins, losses", *(result.question for result in results.whole)]
     return Table(header, rows, strong)
 
 

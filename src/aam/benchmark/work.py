@@ -15,12 +15,13 @@ import numpy as np
 
 from aam.benchmark.asked import Asked, ask
 from aam.benchmark.suite import Suite
+from aam.disk.cache import key_of
 from aam.disk.writing import whole
 from aam.errors import InputError, LostWorker, one_line
 from aam.options import CacheOptions
 from aam.parallel.peak import taken
 from aam.parallel.signals import leave_signals_to_parent
-from aam.parallel.threads import allotted_threads
+from aam.parallel.threads import on_one_core
 from aam.progress import track
 
 log = logging.getLogger(__name__)
@@ -52,20 +53,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a benchmark works: the suite, its folder, how much at a time and with how many threads each; caching: of trees."""
+    """Where a benchmark works: the suite, its folder, and how many pieces at a time, each on one core: so its answer is the same
+    whatever runs beside it; caching: of trees.
+    """
 
     suite: Suite
     folder: Path
     jobs: int = 1
-    threads: int = 1
     caching: CacheOptions = CacheOptions()
-
-    @classmethod
-    def of(cls, suite: Suite, folder: Path, jobs: int | None = None, caching: CacheOptions = CacheOptions()) -> Bench:
-        """With as many threads for each piece of work as its share of the cores; jobs: by default a core for each."""
-        cores = allotted_threads()
-        jobs = jobs or cores
-        return cls(suite, folder, jobs, max(1, cores // jobs), caching)
 
     def ask(self, name: str, *, built: bool) -> Asked:
         """Read a question; built: whether a tree that it lacks is in the folder already."""
@@ -88,36 +83,44 @@ class Bench:
 
 def in_files(name: str) -> str:
     """A name as a part of names of files, of which two that differ stay two."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "x"
-    return plain if plain == name else f"{plain}-{sum(place * ord(letter) for place, letter in enumerate(name, 1)) % 10**6}"
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
+    return f"{plain}-{key_of([name])[:8]}"
 
 
 def run_pieces(bench: Bench, pieces: Sequence[Piece]) -> dict[Piece, Answer]:
     """Answers to all of them; those that are kept are not made again. A failure is not kept: it is tried again next time."""
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
     open_pieces = [piece for piece in pieces if not piece.path.is_file()]
     if len(open_pieces) < len(pieces):
         log.info("%d of %d answers are there from an earlier run", len(pieces) - len(open_pieces), len(pieces))
     for folder in {piece.path.parent for piece in pieces}:
         folder.mkdir(parents=True, exist_ok=True)
     failed: dict[Piece, str] = {}
-    with warnings.catch_warnings(), parallel_config(backend="loky", inner_max_num_threads=bench.threads):
+    for piece, why in track(_answers(bench, open_pieces), "Benchmark", len(open_pieces)):
+        if why is not None:
+            if not any((piece.question, piece.model) == (other.question, other.model) for other in failed):
+                log.warning("%s: %s fails: %s", piece.question, piece.model, why)
+            failed[piece] = why
+    return {piece: Answer(None, failed=failed[piece]) if piece in failed else _load(piece.path) for piece in pieces}
+
+
+def _answers(bench: Bench, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, str | None]]:
+    """Pieces as they are done, and why they failed, if they did."""
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    if min(bench.jobs, len(pieces)) <= 1:
+        yield from (_answer(bench, piece) for piece in pieces)
+        return
+    with warnings.catch_warnings(), parallel_config(backend="loky", inner_max_num_threads=1):
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        calls = (delayed(_answer)(bench, piece) for piece in open_pieces)
+        calls = (delayed(_answer)(bench, piece) for piece in pieces)
         # One at a time, so that a question stays in the memory of a worker for the next piece.
-        running = Parallel(n_jobs=min(bench.jobs, max(1, len(open_pieces))), batch_size=1, return_as="generator_unordered")(calls)
+        running = Parallel(n_jobs=bench.jobs, batch_size=1, return_as="generator_unordered")(calls)
         try:
-            for piece, why in track(running, "Benchmark", len(open_pieces)):
-                if why is not None:
-                    if not any((piece.question, piece.model) == (other.question, other.model) for other in failed):
-                        log.warning("%s: %s fails: %s", piece.question, piece.model, why)
-                    failed[piece] = why
+            yield from running
         except TerminatedWorkerError as error:
             lost = "a process was ended from outside, as where memory is short: take fewer `jobs`, and go on with `resume`"
             raise LostWorker(lost) from error
-    return {piece: Answer(None, failed=failed[piece]) if piece in failed else _load(piece.path) for piece in pieces}
 
 
 def _answer(bench: Bench, piece: Piece) -> tuple[Piece, str | None]:
@@ -127,14 +130,17 @@ def _answer(bench: Bench, piece: Piece) -> tuple[Piece, str | None]:
     with _heard():
         asked = bench.ask(piece.question, built=True)
     fold, posed = asked.folds[piece.share][piece.fold], asked.posed(piece.share, piece.fold)
-    learner = asked.learners(bench.suite, bench.threads)[piece.model]
+    learner = asked.learners(bench.suite)[piece.model]
 
     def work() -> np.ndarray:
         return learner.fit(posed, fold.train).predict(asked.problem.study, fold.test)
 
     try:
-        with _heard() as notes:
+        with _heard() as notes, on_one_core():
             predicted, seconds, memory = taken(work)
+        wanted = asked.problem.target.trivial(asked.problem.truth[fold.train], len(fold.test)).shape
+        if np.shape(predicted) != wanted:
+            raise InputError(f"predictions of the shape {np.shape(predicted)}, where {wanted} is wanted")
         if not np.isfinite(predicted).all():
             raise InputError("a prediction is not finite")
     except InputError as error:

@@ -36,6 +36,7 @@ COMMANDS = {
     "doctor": "Report what AAM finds on this machine, and whether it works.",
     "explain": "Explain what a trained model's predictions come from: ASVs, clades, taxa.",
     "embed": "Write the embeddings of the samples or ASVs of a table.",
+    "export": "Write a trained model as an ONNX graph, which programs without AAM run.",
 }
 
 

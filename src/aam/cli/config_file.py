@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # They say what to do with the folder and where options come from, not what the run is.
 NOT_RECORDED = ("config", "overwrite", "resume")
 # The paths that are no input.
-_PLACES = ("config", "output", "distances", "output_dir", "cache_dir", "storage", "suite", "data_dir")
+_PLACES = ("config", "output", "distances", "ordination", "output_dir", "cache_dir", "storage", "suite", "data_dir")
 # The inputs that are folders.
 _FOLDERS = ("model", "pretrained_encoder")
 # What --resume may change: how long the run is, where its folder lies, and what changes no result.

@@ -51,7 +51,6 @@ from aam.options import (
     require_metadata,
 )
 
-EmbedLevel = Literal["sample", "asv"]
 if TYPE_CHECKING:
     Metric = str
 else:
@@ -230,60 +229,12 @@ class BenchmarkConfig(ConfigFile):
     check: Annotated[bool, Parameter(group=cli.INPUT)] = False
     """Fit nothing: read every question, and say what makes its scores mislead (near copies, confounders, few groups)."""
     jobs: Annotated[int | None, Parameter(group=cli.COMPUTE)] = None
-    """Fits at a time, each on its share of the cores. Default: one for each core."""
+    """Fits at a time, each on one core. Default: as many as there are cores."""
     output: cli.OutputIn
     caching: cli.CacheIn = CacheOptions()
 
     def __post_init__(self) -> None:
         check_counts(self, "jobs")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class PredictConfig(ConfigFile):
-    data: cli.TableIn
-    trained: cli.TrainedIn
-    compute: cli.ComputeIn = DEFAULT_COMPUTE
-    chosen: cli.NewSamplesIn = NewSampleOptions()
-    draws: Annotated[int, Parameter(group=cli.MODEL)] = 1
-    """Rarefy each sample this many times, to the sampling depth of the model: the prediction is the mean, and `sd` in the file
-    beside it the standard deviation over the draws (of classes, of the probability of the one predicted)."""
-    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Predictions, .tsv that QIIME 2 imports. Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
-    metadata hold it the truth and scores, go into files beside it."""
-    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
-    """Replace an existing output."""
-
-    def __post_init__(self) -> None:
-        check_counts(self, "draws")
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class EmbedConfig(ConfigFile):
-    data: cli.TableIn
-    trained: cli.TrainedIn
-    compute: cli.ComputeIn = DEFAULT_COMPUTE
-    chosen: cli.NewSamplesIn = NewSampleOptions()
-    level: Annotated[EmbedLevel, Parameter(group=cli.OUTPUT)] = "sample"
-    """One vector per sample, or one per ASV of the table."""
-    space: Annotated[str | None, Parameter(group=cli.OUTPUT)] = None
-    """What the encoder was taught that is written: a metric, whose distances are those between the vectors, or a quantity. Default:
-    the metric that came first in `encoder_type`."""
-    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Embeddings: .tsv with IDs, or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a file beside it."""
-    distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
-    """Also write the Euclidean distances between the sample embeddings: .h5, .npy or .tsv (LSMat, which QIIME 2 imports)."""
-    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
-    """Replace an existing output."""
-
-    def __post_init__(self) -> None:
-        if self.level == "asv" and (self.distances or self.space or self.chosen != NewSampleOptions()):
-            raise InputError(
-                "`level=asv`: ASVs are embedded, whatever holds them; leave out `distances`, `space` and options of samples"
-            )
-        if self.distances == self.output:
-            raise InputError(f"`distances={self.distances}`: is the `output`, too; choose another name")
 
 
 @Parameter(name="*")
@@ -306,11 +257,23 @@ class ExplainConfig(ConfigFile):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class ExportConfig(ConfigFile):
+    model: Annotated[Path, Parameter(group=cli.MODEL)]
+    """Output folder of train or pretrain, or the model folder in it. Of a run of several targets, the folder of one of them."""
+    exporting: cli.ExportIn = cli.PLAIN_EXPORT
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    """The graph, .onnx. Files of its name that end in .json and .md are written beside it."""
+    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
+    """Replace an existing output."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class WholeTableConfig(ConfigFile):
     """What `unifrac` and `distances` share."""
 
     table: Annotated[Path, Parameter(group=cli.INPUT)]
-    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, TSV or CSV, also as .gz."""
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, AnnData (.h5ad), TSV or CSV, also as .gz."""
     ignore_missing: Annotated[bool, Parameter(group=cli.INPUT)] = False
     """Leave out samples that cannot be used (too few reads, no ASV in the tree) instead of stopping, and go on where the tree lacks
     ASVs with more than a tenth of the reads."""
@@ -339,7 +302,7 @@ class UniFracConfig(WholeTableConfig):
     metric: Annotated[UniFracMetric, Parameter(group=cli.DISTANCES)] = "unweighted"
     """UniFrac variant."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat)."""
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it), .tsv (LSMat) or .qza (QIIME 2)."""
 
 
 @Parameter(name="*")
@@ -351,8 +314,8 @@ class DistancesConfig(WholeTableConfig):
     """Distances between samples: UniFrac (the first four), bray_curtis, jaccard (of presence), aitchison (one read added to every
     ASV), robust_aitchison, hellinger. Or a number of each sample: faith_pd, shannon (natural logarithm), richness (ASVs)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
-    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it) or .tsv (LSMat). A number of each sample:
-    .tsv, which QIIME 2 imports as SampleData[AlphaDiversity]."""
+    """Distances: .h5 (as unifrac-binaries writes it), .npy (IDs in .ids.txt beside it), .tsv (LSMat) or .qza (QIIME 2). A number of
+    each sample: .tsv or .qza, SampleData[AlphaDiversity]."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

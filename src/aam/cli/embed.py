@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from aam.cli.config_file import inputs_of
-from aam.cli.configs import EmbedConfig
+from aam.cli.configs_of_models import EMBEDDINGS, EmbedConfig
 from aam.disk.places import check_output_file
 
 
 def embed(config: EmbedConfig) -> None:
     """Write the embeddings of the samples or ASVs of a table."""
-    check_output_file(config.output, config.overwrite, (".tsv", ".npy"), inputs=inputs_of(config).values())
+    check_output_file(config.output, config.overwrite, EMBEDDINGS, inputs=inputs_of(config).values())
     from aam.cli.run.embedding import run_embedding
 
     run_embedding(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aam.cli.config_file import inputs_of
-from aam.cli.configs import PredictConfig
+from aam.cli.configs_of_models import PREDICTIONS, PredictConfig
 from aam.disk.places import check_output_file
 
 
@@ -12,7 +12,7 @@ def predict(config: PredictConfig) -> None:
 
     The table may be new, with new ASVs: the model reads their sequences.
     """
-    check_output_file(config.output, config.overwrite, (".tsv",), inputs=inputs_of(config).values())
+    check_output_file(config.output, config.overwrite, PREDICTIONS, inputs=inputs_of(config).values())
     from aam.cli.run.predicting import run_predicting
 
     run_predicting(config)

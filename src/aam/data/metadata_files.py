@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, decode, read_file, read_qza_ending
+from aam.data.h5ad import is_h5ad, read_annotations
 from aam.data.kinds import kind_of
 from aam.errors import InputError, first_few, one_line
 
@@ -49,8 +50,11 @@ class Cells:
 
 def read_cells(path: Path) -> Cells:
     """Read the cells of a metadata file. InputError, which names line and column, for what cannot be told."""
+    content = read_file(path)
+    if is_h5ad(content, path):
+        return _annotated(content, path)
     # What Excel reads, and no other program.
-    text = _SEPARATOR_LINE.sub("", _text_of(read_file(path), path))
+    text = _SEPARATOR_LINE.sub("", _text_of(content, path))
     delimiter = _delimiter_of(text)
     if delimiter != "\t":
         comma = "; a decimal comma makes no number" if delimiter == ";" else ""
@@ -72,6 +76,16 @@ def read_cells(path: Path) -> Cells:
     return Cells(header, directives, [_fitted(row, header, f"{path}: line {number}") for number, row in body], [n for n, _ in body])
 
 
+def _annotated(content: bytes, path: Path) -> Cells:
+    """The annotations of samples of an AnnData file, whose columns are numbers or text by their kind."""
+    found = read_annotations(content, path)
+    header = _header_of([ID_NAME, *(name.strip() for name in found.columns)], [], f"{path}: obs")
+    types = ["#q2:types", *("numeric" if name in found.numeric else "categorical" for name in found.columns)]
+    columns = [[_plain((value or "").strip()) for value in column] for column in found.columns.values()]
+    rows = [list(row) for row in zip(found.ids, *columns, strict=True)]
+    return Cells(header, [types], rows, [row + 1 for row in range(len(rows))])
+
+
 def read_sample_ids(path: Path) -> list[str]:
     """IDs of samples: the first column of metadata, or, where no header names them, a plain list, one ID a line."""
     text = _text_of(read_file(path), path)
@@ -85,7 +99,7 @@ def _text_of(content: bytes, path: Path) -> str:
     if content.startswith(ZIP_SIGNATURE):
         content = read_qza_ending(content, path, _ARTIFACTS, ("metadata.tsv", ".tsv"), "metadata of samples")
     elif content.startswith(HDF5_SIGNATURE):
-        raise InputError(f"{path}: is an HDF5 file (a BIOM table, or h5ad), not metadata; {_ADVICE}")
+        raise InputError(f"{path}: is an HDF5 file (a BIOM table?), not metadata; {_ADVICE}")
     if kind := kind_of(content):
         raise InputError(f"{path}: is {kind}, not metadata; {_ADVICE}")
     try:

@@ -37,6 +37,17 @@ class Phylogeny:
 
     The node of all tips carries everything between it and the root of the whole tree. A branch above the root itself counts only
     where it is asked for: scikit-bio counts it; ssu (unifrac-binaries), and so QIIME 2, GUniFrac and phyloseq do not.
+
+    Examples
+    --------
+    >>> import aam
+    >>> from io import StringIO
+    >>> from skbio import TreeNode
+    >>> tree = TreeNode.read(StringIO("((A:1,B:1):1,(C:1,D:1):1);"))
+    >>> phylogeny = aam.Phylogeny.from_tree(tree, ["A", "B", "C", "D"])
+    >>> list(zip(phylogeny.node_start.tolist(), phylogeny.node_end.tolist()))
+    [(0, 1), (0, 2), (0, 4), (1, 2), (2, 3), (2, 4), (3, 4)]
+
     """
 
     tip_columns: np.ndarray

@@ -13,7 +13,8 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from aam.data.files import ZIP_SIGNATURE, decode, read_file, read_qza
+from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, decode, read_file, read_qza
+from aam.data.h5ad import is_h5ad, read_var_sequences
 from aam.data.kinds import kind_of, kind_of_undecoded
 from aam.data.near_ids import near_ids
 from aam.data.table import FeatureTable
@@ -63,13 +64,14 @@ def have_no_sequences(feature_ids: Sequence[str]) -> bool:
 def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[str, ...]:
     """Sequence of every feature, M of them in table order: upper case, U read as T, IUPAC ambiguity letters kept.
 
-    They come from `rep_seqs` (FASTA or a QIIME 2 .qza) or else are the feature ids themselves. InputError for a feature without a
-    sequence, for a letter that is not a nucleotide, and for an id that looks like an MD5 but is not that of its sequence.
+    They come from `rep_seqs` (FASTA, a QIIME 2 .qza, or the column ``sequence`` of var in an .h5ad) or else are the feature ids
+    themselves. InputError for a feature without a sequence, for a letter that is not a nucleotide, and for an id that looks like an
+    MD5 but is not that of its sequence.
     """
     if rep_seqs is None:
         advice = "its id is not a sequence; pass the sequences with `rep_seqs` (FASTA or .qza)"
         return tuple(fold(name, name, advice) for name in table.feature_ids)
-    written = _read_fasta(rep_seqs)
+    written = _read_written(rep_seqs)
     if missing := [name for name in table.feature_ids if name not in written]:
         count = f"{len(missing)} of {len(table.feature_ids)} features"
         found = f"it has {first_few(written, 3)}{near_ids(missing, written, 'that file')}"
@@ -80,6 +82,14 @@ def read_sequences(table: FeatureTable, rep_seqs: Path | None = None) -> tuple[s
                 f"{rep_seqs}: feature {name} looks like an MD5 but is not that of its sequence; are these the table's sequences?"
             )
     return tuple(fold(name, written[name], f"correct its sequence in {rep_seqs}") for name in table.feature_ids)
+
+
+def own_sequences(path: Path) -> Path | None:
+    """The file of a table, where it is an .h5ad that holds the sequences of its features, too."""
+    if path.suffix.lower() != ".h5ad":
+        return None
+    content = read_file(path)
+    return path if is_h5ad(content, path) and read_var_sequences(content, path) is not None else None
 
 
 def _is_md5(name: str, sequence: str) -> bool:
@@ -103,9 +113,13 @@ def reverse_complement(sequence: str) -> str:
     return sequence[::-1].translate(_COMPLEMENT)
 
 
-def _read_fasta(path: Path) -> dict[str, str]:
-    """Sequences as written, by the first word of their header."""
+def _read_written(path: Path) -> dict[str, str]:
+    """Sequences as written, by feature ID: of a FASTA file, the first word of their header."""
     content = read_file(path)
+    if content.startswith(HDF5_SIGNATURE) and is_h5ad(content, path):
+        if (found := read_var_sequences(content, path)) is None:
+            raise InputError(f"{path}: var has no column `sequence`; add it, or give the sequences as FASTA")
+        return found
     if content.startswith(ZIP_SIGNATURE):
         content = read_qza(content, path, "FeatureData[Sequence]", "dna-sequences.fasta")
     try:

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from aam.data.biom import read_hdf5, read_json
 from aam.data.files import HDF5_SIGNATURE, ZIP_SIGNATURE, decode, read_file, read_qza
+from aam.data.h5ad import is_h5ad, read_counts
 from aam.data.ids import check_ids, read_ids
 from aam.data.kinds import kind_of, kind_of_undecoded
 from aam.data.text_table import NOT_A_TABLE, read_text
@@ -27,6 +28,17 @@ class FeatureTable:
     """Reads of each ASV in each sample.
 
     counts: CSR int64 [N samples, M ASVs], indices sorted, no stored zeros; sample_ids: N, feature_ids: M, both unique.
+
+    Examples
+    --------
+    >>> import aam
+    >>> from scipy import sparse
+    >>> table = aam.FeatureTable(sparse.csr_array([[3, 1, 0], [0, 2, 3]]), ("a", "b"), ("asv1", "asv2", "asv3"))
+    >>> table.depths
+    array([4, 5])
+    >>> table.select_samples(["b"]).drop_empty_features().feature_ids
+    ('asv2', 'asv3')
+
     """
 
     counts: sparse.csr_array
@@ -56,7 +68,8 @@ class FeatureTable:
 
 
 def read_table(path: str | Path, ignore_missing: bool = False) -> FeatureTable:
-    """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza or text, told apart by content, and check them.
+    """Read counts from BIOM 2.1 (HDF5), BIOM 1 (JSON), a QIIME 2 .qza, AnnData (.h5ad) or text, told apart by content, and check
+    them.
 
     Text is TSV as ``biom convert --to-tsv`` writes it, CSV, what R writes, or a shared file of mothur; rows are features or samples
     (see `text_table`). Any may be a .gz. IDs lose blanks at their ends. Features without reads are kept. Samples without reads are
@@ -64,6 +77,14 @@ def read_table(path: str | Path, ignore_missing: bool = False) -> FeatureTable:
 
     Raises InputError for a file that is missing, broken or no table, for an empty table, for duplicate ids, and for a value that
     is not a count.
+
+    Examples
+    --------
+    >>> import aam
+    >>> table = aam.read_table("community/table.biom")
+    >>> len(table.sample_ids), len(table.feature_ids)
+    (60, 60)
+
     """
     path = path_of("path", path)
     matrix, written_features, written_samples = _read_matrix(path)
@@ -102,6 +123,9 @@ def _read_matrix(path: Path) -> tuple[Any, Sequence[str], Sequence[str]]:
     content = read_file(path)
     if content.startswith(ZIP_SIGNATURE):
         content = read_qza(content, path, "FeatureTable[Frequency]", "feature-table.biom")
+    if is_h5ad(content, path):
+        annotated, features, samples = read_counts(content, path)
+        return annotated.T, features, samples
     if content.startswith(HDF5_SIGNATURE):
         counts, index = read_hdf5(content, path)
         return counts.T, index.feature_ids, index.sample_ids

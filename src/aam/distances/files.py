@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from aam.data.files import decode, read_file
+from aam.data.files import decode, read_file, read_qza
 from aam.data.hdf5 import bounded, read_texts, try_first, writing_hdf5
 from aam.data.ids import read_ids
 from aam.data.near_ids import near_ids
 from aam.data.numbers import row_of_numbers
-from aam.disk.writing import whole, write_text
+from aam.disk.qza import DISTANCE_MATRIX, whole_or_artifact
+from aam.disk.writing import write_text
 from aam.errors import InputError, counted, first_few, one_line, some_of
 
 # Largest difference between d(i, j) and d(j, i) that is rounding of a file, not a fault: float32, or six digits in a text.
@@ -60,7 +61,7 @@ def open_distances(path: Path) -> Distances:
 
     Formats, by suffix: HDF5 (.h5, .hdf5) as unifrac-binaries and scikit-bio's ``binary_dm`` write it; .npy with the ids, one a
     line, in ``<name>.ids.txt`` beside it; LSMat (.tsv, .txt, .lsmat, or one of them and .gz), the square table with ids that
-    scikit-bio and QIIME 2 export.
+    scikit-bio and QIIME 2 export; a QIIME 2 artifact of type DistanceMatrix (.qza).
     InputError for a file that cannot be read, and for a matrix that is not square, with an id for each row.
     """
     reader = _reader(path)
@@ -82,7 +83,7 @@ def write_distances(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -
     _, writer = _format(path)
     if path.suffix.lower() == ".npy":
         write_text(_ids_file(path), "".join(f"{sample_id}\n" for sample_id in sample_ids))
-    with whole(path) as new:
+    with whole_or_artifact(path, DISTANCE_MATRIX) as new:
         writer(new, matrix, sample_ids)
 
 
@@ -137,9 +138,17 @@ def _write_npy(path: Path, matrix: np.ndarray, sample_ids: Sequence[str]) -> Non
         np.save(handle, matrix)
 
 
+def _read_qza(path: Path) -> tuple[list[str], np.ndarray]:
+    return _lsmat_of(read_qza(read_file(path), path, DISTANCE_MATRIX.semantic_type, DISTANCE_MATRIX.member))
+
+
 def _read_lsmat(path: Path) -> tuple[list[str], np.ndarray]:
+    return _lsmat_of(read_file(path))
+
+
+def _lsmat_of(content: bytes) -> tuple[list[str], np.ndarray]:
     # One line at a time: a list of all would be as large as the file again.
-    lines = (line[0] for line in re.finditer("[^\n]+", decode(read_file(path))) if line[0].strip())
+    lines = (line[0] for line in re.finditer("[^\n]+", decode(content)) if line[0].strip())
     # Comments may come before the header alone: an id may start with "#".
     rows = (line.split("\t") for line in dropwhile(lambda line: line.startswith("#"), lines))
     header = [cell.strip() for cell in next(rows, ["no header"])]
@@ -172,6 +181,7 @@ FORMATS: dict[str, tuple[Reader, Writer]] = {
     **dict.fromkeys((".h5", ".hdf5"), HDF5),
     ".npy": (_read_npy, _write_npy),
     **dict.fromkeys((".tsv", ".txt", ".lsmat"), LSMAT),
+    ".qza": (_read_qza, _write_lsmat),
 }
 
 

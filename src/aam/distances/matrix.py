@@ -69,6 +69,20 @@ def unifrac_matrix(
     have; another `device` computes in `dtype`, by PyTorch, if it has room for all nodes. Memory beside the result: 12 bytes
     for each node that a sample touches, twice, 8 (generalized: 16) for each sample at each common node, and up to BLOCK_BYTES of
     `all_pairs`. ASVs that the tree lacks are one warning. InputError for samples without reads on it.
+
+    Examples
+    --------
+    >>> import aam
+    >>> from scipy import sparse
+    >>> from io import StringIO
+    >>> from skbio import TreeNode
+    >>> tree = TreeNode.read(StringIO("((A:1,B:1):1,(C:1,D:1):1);"))
+    >>> phylogeny = aam.Phylogeny.from_tree(tree, ["A", "B", "C", "D"])
+    >>> counts = sparse.csr_array([[5, 1, 0, 0], [5, 0, 1, 0]])
+    >>> aam.unifrac_matrix(counts, phylogeny).round(4)
+    array([[0. , 0.6],
+           [0.6, 0. ]])
+
     """
     require_reads_on_tree(counts, phylogeny, sample_ids)
     return compare_all(counts, phylogeny, metric, alpha, dtype=dtype, device=device)

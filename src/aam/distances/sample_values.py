@@ -12,17 +12,20 @@ from aam.data.ids import read_ids
 from aam.data.metadata_files import ID_NAME, Cells, read_cells
 from aam.data.near_ids import near_ids
 from aam.data.numbers import finite_number
-from aam.disk.writing import write_text
+from aam.disk.qza import ALPHA_DIVERSITY, whole_or_artifact
 from aam.errors import InputError, first_few, some_of
 
 
 def write_sample_values(path: Path, name: str, values: np.ndarray, sample_ids: Sequence[str]) -> None:
-    """Write values [N] as TSV, which QIIME 2 imports as ``SampleData[AlphaDiversity]`` and reads as metadata.
+    """Write values [N] as TSV, which QIIME 2 imports as ``SampleData[AlphaDiversity]`` and reads as metadata, or, where `path` ends
+    in .qza, as such an artifact.
 
     name: of the column.
     """
     lines = zip(sample_ids, (np.format_float_positional(value, trim="-") for value in values), strict=True)
-    write_text(path, f"{ID_NAME}\t{name}\n" + "".join(f"{sample_id}\t{value}\n" for sample_id, value in lines))
+    text = f"{ID_NAME}\t{name}\n" + "".join(f"{sample_id}\t{value}\n" for sample_id, value in lines)
+    with whole_or_artifact(path, ALPHA_DIVERSITY) as new:
+        new.write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False)

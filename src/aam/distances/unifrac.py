@@ -50,7 +50,23 @@ class OnTree(nn.Module):
 
 
 class UniFrac(OnTree):
-    """UniFrac between the samples of a batch."""
+    """UniFrac between the samples of a batch.
+
+    Examples
+    --------
+    >>> import aam
+    >>> import torch
+    >>> from io import StringIO
+    >>> from skbio import TreeNode
+    >>> tree = TreeNode.read(StringIO("((A:1,B:1):1,(C:1,D:1):1);"))
+    >>> phylogeny = aam.Phylogeny.from_tree(tree, ["A", "B", "C", "D"])
+    >>> columns = torch.tensor([[0, 1], [0, 2]])  # of two samples: A and B, A and C
+    >>> counts = torch.tensor([[5, 1], [5, 1]])
+    >>> aam.UniFrac(phylogeny)(columns, counts)
+    tensor([[0.0000, 0.6000],
+            [0.6000, 0.0000]], dtype=torch.float64)
+
+    """
 
     def __init__(
         self, phylogeny: Phylogeny, metric: UniFracMetric = "unweighted", alpha: float = 0.5, dtype: torch.dtype = torch.float64

@@ -14,8 +14,8 @@ from scipy import sparse
 
 from aam.data.sequences import Nucleotide
 
-_LETTERS = 6
-N_WORDS = 4**_LETTERS
+LETTERS = 6
+N_WORDS = 4**LETTERS
 # Directions with less than this share of the strongest one's variance are rounding errors.
 _NEGLIGIBLE = 1e-8
 
@@ -23,11 +23,11 @@ _NEGLIGIBLE = 1e-8
 def count_words(tokens: np.ndarray) -> sparse.csr_array:
     """Tokens uint8 [M, 1 + L] -> square roots of the counts of each word, CSR float32 [M, 4^6]; none across other letters."""
     letters = tokens[:, 1:].astype(np.int64) - Nucleotide.A
-    if letters.shape[1] < _LETTERS:
+    if letters.shape[1] < LETTERS:
         return sparse.csr_array((len(tokens), N_WORDS), dtype=np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(letters, _LETTERS, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(letters, LETTERS, axis=1)
     whole = ((windows >= 0) & (windows < 4)).all(axis=2)
-    word = windows @ 4 ** np.arange(_LETTERS)
+    word = windows @ 4 ** np.arange(LETTERS)
     asv = np.broadcast_to(np.arange(len(tokens))[:, None], whole.shape)
     counts = sparse.csr_array((np.ones(whole.sum(), np.float32), (asv[whole], word[whole])), (len(tokens), N_WORDS))
     counts.sum_duplicates()

@@ -33,6 +33,7 @@ from aam.ensemble.members import (
 from aam.ensemble.training import Training
 from aam.errors import InputError, first_few
 from aam.parallel.heap import return_freed
+from aam.parallel.threads import on_one_core
 from aam.progress import track
 from aam.study.folds import class_size, inner_folds
 from aam.study.problem import Problem
@@ -206,12 +207,10 @@ def _at_work() -> Iterator[None]:
     """Small operations on one core: the others have work of their own. A worker that keeps what is freed seems to have grown, and
     is replaced.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        yield
+        with on_one_core():
+            yield
     finally:
-        torch.set_num_threads(before)
         return_freed()
 
 

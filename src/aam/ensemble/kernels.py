@@ -28,7 +28,7 @@ _STEPS, _RATE = 15, 0.3
 # Without groups, the parts that are left out at a time.
 _PARTS = 10
 # Of abundances: the least log share, which counts as absence, and what brings it to the size of a presence.
-_LEAST, _SPAN = 12.0, 5.0
+LEAST, SPAN = 12.0, 5.0
 # Errors of a number, in standard deviations, that do not count.
 _TUBE = 0.05
 # Of the kernels' shares towards 1: classes tell little about them. And how steep the logits are by which classes are judged.
@@ -48,7 +48,7 @@ class KernelInputs:
     def of(cls, table: SeenTable) -> KernelInputs:
         shares = table.known_shares
         abundance = shares.copy()
-        abundance.data = np.maximum(np.log(shares.data) + _LEAST, 0.0) / _SPAN
+        abundance.data = np.maximum(np.log(shares.data) + LEAST, 0.0) / SPAN
         design = table.design_of(np.arange(shares.shape[0])).astype(np.float64)
         return cls(shares.astype(bool).astype(np.float64), abundance, table.mean_vectors, design)
 

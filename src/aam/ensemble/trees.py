@@ -12,7 +12,7 @@ from scipy import sparse
 # Samples of a leaf of boosted trees: what scikit-learn takes, and a share that leaves a few samples something to split.
 _LEAF, _LEAF_SHARE = 20, 5
 # Of medians: rows at a time, and weights that are the same.
-_ROWS_AT_ONCE, _ROUNDING = 256, 1e-9
+_ROWS_AT_ONCE, ROUNDING = 256, 1e-9
 
 
 def boosting_leaf(n: int) -> int:
@@ -105,7 +105,7 @@ class LeafValues:
         below = (chosen @ by_leaf).toarray().cumsum(axis=1)
         half = below[:, -1:] / 2
         # Where half of the weight is below a gap, the middle of it.
-        lower, upper = ((below >= half + beyond).argmax(axis=1) for beyond in (-_ROUNDING, _ROUNDING))
+        lower, upper = ((below >= half + beyond).argmax(axis=1) for beyond in (-ROUNDING, ROUNDING))
         return (self.levels[lower] + self.levels[upper]) / 2
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from aam.disk.qza import BIPLOT, IMPORTANCE, whole_or_artifact, write_table
 from aam.disk.writing import whole, write_text, write_tsv
 from aam.explain.attended import Attended, write_attention
 from aam.explain.attributions import Attributions, Importance, Kind
@@ -33,7 +34,8 @@ WRITTEN = (
     "itol_bars.txt",
     "itol_colours.txt",
     "ordination.txt",
-    *(f"importance{suffix}.tsv" for suffix in _SUFFIX.values()),
+    "ordination.qza",
+    *(f"importance{suffix}{ending}" for suffix in _SUFFIX.values() for ending in (".tsv", ".qza")),
     *(f"permutation{suffix}.tsv" for suffix in _PERMUTED.values()),
     *(f"attributions{suffix}{ending}" for suffix in _SUFFIX.values() for ending in (".tsv", ".npz")),
 )
@@ -42,14 +44,16 @@ WRITTEN = (
 def write_files(story: Story, folder: Path) -> None:
     """Write all tables of an explanation; each is whole or absent.
 
-    importance.tsv: QIIME 2 imports it as FeatureData[Importance]; attributions.tsv, and attributions.npz with the same as arrays;
-    permutation.tsv; these three of clades and taxa, too; permutation_covariates.tsv; nucleotides.tsv; empress.tsv: feature
-    metadata; itol_bars.txt and itol_colours.txt: datasets of iTOL; ordination.txt: a biplot as scikit-bio writes it;
-    importance_attention.tsv, attributions_attention.tsv, attention.npz (`write_attention`): where attention was asked for.
+    importance.tsv, and importance.qza, the same for QIIME 2 (FeatureData[Importance]); attributions.tsv, and attributions.npz with
+    the same as arrays; permutation.tsv; these of clades and taxa, too; permutation_covariates.tsv; nucleotides.tsv; empress.tsv:
+    feature metadata; itol_bars.txt and itol_colours.txt: datasets of iTOL; ordination.txt: a biplot as scikit-bio writes it, and
+    ordination.qza, the same for QIIME 2; importance_attention.tsv, attributions_attention.tsv, attention.npz (`write_attention`):
+    where attention was asked for.
     """
     for attributions, importance in zip(story.attributions, story.importances, strict=True):
         suffix = _SUFFIX[importance.features.kind]
-        write_tsv(folder / f"importance{suffix}.tsv", importance_table(importance), float_format="%.6g")
+        for ending in (".tsv", ".qza"):
+            write_table(folder / f"importance{suffix}{ending}", importance_table(importance), IMPORTANCE, "%.6g")
         write_tsv(folder / f"attributions{suffix}.tsv", attribution_table(story, attributions), index=False, float_format="%.6g")
         _write_arrays(story, attributions, folder / f"attributions{suffix}.npz")
     for permuted in story.permutations:
@@ -63,8 +67,9 @@ def write_files(story: Story, folder: Path) -> None:
     if story.attention is not None:
         _write_attention(story, story.attention, folder)
     if (found := biplot(story)) is not None:
-        with whole(folder / "ordination.txt") as new:
-            found.write(str(new))
+        for ending in (".txt", ".qza"):
+            with whole_or_artifact(folder / f"ordination{ending}", BIPLOT) as new:
+                found.write(str(new))
 
 
 def _write_attention(story: Story, found: Attended, folder: Path) -> None:

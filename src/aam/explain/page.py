@@ -322,8 +322,8 @@ def _how_to_read(story: Story) -> Sequence[str]:
         f"The change by {'an' if noun == 'ASV' else 'a'} {noun} {change}: above 0 it raises the prediction, below 0 it lowers it. "
         f"Values are in {found.unit}.",
         f"Orange raises, blue lowers, grey either way. {noun}s have the same number in the table, in the points and on the tree.",
-        "Names are shortened, sequences to their MD5, as QIIME 2 calls them; whole names stand below each table. QIIME 2 imports "
-        "importance.tsv as FeatureData[Importance]. EMPress reads empress.tsv, iTOL reads itol_bars.txt and itol_colours.txt, "
+        "Names are shortened, sequences to their MD5, as QIIME 2 calls them; whole names stand below each table. QIIME 2 reads "
+        "importance.qza (FeatureData[Importance]). EMPress reads empress.tsv, iTOL reads itol_bars.txt and itol_colours.txt, "
         "EMPeror ordination.txt.",
     ]
 

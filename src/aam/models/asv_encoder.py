@@ -52,6 +52,17 @@ class ASVEncoder(nn.Module):
 
     `max_bp` is the longest sequence; a chunk of ASVs is encoded at a time. With `gradient_checkpointing` the
     backward pass computes a chunk's activations again.
+
+    Examples
+    --------
+    >>> import aam, torch
+    >>> from aam.data.sequences import tokenize
+    >>> from aam.options import ComputeOptions, ModelOptions
+    >>> encoder = aam.ASVEncoder(ModelOptions(embedding_dim=8, attention_heads=2), max_bp=8, compute=ComputeOptions())
+    >>> tokens = torch.from_numpy(tokenize(["ACGTACGT", "ACGGACG"], ["asv1", "asv2"], max_bp=8))
+    >>> tokens.shape, encoder(tokens).shape
+    (torch.Size([2, 9]), torch.Size([2, 8]))
+
     """
 
     def __init__(self, options: ModelOptions, max_bp: int, compute: ComputeOptions) -> None:
@@ -175,10 +186,14 @@ class ASVEncoder(nn.Module):
         # Sequences of one length need no mask, and the fused attention is faster without. A GPU would be waited for to know.
         if real is not None and (equal_lengths is None or not tokens.is_cuda) and bool(real.all()):
             real = None
+        return self.positions(tokens, real), real
+
+    def positions(self, tokens: Tensor, real: Tensor | None) -> Tensor:
+        """Tokens [U, T], of which `real` (bool [U, T], None for all) are no padding -> [U, T, D]."""
         key_bias = None if real is None else hide_padding(real)
         x = self.token_embedding(tokens.int()) + self.context(tokens)
         if self.position_embedding is not None:
             x = x + self.position_embedding[: tokens.shape[1]]
         for layer in self.layers:
             x = layer(x, key_bias, self.rotary)
-        return x, real
+        return x

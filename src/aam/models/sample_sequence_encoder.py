@@ -19,6 +19,18 @@ class SampleSequenceEncoder(nn.Module):
 
     Abundance enters twice: as an embedding of the log relative abundance, and as a learned multiple of it on the logits with
     which an ASV is attended to (1 = as if the ASV stood there once per read, 0 = presence only).
+
+    Examples
+    --------
+    >>> import aam, torch
+    >>> from aam.options import ComputeOptions, ModelOptions
+    >>> encoder = aam.SampleSequenceEncoder(ModelOptions(embedding_dim=8, attention_heads=2), ComputeOptions())
+    >>> asv_vectors = torch.randn(5, 8)  # of 5 distinct ASVs
+    >>> asv_index = torch.tensor([[0, 1, 2], [3, 4, 0]])
+    >>> counts = torch.tensor([[10.0, 2.0, 1.0], [4.0, 4.0, 0.0]])  # the second sample has two ASVs
+    >>> encoder(asv_vectors, asv_index, counts).shape
+    torch.Size([2, 3, 8])
+
     """
 
     def __init__(self, options: ModelOptions, compute: ComputeOptions) -> None:

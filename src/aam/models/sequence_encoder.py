@@ -81,10 +81,11 @@ class SampleLevel(nn.Module):
         parts = [self.abundance_multiple, *(parameter for module in modules for parameter in module.parameters())]
         parts += self.sample_encoder.attending_parameters()
         vectors = asv_vectors.to(self.richness.weight.dtype)
-        encoded = run_chunks(Chunked(self._encode_group, groups, recompute=False), (vectors,), parts)
+        encoded = run_chunks(Chunked(self.encode_group, groups, recompute=False), (vectors,), parts)
         return encoded if rows is None else encoded[rows.argsort()]
 
-    def _encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+    def encode_group(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
+        """The same of samples that are padded to one size."""
         x = self.sample_encoder(asv_vectors, asv_index, counts)
         present = counts > 0
         key_bias = self.abundance_multiple[:, None] * log_relative_abundance(counts).unsqueeze(1)
@@ -98,6 +99,19 @@ class SequenceEncoder(SampleLevel):
     """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
 
     `compute` says how it runs and is no part of what it is; heads: what it tells beside distances between embeddings.
+
+    Examples
+    --------
+    >>> import aam, torch
+    >>> from aam.data.sequences import tokenize
+    >>> from aam.options import ModelOptions
+    >>> encoder = aam.SequenceEncoder(ModelOptions(embedding_dim=8, attention_heads=2), max_bp=8)
+    >>> tokens = torch.from_numpy(tokenize(["ACGTACGT", "ACGGACGT", "TTGTACGT"], ["a", "b", "c"], max_bp=8))
+    >>> asv_index = torch.tensor([[0, 1], [1, 2]])
+    >>> counts = torch.tensor([[10.0, 2.0], [4.0, 4.0]])
+    >>> encoder(tokens, asv_index, counts).shape
+    torch.Size([2, 8])
+
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class SharedSteps(nn.Module):
         self.steps = nn.Parameter(torch.zeros(steps))
 
     def forward(self, said: Tensor) -> Tensor:
-        return torch.cat([said, self.steps.expand(len(said), -1)], dim=1)
+        return torch.cat([said, self.steps.expand(said.shape[0], -1)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,21 @@ class SequencePredictor(nn.Module):
 
     `outputs` and `steps` are what the target asks of a head; `covariates`: what the head reads beside the samples. With
     `freeze_base` the encoder gets no gradients and stays in inference mode.
+
+    Examples
+    --------
+    >>> import aam, torch
+    >>> from aam.data.sequences import tokenize
+    >>> from aam.options import ModelOptions
+    >>> options = ModelOptions(embedding_dim=8, attention_heads=2)
+    >>> model = aam.SequencePredictor(aam.SequenceEncoder(options, max_bp=8), options, outputs=3)
+    >>> tokens = torch.from_numpy(tokenize(["ACGTACGT", "ACGGACGT", "TTGTACGT"], ["a", "b", "c"], max_bp=8))
+    >>> asv_index = torch.tensor([[0, 1], [1, 2]])
+    >>> counts = torch.tensor([[10.0, 2.0], [4.0, 4.0]])
+    >>> said = model(tokens, asv_index, counts)
+    >>> said.embedding.shape, said.target.shape
+    (torch.Size([2, 8]), torch.Size([2, 3]))
+
     """
 
     def __init__(

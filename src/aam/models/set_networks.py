@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from aam.models.weightless import weightless
 
 # How much faster than other parameters the linear term of presence learns: it starts at zero, and one ASV is in few samples.
-_PRESENCE_RATE = 20.0
+PRESENCE_RATE = 20.0
 # The same of covariates: a table of 40 samples has 40 steps.
-_COVARIATE_RATE = 10.0
+COVARIATE_RATE = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ class SetNetworks(nn.Module):
     @property
     def presence_scale(self) -> Tensor:
         """What the linear term of presence is multiplied by, [E, 1, 1]."""
-        return (_PRESENCE_RATE / self.typical_size.sqrt()).unsqueeze(-1)
+        return (PRESENCE_RATE / self.typical_size.sqrt()).unsqueeze(-1)
 
     def forward(
         self, vectors: Tensor, identity: Tensor, batch: SetBatch, dropout: Tensor | None = None, design: Tensor | None = None
@@ -186,7 +186,7 @@ class SetNetworks(nn.Module):
         """The hidden layer of the head: pooled samples [E, B, D] and covariates [E or 1, B, K] -> [E, B, D]."""
         widened = self.head_widen(self.head_norm(pooled))
         if self.covariates is not None and design is not None:
-            widened = widened + design @ self.covariates * _COVARIATE_RATE
+            widened = widened + design @ self.covariates * COVARIATE_RATE
         return F.gelu(widened)
 
     def _pool(self, x: Tensor, share: Tensor, batch: SetBatch) -> Tensor:

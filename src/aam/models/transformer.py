@@ -134,7 +134,7 @@ class TransformerLayer(nn.Module):
     def forward(self, x: Tensor, key_bias: Tensor | None, rotary: RotaryPositions | None) -> Tensor:
         """x [N, T, D], key_bias float [N, T] or [N, H, T] -> [N, T, D]."""
         # As one row of positions: what works on each by itself has fewer dimensions to put away.
-        flat, rows = x.flatten(0, 1), len(x)
+        flat, rows = x.flatten(0, 1), x.shape[0]
         if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not plan_of(self.compute, x.device).recompute:
             return self._forward(flat, rows, key_bias, rotary, lambda function, x: function(x)).view_as(x)
         again = Recomputed()

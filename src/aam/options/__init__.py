@@ -28,6 +28,7 @@ from aam.options.data import (
 from aam.options.ensemble import MEMBER_LABELS, EnsembleOptions
 from aam.options.evaluation import ContestOptions, FoldExplainOptions, FoldOptions, FoldPretrainOptions, Question, RobustnessOptions
 from aam.options.explain import ExplainBaseline, ExplainMethod, ExplainOptions
+from aam.options.export import ExportOptions, ExportWeights
 from aam.options.fit import (
     BestMetric,
     CacheOptions,
@@ -90,6 +91,8 @@ __all__ = [
     "ExplainBaseline",
     "ExplainMethod",
     "ExplainOptions",
+    "ExportOptions",
+    "ExportWeights",
     "FitOptions",
     "FoldExplainOptions",
     "FoldOptions",

@@ -27,13 +27,14 @@ Fusion = Literal["concat", "gated"]
 @dataclass(frozen=True, kw_only=True)
 class TableOptions(Options):
     table: Path
-    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, TSV or CSV, also as .gz."""
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, AnnData (.h5ad), TSV or CSV, also as .gz."""
     more_tables: tuple[Path, ...] = ()
     """Further tables to merge with `table` (same feature ID = same ASV)."""
     stream: bool = False
     """Leave the counts on disk and read samples as they are needed, for tables larger than memory. Needs BIOM 2.1."""
     rep_seqs: Path | None = None
-    """Representative sequences of the ASVs (FASTA or .qza), for a table whose feature IDs are hashes or names."""
+    """Representative sequences of the ASVs (FASTA, .qza or .h5ad), for a table whose feature IDs are hashes or names.
+    Default: those of the table, where it is an .h5ad with a column `sequence` in var."""
     ignore_missing: bool = False
     """Leave out samples that cannot be used (no metadata, no target, no group, too few reads, no ASV in the tree) instead of
     stopping, and go on where the tree lacks ASVs with more than a tenth of the reads."""
@@ -90,7 +91,7 @@ class GroupOptions(Options):
     """Which samples, and which of them stay together."""
 
     metadata: tuple[Path, ...] = ()
-    """Sample metadata: TSV as QIIME 2 reads it, CSV, or .qza. Of several files, the samples that are in all of them."""
+    """Sample metadata: TSV as QIIME 2 reads it, CSV, .qza or .h5ad. Of several files, the samples that are in all of them."""
     where: str | None = None
     """Keep the samples for which this SQLite condition on the metadata holds, as --p-where in QIIME 2: "[mom_child]='C'"."""
     missing_values: tuple[str, ...] = ()

@@ -24,6 +24,16 @@ MEMBER_LABELS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EnsembleOptions(Options):
+    """Sizes, folds, epochs and rates of the members of an ensemble. Every field has its default.
+
+    Examples
+    --------
+    >>> import aam
+    >>> aam.EnsembleOptions(trees=False, network_steps=200).network_steps
+    200
+
+    """
+
     trees: bool = True
     """Include a random forest, extra trees and boosted trees; without them the ensemble has set networks, linear and kernel
     models."""

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,6 +91,20 @@ def use_allotted_threads(processes: int = 1) -> None:
     for library in ThreadpoolController().lib_controllers:
         if (library.num_threads or 0) > threads:
             library.set_num_threads(threads)
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """PyTorch uses one thread within: small operations are faster so, and sums come out the same on any machine."""
+    torch = _torch()
+    before = torch.get_num_threads() if torch else 1
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:

@@ -37,8 +37,10 @@ def load(folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, batch
     Examples
     --------
     >>> import aam
-    >>> model = aam.load("ecam-day")  # doctest: +SKIP
-    >>> model.predict(aam.read_study("new_table.biom"))  # doctest: +SKIP
+    >>> model = aam.load("age-model")
+    >>> study = aam.read_study("community/table.biom")
+    >>> model.predict(study).shape, bool((model.novelty(study) > 1).all())
+    ((60,), False)
 
     """
     return load_folder(path_of("folder", folder), "folder", compute, batch_size)

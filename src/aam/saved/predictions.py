@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aam.disk.writing import remove, write_tsv
+from aam.disk.qza import CLASSIFIER_PREDICTIONS, METADATA, PROBABILITIES, REGRESSOR_PREDICTIONS, SUFFIX, write_table
+from aam.disk.writing import remove
 from aam.ensemble.novelty import Measured
 from aam.errors import first_few
 from aam.parallel.ranks import by_first
+from aam.saved.annotated import SUFFIX as ANNOTATED
 from aam.saved.fitted import Fitted
 from aam.study.new_samples import KnownTruth
 from aam.study.study import Study
@@ -22,9 +24,10 @@ from aam.study.targets import Target
 log = logging.getLogger(__name__)
 
 
-def beside(path: Path, what: str, suffix: str = ".tsv") -> Path:
-    """`predictions.tsv` -> `predictions_intervals.tsv`."""
-    return path.with_name(f"{path.stem}_{what}{suffix}")
+def beside(path: Path, what: str, suffix: str = "") -> Path:
+    """`predictions.tsv` -> `predictions_intervals.tsv`, and of .qza and .h5ad likewise; suffix: that of a file of another kind."""
+    own = path.suffix if path.suffix in (SUFFIX, ANNOTATED) else ".tsv"
+    return path.with_name(f"{path.stem}_{what}{suffix or own}")
 
 
 @by_first
@@ -41,33 +44,53 @@ def write_predictions(
 
     Class probabilities go to `<name>_probabilities.tsv`, which it imports as SampleData[Probabilities]; what is known of the
     certainty of predictions (`Fitted.certainty`), the truth [n] and the error of numbers (prediction - truth) to
-    `<name>_intervals.tsv`.
+    `<name>_intervals.tsv`. Where `path` ends in .qza they are artifacts of these types, the last one ImmutableMetadata.
     """
     index = pd.Index(sample_ids, name="SampleID")
-    tables = {path: pd.DataFrame({"prediction": target.names(predicted)}, index=index)}
+    kind = CLASSIFIER_PREDICTIONS if target.classes else REGRESSOR_PREDICTIONS
+    tables = {path: (pd.DataFrame({"prediction": target.names(predicted)}, index=index), kind)}
     if target.classes:
-        tables[beside(path, "probabilities")] = pd.DataFrame(predicted, index=index, columns=list(target.classes))
-    more = dict(certainty)
-    if true is not None:
-        more |= {"true": true} if target.classes else {"true": true, "error": predicted - true}
-    if more:
-        tables[beside(path, "intervals")] = pd.DataFrame(more, index=index)
-    # What an earlier run knew is not of these predictions.
-    for earlier in files_beside(path):
-        remove(earlier)
-    for place, table in tables.items():
-        write_tsv(place, table)
+        tables[beside(path, "probabilities")] = pd.DataFrame(predicted, index=index, columns=list(target.classes)), PROBABILITIES
+    if more := _known_of(predicted, target, certainty, true):
+        tables[beside(path, "intervals")] = pd.DataFrame(more, index=index), METADATA
+    forget_earlier(path)
+    for place, (table, kind) in tables.items():
+        write_table(place, table, kind)
+
+
+def prediction_columns(
+    predicted: np.ndarray, target: Target, certainty: Mapping[str, np.ndarray], true: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """All of that as columns of one table: prediction, probability_X of each class X, certainty, truth and error."""
+    classes = {f"probability_{name}": predicted[:, place] for place, name in enumerate(target.classes)}
+    return {"prediction": target.names(predicted), **classes, **_known_of(predicted, target, certainty, true)}
+
+
+def _known_of(
+    predicted: np.ndarray, target: Target, certainty: Mapping[str, np.ndarray], true: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    if true is None:
+        return dict(certainty)
+    return {**certainty, "true": true, **({} if target.classes else {"error": predicted - true})}
 
 
 def files_beside(path: Path) -> tuple[Path, ...]:
     """What may be written with predictions."""
-    return beside(path, "probabilities"), beside(path, "intervals"), beside(path, "scores", ".json")
+    scores = beside(path, "scores", ".json")
+    return (scores,) if path.suffix == ANNOTATED else (beside(path, "probabilities"), beside(path, "intervals"), scores)
+
+
+@by_first
+def forget_earlier(path: Path) -> None:
+    """Remove what an earlier run wrote with predictions: what it knew is not of these."""
+    for earlier in files_beside(path):
+        remove(earlier)
 
 
 @by_first
 def write_novelty(path: Path, sample_ids: Sequence[str], measured: Measured) -> None:
     """The novelty of samples (`Measured.columns`)."""
-    write_tsv(path, pd.DataFrame(measured.columns(), index=pd.Index(sample_ids, name="SampleID")))
+    write_table(path, pd.DataFrame(measured.columns(), index=pd.Index(sample_ids, name="SampleID")), METADATA)
 
 
 def score_new(fitted: Fitted, study: Study, predicted: np.ndarray, truth: KnownTruth) -> dict[str, Any]:

@@ -78,9 +78,11 @@ class AAMClassifier(ClassifierMixin, Predictor):
     Examples
     --------
     >>> import aam
-    >>> study = aam.read_study("table.qza", metadata="m.tsv", rep_seqs="rep.qza")  # doctest: +SKIP
-    >>> model = aam.AAMClassifier().fit(study, "delivery", groups="subject")  # doctest: +SKIP
-    >>> model.predict_proba(study)  # doctest: +SKIP
+    >>> study = aam.read_study("community/table.biom", metadata="community/metadata.tsv")
+    >>> quick = aam.EnsembleOptions(network_steps=2, network_min_epochs=1)  # seconds; leave it out for a model that is to be used
+    >>> model = aam.AAMClassifier(trees=False, ensemble_options=quick).fit(study, "disease", groups="subject")
+    >>> model.classes_, model.predict_proba(study).shape
+    (array(['case', 'control'], dtype=object), (60, 2))
 
     """
 

@@ -61,8 +61,11 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     Examples
     --------
     >>> import aam
-    >>> study = aam.read_study("table.qza", rep_seqs="rep.qza", tree="tree.qza")  # doctest: +SKIP
-    >>> aam.AAMEncoder(epochs=10).fit_transform(study)  # doctest: +SKIP
+    >>> from aam.options import ModelOptions
+    >>> study = aam.read_study("community/table.biom", tree="community/tree.nwk")
+    >>> small = ModelOptions(embedding_dim=8, attention_heads=2, attention_layers=1)
+    >>> aam.AAMEncoder(epochs=1, model_options=small).fit_transform(study).shape
+    (60, 8)
 
     """
 

@@ -83,9 +83,11 @@ class AAMRegressor(RegressorMixin, Predictor):
     Examples
     --------
     >>> import aam
-    >>> study = aam.read_study("table.qza", metadata="m.tsv", rep_seqs="rep.qza")  # doctest: +SKIP
-    >>> model = aam.AAMRegressor().fit(study, "age", groups="subject")  # doctest: +SKIP
-    >>> model.predict(study)  # doctest: +SKIP
+    >>> study = aam.read_study("community/table.biom", metadata="community/metadata.tsv")
+    >>> quick = aam.EnsembleOptions(network_steps=2, network_min_epochs=1)  # seconds; leave it out for a model that is to be used
+    >>> model = aam.AAMRegressor(trees=False, ensemble_options=quick).fit(study, "age", groups="subject")
+    >>> model.predict(study).shape, model.predict_interval(study, coverage=0.8).shape
+    ((60,), (60, 2))
 
     """
 

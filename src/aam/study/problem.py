@@ -26,6 +26,17 @@ class Problem:
     what models learn, fitted to training samples once `fitted_to` has named them; groups: labels [N] of samples that stay together,
     or None; confounder: labels [N] of what may explain the target by itself, or None; covariates: metadata given to the model;
     levels: labels [N] within which a number is scaled, or None.
+
+    Examples
+    --------
+    >>> import aam
+    >>> from aam.options import TargetOptions
+    >>> from aam.study.problem import pose
+    >>> study = aam.read_study("community/table.biom", metadata="community/metadata.tsv")
+    >>> problem = pose(study, TargetOptions(metadata_column="age"), group_column="subject")
+    >>> len(problem), len(set(problem.groups))
+    (60, 15)
+
     """
 
     study: Study

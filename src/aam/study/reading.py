@@ -13,7 +13,7 @@ from scipy import sparse
 
 from aam.data.metadata import Metadata, column_of, read_metadata, reconcile
 from aam.data.near_ids import near_ids
-from aam.data.sequences import have_no_sequences, no_tokens, read_sequences, tokenize
+from aam.data.sequences import have_no_sequences, no_tokens, own_sequences, read_sequences, tokenize
 from aam.data.stream import open_tables
 from aam.data.table import FeatureTable, drop_shallow, put_together, read_table
 from aam.disk.cache import Cache
@@ -85,7 +85,9 @@ def read_study(  # noqa: PLR0913 - the files of a study, and what to leave out o
     Examples
     --------
     >>> import aam
-    >>> study = aam.read_study("table.qza", metadata="metadata.tsv", rep_seqs="rep-seqs.qza")  # doctest: +SKIP
+    >>> study = aam.read_study("community/table.biom", metadata="community/metadata.tsv", where="[sex]='male'")
+    >>> sorted(study.metadata.columns)
+    ['age', 'disease', 'sex', 'study', 'subject']
 
     """
     if isinstance(more_tables, str | Path):
@@ -145,7 +147,8 @@ def read_samples(
             warn_of_groups(samples.group_column, metadata.texts(samples.group_column).to_list(), table.sample_ids)
         if confounder_column not in (None, samples.group_column):
             warn_of_levels(confounder_column, metadata.texts(confounder_column).to_list(), table.sample_ids)
-    if by_id is None and (by_id := data.rep_seqs is None and have_no_sequences(table.feature_ids)):
+    rep_seqs = data.rep_seqs or own_sequences(data.table)
+    if by_id is None and (by_id := rep_seqs is None and have_no_sequences(table.feature_ids)):
         log.warning(
             "the features have no sequences (%s): they are known by their IDs; AAM's members that read sequences are left out, and "
             "so is UniFrac without `tree` or `unifrac_matrix`",
@@ -155,7 +158,7 @@ def read_samples(
     if by_id:
         log.info("table: %s, %s, known by their IDs", size, counted(columns, "feature"))
         return _study(table, None, no_tokens(table), metadata, reads)
-    sequences = read_sequences(table, data.rep_seqs)
+    sequences = read_sequences(table, rep_seqs)
     tokens = tokenize(sequences, table.feature_ids, reads.max_bp, on_disk=data.stream)
     log.info("table: %s, %s of up to %d nt", size, counted(columns, "ASV"), tokens.shape[1] - 1)
     return _study(table, sequences, tokens, metadata, reads)

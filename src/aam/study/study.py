@@ -38,6 +38,16 @@ class Study:
     a model sees of a sample; distance: a batch distance (UniFrac on a tree, or a matrix), where one was read; written: the cells of
     the metadata as text, as they are in the file, or None for metadata that were no file; types: what the file declares a column
     to be (numeric, categorical).
+
+    Examples
+    --------
+    >>> import aam
+    >>> study = aam.read_study("community/table.biom", metadata="community/metadata.tsv")
+    >>> len(study), study.counts.shape
+    (60, (60, 60))
+    >>> study.labels("subject")[:2]
+    array(['P00000', 'P00000'], dtype=object)
+
     """
 
     table: FeatureTable

@@ -51,9 +51,9 @@ class Judgement:
         """What tuning bought, in words."""
         measure, gained = self.measure, self.tuned
         tuned, untuned = (f"{summary.scores[measure.key]:.3g}" for summary in (self.tuned, self.untuned))
-        if len(self.search.tried) == 1:
-            return f"Nothing was tried but the options as they were given. {measure.label} on the test samples: {untuned}."
         if not self.changed:
+            if len(self.search.tried) == 1:
+                return f"Nothing was tried but the options as they were given. {measure.label} on the test samples: {untuned}."
             return (
                 f"Tuning bought nothing: of {len(self.search.tried)} trials none with other options is better than the options as "
                 f"they were given by more than one standard error. {measure.label} on the test samples: {untuned}."

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aam.cli.configs import DemoConfig, ExplainConfig, PredictConfig, PretrainConfig, TrainConfig
+from aam.cli.configs import DemoConfig, ExplainConfig, PretrainConfig, TrainConfig
+from aam.cli.configs_of_models import PredictConfig
 from aam.cli.options import OutputOptions
 from aam.cli.run.explaining import run_explaining
 from aam.cli.run.predicting import run_predicting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from aam.parallel.threads import allotted_threads
 _GB = 1e9
 _WIDTH = 12
 # What is used where it is there, and for what.
+# Extras that are of developers, or of other extras.
+_NO_USERS = ("dev", "docs", "all")
 _PROGRAMS = {"g++": "--compile-model on a CPU", "nvidia-smi": "GPUs", "srun": "SLURM"}
 _KERNELS = ("flash", "mem_efficient", "math")
 
@@ -66,19 +69,16 @@ def facts() -> Iterator[tuple[str, str]]:
 
 
 def _packages(extra: bool) -> Iterator[str]:
-    """Names and versions of what AAM needs, or may use."""
+    """Names and versions of what AAM needs, or may use by an extra of its own."""
     for requirement in requires("attention-all-microbes") or ():
-        if (";" in requirement) != extra or "dev" in requirement.partition(";")[2]:
+        of = re.search(r"extra == ['\"](\w+)", requirement)
+        if (of is not None) != extra or (of and of[1] in _NO_USERS):
             continue
-        name = requirement.partition(";")[0].partition(">")[0].strip()
+        name = re.split(r"[^\w.-]", requirement)[0]
         try:
             yield f"{name} {version(name)}"
         except PackageNotFoundError:
-            yield (
-                f"{name} not found (pip install 'attention-all-microbes[tree]': for tables without a tree)"
-                if extra
-                else f"{name} MISSING"
-            )
+            yield f"{name} not found (pip install 'attention-all-microbes[{of[1]}]')" if of else f"{name} MISSING"
 
 
 def _programs() -> Iterator[str]:

@@ -53,6 +53,8 @@ WRITTEN = (
     "folds",
     "summary.tsv",
     "robustness.tsv",
+    "errors.tsv",
+    "label_errors.tsv",
     "index.html",
     "best.yaml",
     "trials.tsv",
