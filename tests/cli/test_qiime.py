@@ -84,7 +84,7 @@ def test_a_matrix_of_an_artifact_is_learned_from(folder, tmp_path):
 
 def test_another_ending_is_one_line(folder, tmp_path):
     said = aam("predict", "--model", folder / "age", "--table", folder / "table.biom", "--output", tmp_path / "p.qzv", code=2)
-    assert said.strip().endswith("must end in .tsv or .qza")
+    assert said.strip().endswith("must end in .tsv or .qza or .h5ad")
 
 
 @needs_qiime
