@@ -165,7 +165,7 @@ def test_baselines_read_the_same_covariates_and_one_reads_nothing_else():
 def test_a_linear_baseline_with_covariates_is_scikit_learns():
     problem = with_dose(learnable_problem(), np.random.default_rng(0), Covariates.named((), ("dose",)))
     rows, asked = np.arange(60), np.arange(60, 80)
-    model = baselines.beside(baselines._pipeline(baselines._PRESENCE, Ridge(alpha=10)), 1)
+    model = baselines.beside(baselines.piped(baselines._PRESENCE, Ridge(alpha=10)), 1)
     posed = problem.learnable_by(rows)
     x = baselines.read_of(posed, problem.study)
     found = model.fit(x[rows], problem.truth[rows]).predict(x[asked])

@@ -7,7 +7,7 @@ from scipy import sparse
 from torch.nn import functional as F
 
 from aam.ensemble.set_batches import set_batch
-from aam.models.set_networks import _PRESENCE_RATE, SetNetworks
+from aam.models.set_networks import PRESENCE_RATE, SetNetworks
 
 SAMPLES, ASVS, WIDTH, VECTOR, KNOWN = 7, 20, 8, 5, 12
 
@@ -56,7 +56,7 @@ def plainly(net, counts, vectors, identity):
     said = linear("head", F.gelu(linear("head_widen", norm("head_norm", pooled))))
     if "presence" in w:
         terms = [w["presence"][k] for k in identity[there].tolist() if k]
-        said = said + _PRESENCE_RATE / 2 * sum(terms, torch.zeros(len(said)))
+        said = said + PRESENCE_RATE / 2 * sum(terms, torch.zeros(len(said)))
     return said
 
 
