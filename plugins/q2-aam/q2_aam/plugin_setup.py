@@ -15,7 +15,7 @@ from q2_aam.models import AAMClassifier, AAMEncoder, AAMModel, AAMModelDirFmt, A
 plugin = Plugin(
     name="aam",
     version=__version__,
-    website="https://pypi.org/project/attention-all-microbes/",
+    website="README.md of q2-aam",
     package="q2_aam",
     short_description="Learn from amplicon sequencing tables with AAM.",
     description="Attention All Microbes: nucleotides -> ASVs -> samples, pretrained with UniFrac, fine-tuned to predict.",
