@@ -10,6 +10,4 @@ python3 -m venv /opt/aam
 grep -v '^torch==' /src/constraints.txt > /tmp/constraints.txt
 /opt/aam/bin/pip install --constraint /tmp/constraints.txt "/src[$EXTRAS]"
 rm /tmp/constraints.txt
-# Compiled once here, and not at every start by a user who cannot write to it.
-/opt/aam/bin/python -m compileall -q /opt/aam/lib
 /opt/aam/bin/aam --version
