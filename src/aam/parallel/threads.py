@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from aam.parallel.heap import share_one_arena
 
@@ -95,13 +95,16 @@ def use_allotted_threads(processes: int = 1) -> None:
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
-    """PyTorch uses one thread within: small operations are faster so, and sums come out the same on any machine."""
+    """PyTorch, BLAS and OpenMP use one thread within: small operations are faster so, and sums come out the same on any machine, in
+    this process and in a worker that has one core.
+    """
     torch = _torch()
     before = torch.get_num_threads() if torch else 1
     if torch:
         torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         if torch:
             torch.set_num_threads(before)
