@@ -8,8 +8,8 @@ from aam.disk.places import check_output_file
 
 
 def embed(config: EmbedConfig) -> None:
-    """Write the embeddings of the samples or ASVs of a table."""
-    check_output_file(config.output, config.overwrite, EMBEDDINGS, inputs=inputs_of(config).values())
+    """Write the embeddings of the samples or ASVs of a table, or of each of several."""
+    check_output_file(config.output, config.writing.overwrite, EMBEDDINGS, inputs=inputs_of(config).values())
     from aam.cli.run.embedding import run_embedding
 
     run_embedding(config)

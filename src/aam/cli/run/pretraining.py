@@ -74,7 +74,7 @@ def pretrain_encoder(config: PretrainConfig, tracked: Tracked) -> None:
     part, held_out = split.held_out
     scores = score_types(fitted, study, taught, split, folder)
     first = next(iter(scores.values()), {})
-    fitted = replace(fitted, info=replace(fitted.info, scores=first))
+    fitted = replace(fitted, info=fitted.info.scored(first, study, config.samples.group_column, split, (part, held_out)))
     fitted.save(folder / "model")
     about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out": first, "encoder_types": scores}
     write_metrics(folder, result, about)
