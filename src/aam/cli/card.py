@@ -10,6 +10,6 @@ def card(config: CardConfig) -> None:
 
     What is said is kept in the folder. Nothing is sent anywhere.
     """
-    from aam.saved.sharing import write_card
+    from aam.saved.sharing import write_said
 
-    write_card(config.model, **{name: value for name, value in vars(config.said).items() if value is not None})
+    write_said(config.model, "model", config.said)

@@ -7,6 +7,7 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,14 @@ from aam.disk.json_files import json_text
 from aam.disk.schema import parse
 from aam.disk.writing import whole, write_text
 from aam.ensemble.novelty import Novelty
-from aam.errors import InputError, first_few, path_of
+from aam.errors import InputError, first_few, one_line, path_of
 from aam.options import CardOptions
 from aam.parallel.ranks import by_first
 from aam.saved.card import card_text
 from aam.saved.info import NOTHING_SAID, ModelInfo
 from aam.saved.novelty import NOVELTY, novelty_arrays, read_novelty
+
+log = logging.getLogger(__name__)
 
 # In the output folder of a run of several targets: a folder for each, as that of a run of one.
 TARGETS = "targets"
@@ -56,13 +59,7 @@ class ModelFolder:
 
     def said(self) -> CardOptions:
         """What people said of the model. ValueError for a file that is not sound."""
-        path = self.path / SAID
-        if not path.is_file():
-            return NOTHING_SAID
-        try:
-            return parse(CardOptions, json.loads(path.read_text(encoding="utf-8")), SAID)
-        except RecursionError as error:
-            raise ValueError(f"{SAID}: {error}") from error
+        return said_in(self.path)
 
     def lines(self, name: str) -> list[str]:
         """The lines of a text file in it."""
@@ -146,6 +143,26 @@ def _is_model(folder: Path) -> bool:
         return "format_version" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return False
+
+
+def said_in(folder: Path) -> CardOptions:
+    """What people said of the model in a folder, if anything. ValueError for a file that is not sound."""
+    path = folder / SAID
+    if not path.is_file():
+        return NOTHING_SAID
+    try:
+        return parse(CardOptions, json.loads(path.read_text(encoding="utf-8")), SAID)
+    except RecursionError as error:
+        raise ValueError(f"{SAID}: {error}") from error
+
+
+def kept_said(folder: Path) -> CardOptions:
+    """The same of a model that is about to be replaced by one that goes on from it."""
+    try:
+        return said_in(folder)
+    except (OSError, ValueError) as error:
+        log.warning("what was said of the model in %s is lost: %s", folder, one_line(error))
+        return NOTHING_SAID
 
 
 def said_texts(said: CardOptions) -> dict[str, str]:

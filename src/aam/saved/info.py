@@ -131,9 +131,17 @@ class ModelInfo:
         return "those of the matrix that was given" if self.unifrac_metric == "precomputed" else f"{self.unifrac_metric} UniFrac"
 
     def scored(
-        self, scores: Mapping[str, float], study: Study, group_column: str | None, split: Split, held_out: tuple[Part, np.ndarray]
+        self,
+        scores: Mapping[str, float],
+        study: Study,
+        group_column: str | None,
+        split: Split,
+        held_out: tuple[Part, np.ndarray],
+        said: CardOptions = NOTHING_SAID,
     ) -> ModelInfo:
-        """The same with scores of held-out samples (part, rows) of the study it was fitted on, and how they were kept apart."""
+        """The same with scores of held-out samples (part, rows) of the study it was fitted on, how they were kept apart, and what
+        was said of the model that it goes on from.
+        """
         part, rows = held_out
         train = np.concatenate([split.train, split.val]) if part == "test" else split.train
         groups, origin = study.labels(group_column), Origin.of(study, study.labels(group_column), train)
@@ -141,7 +149,7 @@ class ModelInfo:
             origin = replace(origin, held_out_seen=len(set(self.learned_from).intersection(study.ids(rows))))
         apart = groups is not None and (part == "cross-fitted" or not np.isin(groups[rows], groups[train]).any())
         origin = replace(origin, group_column=group_column, held_out=part, held_out_samples=len(rows), apart=apart)
-        return replace(self, scores=scores, origin=origin)
+        return replace(self, scores=scores, origin=origin, said=said)
 
     def config(self) -> dict[str, Any]:
         """As config.json holds it."""

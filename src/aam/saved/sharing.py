@@ -49,10 +49,13 @@ def write_card(folder: str | Path, **said: str) -> Path:
     True
 
     """
-    now = CardOptions(**said)
-    fitted = load_folder(path_of("folder", folder), "folder")
-    found = open_folder(path_of("folder", folder))
-    whole = replace(fitted.info.said, **{name: value for name, value in vars(now).items() if value is not None})
+    return write_said(path_of("folder", folder), "folder", CardOptions(**said))
+
+
+def write_said(folder: Path, argument: str, said: CardOptions) -> Path:
+    """The same; argument: what the caller calls the folder, for messages."""
+    fitted, found = load_folder(folder, argument), open_folder(folder, argument)
+    whole = replace(fitted.info.said, **{name: value for name, value in vars(said).items() if value is not None})
     config = found.config
     card = card_text(replace(fitted.info, said=whole), fitted.known, config.get("ensemble"), config.get("aam_version", "0.1.0"))
     for name, text in (said_texts(whole) | {CARD: card}).items():

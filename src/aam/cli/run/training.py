@@ -20,7 +20,7 @@ from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
 from aam.parallel.ranks import by_first
-from aam.saved.folder import TARGETS, write_targets
+from aam.saved.folder import TARGETS, kept_said, write_targets
 from aam.saved.info import Part
 from aam.saved.load import load_encoder
 from aam.saved.start import load_start
@@ -85,7 +85,8 @@ def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folde
     scores = score_held_out(fitted, problem, predicted, held_out, split.train, folder)
     if "90" not in fitted.target.intervals:
         log.warning("no 90 % prediction intervals: they need 9 or more groups to train on")
-    fitted = replace(fitted, info=fitted.info.scored(scores, problem.study, group_column, split, (part, held_out)))
+    said = kept_said(folder / "model")
+    fitted = replace(fitted, info=fitted.info.scored(scores, problem.study, group_column, split, (part, held_out), said))
     fitted.save(folder / "model")
     about = {
         "recipe": "ensemble",
@@ -179,7 +180,8 @@ def finish_transformer(
     if part == "test":
         # Validation samples chose the epoch: their errors are too small to promise anything by.
         fitted = calibrated(fitted, problem, held_out, predicted)
-    fitted = replace(fitted, info=fitted.info.scored(scores, problem.study, group_column, split, (part, held_out)))
+    said = kept_said(folder / "model")
+    fitted = replace(fitted, info=fitted.info.scored(scores, problem.study, group_column, split, (part, held_out), said))
     fitted.save(folder / "model")
     about = {"recipe": "transformer", "held_out_part": part, "held_out_samples": len(held_out), "held_out": scores}
     by_first(write_json)(folder / "metrics.json", about)
