@@ -171,6 +171,20 @@ def test_other_data_and_other_options_are_other_work(folder):
     assert not paths & {piece.path for piece in shallow.pieces("age", shallow.ask("age", built=False), ["AAM ensemble", "trivial"])}
 
 
+def test_relative_paths_begin_where_a_benchmark_is_run(folder, tmp_path, monkeypatch):
+    """Workers are those of the benchmark before, which may have been run elsewhere."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        for file in ("table.biom", "tree.nwk", "metadata.tsv", "suite.yaml"):
+            (tmp_path / name / file).write_bytes((folder / file).read_bytes())
+        monkeypatch.chdir(tmp_path / name)
+        suite = replace(read_suite("suite.yaml"), shares=(1.0,))
+        bench = Bench(suite, Path("out"), 2)
+        pieces = bench.pieces("age", bench.ask("age", built=False), ["trivial", "linear model, presence"])
+        assert all(answer.failed is None for answer in run_pieces(bench, pieces).values())
+        assert len(list(Path("out").rglob("*.npz"))) == 6
+
+
 def test_several_jobs_give_the_same_bits(folder, done, tmp_path):
     suite = read_suite(folder / "suite.yaml")
     bench = Bench(suite, tmp_path, 2)

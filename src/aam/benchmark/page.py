@@ -110,8 +110,9 @@ def _what_to_know(results: Results) -> list[str]:
 
 
 _ABOUT_SCORES = (
-    "Means over folds; in each, all models learn from the same training samples, and everything about them is chosen there. *: the "
-    "best of a question, as far as it is written. Trivial: the median of the training samples, or their shares of the classes. -: "
+    "AUC: the mean of the folds, or of all held-out samples together where folds lack a class; errors: of all held-out samples. In "
+    "each fold all models learn from the same training samples, and everything about them is chosen there. *: the best of a "
+    "question, as far as it is written. Trivial: the median of the training samples, or their shares of the classes. -: "
     "a model that cannot answer this question."
 )
 _ABOUT_CURVES = (

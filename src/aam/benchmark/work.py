@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,13 +55,15 @@ class Answer:
 @dataclass(frozen=True)
 class Bench:
     """Where a benchmark works: the suite, its folder, and how many pieces at a time, each on one core: so its answer is the same
-    whatever runs beside it; caching: of trees.
+    whatever runs beside it; caching: of trees; place: where relative paths begin.
     """
 
     suite: Suite
     folder: Path
     jobs: int = 1
     caching: CacheOptions = CacheOptions()
+    # Workers outlive a benchmark, and stay where the first one was run.
+    place: Path = field(default_factory=Path.cwd)
 
     def ask(self, name: str, *, built: bool) -> Asked:
         """Read a question; built: whether a tree that it lacks is in the folder already."""
@@ -127,6 +130,7 @@ def _answer(bench: Bench, piece: Piece) -> tuple[Piece, str | None]:
     """Fit, predict and keep it; why it failed, if it did."""
     if multiprocessing.parent_process() is not None:
         leave_signals_to_parent()
+        os.chdir(bench.place)
     with _heard():
         asked = bench.ask(piece.question, built=True)
     fold, posed = asked.folds[piece.share][piece.fold], asked.posed(piece.share, piece.fold)
