@@ -137,6 +137,12 @@ def test_all_outputs_of_embeddings_have_the_name_of_the_table(runs):
     assert rows("v").loc["runs/a.biom", "asvs"] == "60"
 
 
+def test_each_table_can_have_a_folder(runs):
+    aam("predict", "--model", runs / "age", "--table", "runs/[ab].biom", "--output", "p/*/ages.tsv")
+    assert {path.as_posix() for path in Path("p").iterdir()} == {"p/a", "p/b", "p/tables.tsv"}
+    assert list(rows("p")["file"]) == ["a/ages.tsv", "b/ages.tsv"]
+
+
 def test_patterns_are_written_out_in_a_file_of_options_too(runs):
     Path("c.yaml").write_text(f"model: {runs / 'age'}\ntable: 'runs/[ab].biom'\noutput: 'p/*.qza'\n")
     aam("predict", "--config", "c.yaml")
@@ -164,7 +170,7 @@ def test_patterns_are_written_out_in_a_file_of_options_too(runs):
          "--table: runs/a_intervals.biom and runs/a.biom would both write p/a_intervals.tsv; rename one"),
         (["--table", "runs/tables.biom", "--output", "p/*.tsv"],
          "--table: runs/tables.biom and p/tables.tsv would both write p/tables.tsv; rename one"),
-        (["--table", "runs/a.biom", "--output", "p/*.csv"], "--output p/*.csv: must end in .tsv or .qza or .h5ad"),
+        (["--table", "runs/a.biom", "--output", "p/*.csv"], "--output p/a.csv: must end in .tsv or .qza or .h5ad"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_one_line_before_anything_is_read(runs, more, error):
@@ -193,3 +199,7 @@ def test_of_several_targets_each_table_has_files_of_each(models, tmp_path, monke
     assert tsv("p/t_age.tsv").shape == tsv("p/t_disease.tsv").shape == (60, 1)
     said = aam("predict", "--model", "both", "--table", "t.biom", "--output", "p/*.tsv", "--resume")
     assert "table 1 of 1: t.biom is done" in said
+    config = Path("both/targets/age/model/config.json")
+    config.write_text(config.read_text().replace('"seed": 0', '"seed": 1'))
+    said = aam("predict", "--model", "both", "--table", "t.biom", "--output", "p/*.tsv", "--resume")
+    assert "wrote 60 predictions of age to p/t_age.tsv" in said

@@ -108,7 +108,16 @@ def test_a_fault_of_ours_ends_it(tmp_path):
         Index(tmp_path / "*.tsv").work_through([piece(tmp_path, "a")], lambda number: {"samples": 1 // number})
 
 
-@pytest.mark.parametrize("content", [b"sample-id\tage\nS1\t3\n", b"", b"\xff\xfe", b"table\tfile\terror\tmade_from\na\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sample-id\tage\nS1\t3\n",
+        b"",
+        b"\xff\xfe",
+        b"table\tfile\terror\tmade_from\na\n",
+        b"table\tfile\terror\tmade_from\na\tb\t\tc\td\n",
+    ],
+)
 def test_a_file_of_its_name_that_is_another_s_is_refused(tmp_path, content):
     (tmp_path / "tables.tsv").write_bytes(content)
     with pytest.raises(InputError, match=r"tables\.tsv: .*; choose another folder for `output`$"):

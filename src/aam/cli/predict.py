@@ -12,7 +12,9 @@ def predict(config: PredictConfig) -> None:
 
     Tables may be new, with new ASVs: the model reads their sequences.
     """
-    check_output_file(config.output, config.writing.overwrite, PREDICTIONS, inputs=inputs_of(config).values())
+    for one in config.each:
+        allowed = config.writing.overwrite or config.writing.resume
+        check_output_file(one.output, allowed, PREDICTIONS, inputs=inputs_of(config).values())
     from aam.cli.run.predicting import run_predicting
 
     run_predicting(config)

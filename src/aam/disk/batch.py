@@ -77,7 +77,7 @@ class Index:
             known = set(rows.fieldnames or ())
         except (OSError, ValueError, csv.Error) as error:
             raise InputError(f"{self.path}: cannot be read ({error}); choose another folder for `output`") from error
-        if not known.issuperset((*_FIRST, *_LAST)) or not all("file" in row for row in found):
+        if not known.issuperset((*_FIRST, *_LAST)) or not all("file" in row and None not in row for row in found):
             raise InputError(f"{self.path}: is no list of tables that AAM wrote; choose another folder for `output`")
         return found
 

@@ -51,6 +51,7 @@ def _fetched(name: str, argument: str, revision: str | None) -> Path:
         raise InputError(f"{asked}: the hub has no `revision={revision}` of it; give a branch, a tag or a commit") from error
     except RepositoryNotFoundError as error:
         raise InputError(f"{asked}: the hub has no such model, or it is private (hf auth login); check the name") from error
+    # Whatever the library, its network and its cache raise: which that is differs from version to version.
     except Exception as error:
         raise InputError(f"{asked}: cannot be fetched from the hub ({type(error).__name__}: {one_line(error)})") from error
     if revision is None or not _COMMIT.fullmatch(revision):
