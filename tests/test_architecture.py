@@ -156,7 +156,7 @@ def test_a_command_is_thin_and_imports_its_work_once():
         assert len(inside) == 1, command
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 150, command
     lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (PACKAGE / "cli").rglob("*.py"))
-    assert lines <= 3060
+    assert lines <= 3250
 
 
 def test_every_file_has_its_line_in_the_tree_of_files():

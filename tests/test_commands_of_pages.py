@@ -89,6 +89,9 @@ def world(tmp_path_factory):
         shutil.copy(ecam / "table.biom", folder / name)
     for name in ("seqs.fasta", "rep-seqs.qza", "new-rep-seqs.qza", "new_seqs.fasta", "new.fasta"):
         shutil.copy(ecam / "seqs.fasta", folder / name)
+    (folder / "runs").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(ecam / "table.biom", folder / "runs" / f"{name}.biom")
     shutil.copy(ecam / "tree.nwk", folder / "N")
     for name in ("metadata.tsv", "M"):
         shutil.copy(ecam / "metadata.tsv", folder / name)

@@ -16,7 +16,7 @@ import aam.options
 SECTIONS = {
     "Read": ("read_study", "read_table", "Study", "FeatureTable", "Phylogeny"),
     "Estimators": ("AAMRegressor", "AAMClassifier", "AAMEncoder", "EnsembleOptions"),
-    "Use a model": ("load", "Fitted", "export"),
+    "Use a model": ("load", "from_pretrained", "Fitted", "export", "write_card"),
     "Distances and diversity": ("beta_diversity", "alpha_diversity", "unifrac_matrix", "UniFrac"),
     "Benchmarks": ("read_suite", "run_benchmark"),
     "Problems and errors": ("Problem", "InputError"),

@@ -28,6 +28,8 @@ _PUBLIC = {
     "AAMClassifier": "aam.sklearn",
     "AAMEncoder": "aam.sklearn",
     "load": "aam.saved.load",
+    "from_pretrained": "aam.saved.load",
+    "write_card": "aam.saved.sharing",
     "export": "aam.exporting.export",
     "read_suite": "aam.benchmark.suite",
     "run_benchmark": "aam.benchmark.run",

@@ -29,13 +29,14 @@ COMMANDS = {
     "pretrain": "Pretrain an encoder without labels: UniFrac or other distances between samples, masked nucleotides.",
     "train": "Train a model that predicts a metadata column.",
     "tune": "Search the options of train, and say what that buys on test samples.",
-    "predict": "Predict the samples of a table with a trained model.",
+    "predict": "Predict the samples of a table, or of each of several, with a trained model.",
     "evaluate": "Evaluate how well a metadata column can be predicted, by AAM and by the usual models, in cross-validation.",
     "benchmark": "Compare AAM, the usual models and others on many questions, on the same folds of each.",
     "runs": "Compare runs from their folders: options that differ, scores, time.",
     "doctor": "Report what AAM finds on this machine, and whether it works.",
     "explain": "Explain what a trained model's predictions come from: ASVs, clades, taxa.",
-    "embed": "Write the embeddings of the samples or ASVs of a table.",
+    "embed": "Write the embeddings of the samples or ASVs of a table, or of each of several.",
+    "card": "Write the card of a model folder: data, primers, licence, intended use, scores.",
     "export": "Write a trained model as an ONNX graph, which programs without AAM run.",
 }
 

@@ -13,7 +13,7 @@ from cyclopts.config import Dict
 from aam.cli.options import OutputOptions
 from aam.cli.recipes import refuse_unused
 from aam.cli.spelling import flag
-from aam.cli.usage import at_home, refuse_fractions
+from aam.cli.usage import at_home, refuse_fractions, write_out_patterns
 from aam.disk.places import require_file, require_folder, require_place
 from aam.disk.writing import write_text
 from aam.errors import InputError
@@ -71,6 +71,7 @@ def read_config(app: App, commands: tuple[str, ...], arguments: ArgumentCollecti
     if commands:
         _refuse_empty(_given(arguments))
         refuse_fractions(arguments)
+        write_out_patterns(arguments)
         refuse_unused(commands[0], _given(arguments))
 
 
@@ -142,6 +143,14 @@ def _dump(options: object, without: Collection[str] = ()) -> str:
 def write_config(path: Path, options: object, without: Collection[str] = ()) -> None:
     """Write every option of a command but some as flat YAML, which ``--config`` reads back to the same run."""
     write_text(path, _dump(options, without))
+
+
+def deciding(options: object) -> str:
+    """The options that decide what a command gives: not where things lie, nor what changes memory and speed only; but which outputs
+    are asked for.
+    """
+    asked = [name for name, _ in _flat(options) if name in _PLACES]
+    return _dump(options, {*_PLACES, *MAY_CHANGE, *inputs_of(options), "batch_size"}) + " ".join(asked)
 
 
 def refuse_change(path: Path, options: object) -> None:

@@ -2,50 +2,81 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from cyclopts import Parameter
 
 from aam.cli import options as cli
 from aam.cli.configs import ConfigFile
-from aam.errors import InputError
-from aam.options import DEFAULT_COMPUTE, NewSampleOptions, TableOptions, check_counts
+from aam.disk.batch import STAR, names_of, placed
+from aam.errors import InputError, counted
+from aam.options import DEFAULT_COMPUTE, NewSampleOptions, check_counts
 
 EmbedLevel = Literal["sample", "asv"]
+# What they write, by option.
+PLACES = ("output", "distances", "ordination")
 # How names of outputs may end.
 PREDICTIONS, EMBEDDINGS = (".tsv", ".qza", ".h5ad"), (".tsv", ".npy", ".qza", ".h5ad")
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(ConfigFile):
-    data: cli.TableIn
+class OnTablesConfig(ConfigFile):
+    """What `predict` and `embed` share: a model, and new samples of one table or several."""
+
+    data: cli.EachTableIn
     trained: cli.TrainedIn
     compute: cli.ComputeIn = DEFAULT_COMPUTE
     chosen: cli.NewSamplesIn = NewSampleOptions()
+    output: Annotated[Path, Parameter(group=cli.OUTPUT)]
+    writing: cli.WritingIn = cli.REFUSING
+
+    @property
+    def each(self) -> list[Self]:
+        """The same of each table, with its name in the place of the star; itself, where there is none."""
+        if STAR not in str(self.output):
+            return [self]
+        given = {name: place for name in PLACES if (place := getattr(self, name, None))}
+        found = []
+        for data, name in zip(self.data.each, names_of(self.data.table), strict=True):
+            changed: dict[str, Any] = {option: placed(place, name) for option, place in given.items()}
+            found.append(replace(self, data=data, writing=cli.REFUSING, **changed))
+        return found
+
+    def check_output(self) -> None:
+        """InputError for an .h5ad of a table that is not in memory, and for one name for what several tables give."""
+        if self.output.suffix == ".h5ad" and self.data.stream:
+            raise InputError(f"`output={self.output}` with `stream`: it would hold the table, which is not in memory; name a .tsv")
+        if self.writing.resume and STAR not in str(self.output):
+            raise InputError("`resume` is for several tables, to an `output` with a * in its name; leave it out")
+        for name in PLACES if len(self.data.table) > 1 or STAR in str(self.output) else ():
+            if (place := getattr(self, name, None)) and STAR not in str(place):
+                merge = ", or merge the tables (`more_tables`)" if name == "output" else ""
+                put = f"put a * in it for the name of each ('{place.parent / STAR}{place.suffix or '.tsv'}'){merge}"
+                raise InputError(f"`{name}={place}`: one name for {counted(len(self.data.table), 'table')}; {put}")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(OnTablesConfig):
     draws: Annotated[int, Parameter(group=cli.MODEL)] = 1
     """Rarefy each sample this many times, to the sampling depth of the model: the prediction is the mean, and `sd` in the file
     beside it the standard deviation over the draws (of classes, of the probability of the one predicted)."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Predictions: .tsv, or .qza (QIIME 2). Class probabilities, 90 % prediction intervals, the novelty of each sample, and where
-    metadata hold it the truth and scores, go into files beside it. Or .h5ad (AnnData): all of that beside the table, in obs."""
-    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
-    """Replace an existing output."""
+    metadata hold it the truth and scores, go into files beside it. Or .h5ad (AnnData): all of that beside the table, in obs. A * in
+    its name ('predicted/*.tsv') stands for the name of each table; tables.tsv in that folder has a line for each."""
 
     def __post_init__(self) -> None:
         check_counts(self, "draws")
-        _check_annotated(self.output, self.data)
+        self.check_output()
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class EmbedConfig(ConfigFile):
-    data: cli.TableIn
-    trained: cli.TrainedIn
-    compute: cli.ComputeIn = DEFAULT_COMPUTE
-    chosen: cli.NewSamplesIn = NewSampleOptions()
+class EmbedConfig(OnTablesConfig):
     level: Annotated[EmbedLevel, Parameter(group=cli.OUTPUT)] = "sample"
     """One vector per sample, or one per ASV of the table."""
     space: Annotated[str | None, Parameter(group=cli.OUTPUT)] = None
@@ -53,7 +84,8 @@ class EmbedConfig(ConfigFile):
     the metric that came first in `encoder_type`."""
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """Embeddings: .tsv with IDs, .qza (QIIME 2), or .npy with the IDs in .ids.txt beside it. The novelty of samples goes into a
-    file beside it. Or .h5ad (AnnData): the table with the embeddings in obsm (of ASVs in varm), novelty in obs."""
+    file beside it. Or .h5ad (AnnData): the table with the embeddings in obsm (of ASVs in varm), novelty in obs. A * in its name
+    ('embedded/*.tsv') stands for the name of each table; tables.tsv in that folder has a line for each."""
     distances: Annotated[Path | None, Parameter(group=cli.OUTPUT)] = None
     """Also write the Euclidean distances between the sample embeddings: .h5, .npy, .tsv (LSMat) or .qza (QIIME 2).
     The name of an `output` that ends in .h5ad: in its obsp."""
@@ -62,8 +94,6 @@ class EmbedConfig(ConfigFile):
     (.html) whose points can be coloured by any column of `metadata`, and a picture (.svg)."""
     colour_by: Annotated[str | None, Parameter(group=cli.OUTPUT)] = None
     """Metadata column that colours the picture, and the page when it opens."""
-    overwrite: Annotated[bool, Parameter(group=cli.OUTPUT)] = False
-    """Replace an existing output."""
 
     def __post_init__(self) -> None:
         of_samples = (self.distances, self.ordination, self.space, self.chosen != NewSampleOptions())
@@ -81,7 +111,7 @@ class EmbedConfig(ConfigFile):
                 )
         if self.colour_by and not (self.ordination and self.chosen.metadata):
             raise InputError(f"`colour_by={self.colour_by}`: needs `ordination`, and `metadata` that hold the column")
-        _check_annotated(self.output, self.data)
+        self.check_output()
 
     @property
     def is_annotated(self) -> bool:
@@ -89,6 +119,9 @@ class EmbedConfig(ConfigFile):
         return self.output.suffix == ".h5ad" and self.distances == self.output
 
 
-def _check_annotated(output: Path, data: TableOptions) -> None:
-    if output.suffix == ".h5ad" and data.stream:
-        raise InputError(f"`output={output}` with `stream`: it would hold the table, which is not in memory; name a .tsv")
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CardConfig(ConfigFile):
+    model: Annotated[Path, Parameter(group=cli.MODEL)]
+    """Output folder of train or pretrain, or the model folder in it. Of a run of several targets, the folder of one of them."""
+    said: cli.SaidIn = cli.NOTHING_SAID

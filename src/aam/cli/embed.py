@@ -8,8 +8,10 @@ from aam.disk.places import check_output_file
 
 
 def embed(config: EmbedConfig) -> None:
-    """Write the embeddings of the samples or ASVs of a table."""
-    check_output_file(config.output, config.overwrite, EMBEDDINGS, inputs=inputs_of(config).values())
+    """Write the embeddings of the samples or ASVs of a table, or of each of several."""
+    for one in config.each:
+        allowed = config.writing.overwrite or config.writing.resume
+        check_output_file(one.output, allowed, EMBEDDINGS, inputs=inputs_of(config).values())
     from aam.cli.run.embedding import run_embedding
 
     run_embedding(config)

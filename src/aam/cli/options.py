@@ -36,6 +36,7 @@ def _flat(section: Group) -> Parameter:
 
 
 TableIn = Annotated[options.TableOptions, _flat(INPUT)]
+EachTableIn = Annotated[options.EachTableOptions, _flat(INPUT)]
 ReadsIn = Annotated[options.ReadOptions, _flat(INPUT)]
 TreeIn = Annotated[options.TreeOptions, _flat(DISTANCES)]
 GroupsIn = Annotated[options.GroupOptions, _flat(METADATA)]
@@ -56,6 +57,8 @@ TrainedIn = Annotated[options.TrainedModelOptions, _flat(MODEL)]
 EnsembleIn = Annotated[options.EnsembleOptions, _flat(ENSEMBLE)]
 PretrainObjectivesIn = Annotated[options.PretrainObjectives, _flat(OBJECTIVES)]
 TrainObjectivesIn = Annotated[options.TrainObjectives, _flat(OBJECTIVES)]
+SaidIn = Annotated[options.CardOptions, _flat(OUTPUT)]
+NOTHING_SAID = options.CardOptions()
 ExportIn = Annotated[options.ExportOptions, _flat(OUTPUT)]
 PLAIN_EXPORT = options.ExportOptions()
 ExplainIn = Annotated[options.ExplainOptions, _flat(EXPLANATION)]
@@ -92,6 +95,24 @@ class OutputOptions:
 
 
 OutputIn = Annotated[OutputOptions, _flat(OUTPUT)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingOptions:
+    """What is done with an output that is there."""
+
+    overwrite: bool = False
+    """Replace an existing output."""
+    resume: bool = False
+    """Of several tables: leave out those whose output is there, from the same table, model and options."""
+
+    def __post_init__(self) -> None:
+        if self.overwrite and self.resume:
+            raise InputError("`overwrite` and `resume` are both given: choose one")
+
+
+WritingIn = Annotated[WritingOptions, _flat(OUTPUT)]
+REFUSING = WritingOptions()
 
 
 def names_of(*kinds: type[Any]) -> frozenset[str]:

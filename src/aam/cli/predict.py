@@ -8,11 +8,13 @@ from aam.disk.places import check_output_file
 
 
 def predict(config: PredictConfig) -> None:
-    """Predict the samples of a table with a trained model.
+    """Predict the samples of a table, or of each of several, with a trained model.
 
-    The table may be new, with new ASVs: the model reads their sequences.
+    Tables may be new, with new ASVs: the model reads their sequences.
     """
-    check_output_file(config.output, config.overwrite, PREDICTIONS, inputs=inputs_of(config).values())
+    for one in config.each:
+        allowed = config.writing.overwrite or config.writing.resume
+        check_output_file(one.output, allowed, PREDICTIONS, inputs=inputs_of(config).values())
     from aam.cli.run.predicting import run_predicting
 
     run_predicting(config)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
 from typing import get_args
 
 from cyclopts import (
@@ -51,6 +53,25 @@ def refuse_fractions(arguments: ArgumentCollection) -> None:
             for token in argument.tokens:
                 if re.fullmatch(r"[-+]?\d*\.\d*|.*\de-\d+", token.value):
                     raise InputError(f"{_given(token, argument)}: must be a whole number")
+
+
+def write_out_patterns(arguments: ArgumentCollection) -> None:
+    """Write out patterns ('runs/*.biom') in options that take several files: between quotes and in a file of options no shell does.
+
+    InputError for one that nothing is like.
+    """
+    for argument in arguments:
+        if argument.hint == tuple[Path, ...]:
+            argument.tokens[:] = [one for token in argument.tokens for one in _written_out(token, argument)]
+
+
+def _written_out(token: Token, argument: Argument) -> list[Token]:
+    # What is there by this very name is no pattern.
+    if not re.search(r"[*?[]", token.value) or Path(token.value).exists():
+        return [token]
+    if not (found := sorted(glob(token.value, recursive=True))):  # noqa: PTH207 - Path.glob would take an absolute one apart
+        raise InputError(f"{_given(token, argument)}: no file is like that; check the pattern")
+    return [token.evolve(value=value) for value in found]
 
 
 def describe(error: Exception) -> str:

@@ -41,7 +41,10 @@ def refuse_other_inputs(path: Path, contents: dict[str, list[str]]) -> None:
 def _digest(path: Path) -> str:
     if path.is_dir():
         folder = path / "model" if (path / "model" / "config.json").is_file() else path
-        return " ".join(_digest(folder / name) for name in _MODEL_FILES if (folder / name).is_file())
+        files = [folder / name for name in _MODEL_FILES if (folder / name).is_file()]
+        # Of a run of several targets, in folders of each.
+        files = files or sorted(file for name in _MODEL_FILES for file in folder.glob(f"*/*/model/{name}"))
+        return " ".join(map(_digest, files))
     if path.exists() and not path.is_file():
         # It can be read once.
         return "a pipe"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from aam.errors import InputError
 from aam.options import CANDIDATES, MEMBER_LABELS, AugmentOptions, EnsembleOptions, check_augment
 from aam.parallel.threads import allotted_threads
 from aam.saved.ensemble import FittedEnsemble
-from aam.saved.info import ModelInfo, TargetInfo, band_of, median_of
+from aam.saved.info import ModelInfo, Origin, TargetInfo, band_of, median_of
 from aam.scoring.intervals import scores_of, thresholds
 from aam.study.problem import Problem
 from aam.study.study import Study
@@ -52,6 +52,7 @@ class EnsembleLearner:
         median = median_of(posed.target, posed.truth[rows])
         target = TargetInfo(posed.column, posed.target, posed.covariates, intervals, median, band)
         info = ModelInfo(self.options.network, study.reads, target=target, learned_from=study.ids(rows), seed=self.seed)
+        info = replace(info, origin=Origin.of(study, posed.groups, rows))
         fitted = FittedEnsemble(ensemble, info, members, weighing, novelty_of(study, rows, posed.groups, self.seed), choice)
         fitted.remember(problem.study, members.training.table)
         return fitted

@@ -24,7 +24,7 @@ from aam.models import SequenceEncoder
 from aam.models.summary import summarise
 from aam.options import BestMetric, FitOptions, ModelOptions, PretrainObjectives, TrainComputeOptions
 from aam.parallel.collectives import world
-from aam.saved.info import ModelInfo
+from aam.saved.info import ModelInfo, Origin
 from aam.saved.start import StartingWeights
 from aam.saved.transformer import FittedEncoder
 from aam.study.splits import Split, split_samples
@@ -133,6 +133,7 @@ class PretrainingLearner:
         before = () if self.weights is None else self.weights.learned_from
         learned_from = tuple(dict.fromkeys([*before, *study.ids(seen)]))
         info = ModelInfo(self.model, study.reads, metric, None, learned_from, seed=self.options.seed, heads=taught.heads)
+        info = replace(info, origin=Origin.of(study, groups, seen))
         novelty = novelty_of(study, np.sort(seen), groups, self.options.seed)
         return FittedEncoder(encoder=encoder, info=info, _novelty=novelty), result
 

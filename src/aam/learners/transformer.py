@@ -38,7 +38,7 @@ from aam.options import (
     check_frozen,
 )
 from aam.parallel.collectives import world
-from aam.saved.info import ModelInfo, TargetInfo, band_of, median_of
+from aam.saved.info import ModelInfo, Origin, TargetInfo, band_of, median_of
 from aam.saved.start import StartingWeights
 from aam.saved.transformer import FittedEncoder, FittedTransformer, build_predictor, predictors_of
 from aam.scoring.bands import Band
@@ -182,7 +182,8 @@ class TransformerLearner:
         seen = np.concatenate([split.train, split.val])
         learned_from = tuple(dict.fromkeys([*before, *posed.study.ids(seen)]))
         metric = getattr(self.weights, "unifrac_metric", None) if start is None else start.info.unifrac_metric
-        about = ModelInfo(model_options, posed.study.reads, metric, None, learned_from, seed=self.options.seed)
+        origin = Origin.of(posed.study, posed.groups, seen)
+        about = ModelInfo(model_options, posed.study.reads, metric, None, learned_from, seed=self.options.seed, origin=origin)
         embedded = None if parts.frozen is None else (problem.study, parts.frozen)
         novelty = novelty_of(posed.study, np.sort(seen), posed.groups, self.options.seed)
         augmentation = AugmentChoice(self.augment.augment) if self.augment.augment else None

@@ -8,9 +8,11 @@ arguments in Python, and the command line spells them as flags.
 from __future__ import annotations
 
 from aam.options.augment import CANDIDATES, STRENGTHS, AugmentName, AugmentOptions, Step, check_augment
+from aam.options.card import CardOptions
 from aam.options.checks import Options, check, check_counts, check_seed
 from aam.options.data import (
     AsvSampling,
+    EachTableOptions,
     Fusion,
     GroupOptions,
     NewSampleOptions,
@@ -83,8 +85,10 @@ __all__ = [
     "AugmentOptions",
     "BestMetric",
     "CacheOptions",
+    "CardOptions",
     "ComputeOptions",
     "ContestOptions",
+    "EachTableOptions",
     "EncoderOptions",
     "EnsembleOptions",
     "EvaluateFitOptions",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,9 +25,20 @@ Fusion = Literal["concat", "gated"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableOptions(Options):
+class _OneTable(Options):
     table: Path
     """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, AnnData (.h5ad), TSV or CSV, also as .gz."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EachTable(Options):
+    table: tuple[Path, ...]
+    """Feature table, samples x ASVs: BIOM 2.1 (HDF5), BIOM 1 (JSON), QIIME 2 .qza, AnnData (.h5ad), TSV or CSV, also as .gz. Or
+    several, as a pattern in quotes ('runs/*.biom') or one after the other: each by itself, to an `output` with a * in its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BesideTable(Options):
     more_tables: tuple[Path, ...] = ()
     """Further tables to merge with `table` (same feature ID = same ASV)."""
     stream: bool = False
@@ -38,6 +49,34 @@ class TableOptions(Options):
     ignore_missing: bool = False
     """Leave out samples that cannot be used (no metadata, no target, no group, too few reads, no ASV in the tree) instead of
     stopping, and go on where the tree lacks ASVs with more than a tenth of the reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(_BesideTable, _OneTable):
+    """One table, of itself and others that are merged with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EachTableOptions(_BesideTable, _EachTable):
+    """One table, or several of which each stands by itself."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.table:
+            raise InputError("`table` is empty: name one or more")
+        if len(self.table) > 1 and self.more_tables:
+            raise InputError(f"`more_tables` with {len(self.table)} files in `table`, each by itself: leave out one or the other")
+
+    @property
+    def each(self) -> tuple[EachTableOptions, ...]:
+        """The same of each table."""
+        return tuple(replace(self, table=(table,)) for table in self.table)
+
+    @property
+    def one(self) -> TableOptions:
+        """The options of the only table, or the first."""
+        kept = {field.name: getattr(self, field.name) for field in fields(_BesideTable)}
+        return TableOptions(table=self.table[0], **kept)
 
 
 @dataclass(frozen=True, kw_only=True)

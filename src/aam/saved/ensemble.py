@@ -152,7 +152,7 @@ def read_ensemble(folder: ModelFolder) -> FittedEnsemble:
         # What takes no bytes could be of any length.
         _require(all(array.size or max(array.shape) <= _LONGEST for array in arrays.values()), "an array of nothing")
         _require(all(np.isfinite(array).all() for array in arrays.values()), "an array is not finite")
-        info = parse_info(folder.config, folder.samples())
+        info = parse_info(folder.config, folder.samples(), folder.said())
         if info.target is None:
             raise ValueError("config.json names no target")
         outputs = info.target.target.outputs

@@ -1,4 +1,5 @@
-"""The model folder: config.json + model.safetensors + README.md + samples.txt. It alone is enough to predict on a new table.
+"""The model folder: config.json + model.safetensors + README.md + samples.txt. It alone is enough to predict on a new table. What
+people said of the model for its card is in card.json.
 
 Nothing in it is executed when it is loaded.
 """
@@ -6,6 +7,7 @@ Nothing in it is executed when it is loaded.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +20,17 @@ from torch import Tensor
 
 from aam import __version__
 from aam.disk.json_files import json_text
+from aam.disk.schema import parse
 from aam.disk.writing import whole, write_text
 from aam.ensemble.novelty import Novelty
-from aam.errors import InputError, first_few, path_of
-from aam.models.heads import first_space
-from aam.options import MEMBER_LABELS
+from aam.errors import InputError, first_few, one_line, path_of
+from aam.options import CardOptions
 from aam.parallel.ranks import by_first
-from aam.saved.info import ModelInfo, TargetInfo
+from aam.saved.card import card_text
+from aam.saved.info import NOTHING_SAID, ModelInfo
 from aam.saved.novelty import NOVELTY, novelty_arrays, read_novelty
+
+log = logging.getLogger(__name__)
 
 # In the output folder of a run of several targets: a folder for each, as that of a run of one.
 TARGETS = "targets"
@@ -33,6 +38,9 @@ TARGETS = "targets"
 TARGET_LIST = "targets.txt"
 FORMAT_VERSION = 1
 WEIGHTS = "model.safetensors"
+CARD, SAID = "README.md", "card.json"
+# All that a model folder can hold; of an ensemble also the ASVs that it knows.
+FILES = ("config.json", WEIGHTS, NOVELTY, "samples.txt", "asvs.txt", CARD, SAID)
 # In config.json: that there is a file of what novelty is measured from. Version 0.1.0 had none.
 _KNOWS = "knows_novelty"
 
@@ -48,6 +56,10 @@ class ModelFolder:
     def samples(self) -> list[str]:
         """IDs of the samples that the model has seen."""
         return self.lines("samples.txt")
+
+    def said(self) -> CardOptions:
+        """What people said of the model. ValueError for a file that is not sound."""
+        return said_in(self.path)
 
     def lines(self, name: str) -> list[str]:
         """The lines of a text file in it."""
@@ -133,6 +145,32 @@ def _is_model(folder: Path) -> bool:
         return False
 
 
+def said_in(folder: Path) -> CardOptions:
+    """What people said of the model in a folder, if anything. ValueError for a file that is not sound."""
+    path = folder / SAID
+    if not path.is_file():
+        return NOTHING_SAID
+    try:
+        return parse(CardOptions, json.loads(path.read_text(encoding="utf-8")), SAID)
+    except RecursionError as error:
+        raise ValueError(f"{SAID}: {error}") from error
+
+
+def kept_said(folder: Path) -> CardOptions:
+    """The same of a model that is about to be replaced by one that goes on from it."""
+    try:
+        return said_in(folder)
+    except (OSError, ValueError) as error:
+        log.warning("what was said of the model in %s is lost: %s", folder, one_line(error))
+        return NOTHING_SAID
+
+
+def said_texts(said: CardOptions) -> dict[str, str]:
+    """The file of what people said, where they said anything."""
+    told = {name: value for name, value in vars(said).items() if value is not None}
+    return {SAID: json_text(told)} if told else {}
+
+
 @by_first
 def write_folder(
     folder: Path,
@@ -150,7 +188,8 @@ def write_folder(
     texts = {
         "config.json": json_text({**versions, **info.config(), "ensemble": ensemble}),
         "samples.txt": "".join(f"{sample_id}\n" for sample_id in info.learned_from),
-        "README.md": _model_card(info, novelty, ensemble),
+        CARD: card_text(info, novelty, ensemble),
+        **said_texts(info.said),
         **(more or {}),
     }
     with whole(folder) as new:
@@ -161,61 +200,3 @@ def write_folder(
             save_arrays({name: np.array(value, order="C") for name, value in arrays.items()}, new / NOVELTY)
         for name, text in texts.items():
             (new / name).write_text(text, encoding="utf-8")
-
-
-def _model_card(info: ModelInfo, novelty: Novelty | None, ensemble: Mapping[str, Any] | None) -> str:
-    reads = info.reads
-    depth = f"rarefied to {reads.sampling_depth} reads" if reads.sampling_depth else "all reads"
-    if info.target is None:
-        purpose = f"Sample embeddings {'with no distances' if info.space is None else f'whose distances are {info.space}'}."
-        if others := [head.name for head in info.heads if head is not first_space(info.heads)]:
-            purpose += f" Beside them it tells {', '.join(others)}."
-        command, method = "aam embed --model . --table TABLE --output embeddings.tsv", "embed"
-    else:
-        purpose = f"Predicts `{info.target.metadata_column}`."
-        command, method = "aam predict --model . --table TABLE --output predictions.tsv", "predict"
-    scores = "".join(f"| {name} | {_shown(value)} |\n" for name, value in info.scores.items() if not isinstance(value, dict))
-    return f"""# An AAM model
-
-{purpose}
-
-- Trained on {len(info.learned_from)} samples (`samples.txt`), {depth}, the first {reads.max_bp} nucleotides of each ASV.
-- {_shape(info, ensemble)}
-{_beside(info.target)}{_least(novelty)}{_promise(info.target)}- Written by AAM {__version__}. Use it with `{command}`,
-  or in Python: `aam.load(".").{method}(aam.read_study("TABLE"{", by_id=True" if ensemble and ensemble["by_id"] else ""}))`.
-
-| held-out score | value |
-|---|---|
-{scores}"""
-
-
-def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
-    if ensemble is not None:
-        members = ", ".join(f"{MEMBER_LABELS[name]} ({weight:.2f})" for name, weight in ensemble["weights"].items())
-        return f"An ensemble: the weighted mean of {members}."
-    options = info.options
-    heads, layers = options.attention_heads, options.attention_layers
-    return f"A transformer: width {options.embedding_dim}, {heads} heads, {layers} layers at each level."
-
-
-def _beside(target: TargetInfo | None) -> str:
-    columns = () if target is None else target.columns
-    return f"- Reads these metadata columns beside the microbes: `{'`, `'.join(columns)}`.\n" if columns else ""
-
-
-def _least(novelty: Novelty | None) -> str:
-    if novelty is None or novelty.least_reads is None:
-        return ""
-    return f"- Out of distribution are samples with fewer than {novelty.least_reads} reads or {novelty.least_asvs} ASVs.\n"
-
-
-def _promise(target: TargetInfo | None) -> str:
-    if target is None:
-        return ""
-    if "90" not in target.intervals:
-        return "- 90 % prediction intervals are not known: there were too few held-out groups to calibrate them.\n"
-    return f"- 90 % prediction {target.target.interval_text(target.intervals['90'])}, for samples of new groups.\n"
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, get_args
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from aam.disk.schema import fits, parse
 from aam.models.heads import Head, first_space
-from aam.options import ModelOptions, ReadOptions, UniFracMetric
+from aam.options import CardOptions, ModelOptions, ReadOptions, UniFracMetric
 from aam.scoring.bands import Band, repeated
 from aam.study.covariates import Covariates
 from aam.study.levels import Levels
+from aam.study.splits import Split
+from aam.study.study import Study
 from aam.study.targets import KINDS, ClassTarget, RegressionTarget, Target
 
 log = logging.getLogger(__name__)
+
+NOTHING_SAID = CardOptions()
+# Which samples scores are of.
+Part = Literal["test", "val", "cross-fitted"]
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,37 @@ def band_of(target: Target, truth: np.ndarray, predicted: np.ndarray, groups: np
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a model comes from, as its card tells it: in numbers, without ids.
+
+    table_samples, table_asvs: of the table; groups: of the training samples, by group_column, None where each sample is its own;
+    held_out: which samples the scores are of, None where there are none; held_out_seen: those of them that a model which this one
+    started from had seen; apart: whether no group of them was trained on.
+    """
+
+    table_samples: int
+    table_asvs: int
+    groups: int | None = None
+    group_column: str | None = None
+    held_out: Part | None = None
+    held_out_samples: int = 0
+    held_out_seen: int = 0
+    apart: bool = False
+
+    @classmethod
+    def of(cls, study: Study, groups: np.ndarray | None, rows: np.ndarray) -> Origin:
+        """Of a model that was fitted to the samples `rows` of a study with groups [N]."""
+        return cls(len(study), len(study.table.feature_ids), None if groups is None else len(np.unique(groups[rows])))
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """Everything about a model but its weights.
 
     unifrac_metric: which UniFrac was taught, "precomputed" for distances of a matrix in its place, or None; heads: what an encoder
     was taught; target: None for an encoder; learned_from: the ids of every sample that the weights or the choice of the best epoch
-    have seen, pretraining included;
-    scores: of held-out samples, for the model card; seed: of rarefaction, so that predictions are repeated.
+    have seen, pretraining included; scores: of held-out samples, for the model card; seed: of rarefaction, so that predictions are
+    repeated; origin: None where it is not known; said: what people said of it, which has a file of its own.
     """
 
     options: ModelOptions
@@ -87,6 +117,8 @@ class ModelInfo:
     scores: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     heads: tuple[Head, ...] = ()
+    origin: Origin | None = None
+    said: CardOptions = NOTHING_SAID
 
     @property
     def space(self) -> str | None:
@@ -98,17 +130,39 @@ class ModelInfo:
             return "those of the matrix that was given" if head.name == "matrix" else head.name
         return "those of the matrix that was given" if self.unifrac_metric == "precomputed" else f"{self.unifrac_metric} UniFrac"
 
+    def scored(
+        self,
+        scores: Mapping[str, float],
+        study: Study,
+        group_column: str | None,
+        split: Split,
+        held_out: tuple[Part, np.ndarray],
+        said: CardOptions = NOTHING_SAID,
+    ) -> ModelInfo:
+        """The same with scores of held-out samples (part, rows) of the study it was fitted on, how they were kept apart, and what
+        was said of the model that it goes on from.
+        """
+        part, rows = held_out
+        train = np.concatenate([split.train, split.val]) if part == "test" else split.train
+        groups, origin = study.labels(group_column), Origin.of(study, study.labels(group_column), train)
+        if part == "test":
+            origin = replace(origin, held_out_seen=len(set(self.learned_from).intersection(study.ids(rows))))
+        apart = groups is not None and (part == "cross-fitted" or not np.isin(groups[rows], groups[train]).any())
+        origin = replace(origin, group_column=group_column, held_out=part, held_out_samples=len(rows), apart=apart)
+        return replace(self, scores=scores, origin=origin, said=said)
+
     def config(self) -> dict[str, Any]:
         """As config.json holds it."""
         config = asdict(self)
         config.pop("learned_from")
+        config.pop("said")
         if self.target is not None:
             config["target"]["kind"] = self.target.target.kind
         return config
 
 
-def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
-    """What config.json and samples.txt say. KeyError and ValueError for what is missing or of another type."""
+def parse_info(config: dict[str, Any], learned_from: list[str], said: CardOptions = NOTHING_SAID) -> ModelInfo:
+    """What config.json, samples.txt and card.json say. KeyError and ValueError for what is missing or of another type."""
     target, seed = config["target"], config.get("seed", 0)
     metrics = get_args(UniFracMetric)
     if not (config["unifrac_metric"] in (None, "precomputed", *metrics) and isinstance(config["scores"], dict)):
@@ -124,6 +178,9 @@ def parse_info(config: dict[str, Any], learned_from: list[str]) -> ModelInfo:
         scores=config["scores"],
         seed=seed,
         heads=_parse_heads(config),
+        # Models of earlier builds do not say.
+        origin=None if config.get("origin") is None else parse(Origin, config["origin"], "origin"),
+        said=said,
     )
 
 

@@ -8,6 +8,7 @@ from aam.errors import InputError, path_of
 from aam.options import DEFAULT_COMPUTE, ComputeOptions
 from aam.saved.fitted import Fitted
 from aam.saved.folder import open_folder
+from aam.saved.named import folder_of
 from aam.saved.transformer import FittedEncoder, read_transformer
 
 
@@ -44,6 +45,55 @@ def load(folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, batch
 
     """
     return load_folder(path_of("folder", folder), "folder", compute, batch_size)
+
+
+def from_pretrained(
+    path_or_name: str | Path,
+    *,
+    download: bool = False,
+    revision: str | None = None,
+    compute: ComputeOptions = DEFAULT_COMPUTE,
+    batch_size: int = 64,
+) -> Fitted:
+    """Load a fitted model from a folder, or, where that is asked for, from the Hugging Face hub by its name.
+
+    Parameters
+    ----------
+    path_or_name : str or Path
+        A folder, opened as `aam.load` does; or, where there is none of that name, a model of the hub (``"OWNER/NAME"``).
+    download : bool
+        Fetch a model that is not on this disk, with huggingface_hub (``pip install 'attention-all-microbes[hub]'``): the files that
+        a model folder has, and no others. Without it nothing is looked up anywhere.
+    revision : str, optional
+        Branch, tag or commit. Only a commit stays what it is; without one a warning names that which was fetched.
+    compute, batch_size
+        As in `aam.load`.
+
+    Returns
+    -------
+    Fitted
+        What `aam.load` gives.
+
+    Raises
+    ------
+    InputError
+        For a name that is not on this disk without `download`; where huggingface_hub is not installed, the hub cannot be reached or
+        has no such model or revision; and for a folder that is no complete model. Nothing in a folder is executed.
+
+    Examples
+    --------
+    >>> import aam
+    >>> aam.from_pretrained("age-model").target.metadata_column
+    'age'
+    >>> try:
+    ...     aam.from_pretrained("someone/age")
+    ... except aam.InputError as error:
+    ...     print(error)
+    `path_or_name=someone/age`: no such folder; to fetch a model of this name from the hub, ask for it: `download`
+
+    """
+    folder = folder_of(path_or_name, "path_or_name", download=download, revision=revision)
+    return load_folder(folder, "path_or_name", compute, batch_size)
 
 
 def load_folder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> Fitted:

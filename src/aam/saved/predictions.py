@@ -106,6 +106,15 @@ def score_new(fitted: Fitted, study: Study, predicted: np.ndarray, truth: KnownT
     return {**about, "scores": fitted.target.scores(truth.values[new], predicted[truth.rows[new]])}
 
 
+def summary_of(column: str, predicted: np.ndarray, target: Target) -> dict[str, float]:
+    """Predictions of a table in a few numbers, by name: mean and range, or how many samples of each class."""
+    if not target.classes:
+        found = {"mean": predicted.mean(), "lowest": predicted.min(), "highest": predicted.max()}
+        return {f"{column}_{name}": float(f"{value:.6g}") for name, value in found.items()}
+    number = np.bincount(predicted.argmax(axis=1), minlength=len(target.classes))
+    return {f"{column}={name}": int(count) for name, count in zip(target.classes, number, strict=True)}
+
+
 def warn_of_learned(fitted: Fitted, study: Study) -> None:
     """Warn of samples that the model was trained on."""
     if learned := set(fitted.info.learned_from).intersection(study.table.sample_ids):

@@ -200,7 +200,7 @@ def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMP
     InputError for a folder that is not complete, or whose weights do not fit its config.
     """
     try:
-        info = parse_info(folder.config, folder.samples())
+        info = parse_info(folder.config, folder.samples(), folder.said())
         weights = load_file(folder.path / WEIGHTS)
         _require_fit(info, weights)
         novelty = folder.novelty()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Split:
     test: np.ndarray
 
     @property
-    def held_out(self) -> tuple[str, np.ndarray]:
+    def held_out(self) -> tuple[Literal["test", "val"], np.ndarray]:
         """The part to score, by name: test, or val where there is no test part."""
         return ("test", self.test) if len(self.test) else ("val", self.val)
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from aam.cli.configs import DemoConfig, ExplainConfig, PretrainConfig, TrainConfig
 from aam.cli.configs_of_models import PredictConfig
-from aam.cli.options import OutputOptions
+from aam.cli.options import OutputOptions, WritingOptions
 from aam.cli.run.explaining import run_explaining
 from aam.cli.run.predicting import run_predicting
 from aam.cli.run.pretraining import run_pretraining
@@ -24,6 +24,7 @@ from aam.explain.planted import ranks_of
 from aam.explain.summary import ranked
 from aam.options import (
     CacheOptions,
+    EachTableOptions,
     EncoderOptions,
     ExplainOptions,
     FitOptions,
@@ -91,11 +92,11 @@ def run_demo(config: DemoConfig) -> None:
     for column in _TARGETS:
         run_predicting(
             PredictConfig(
-                data=TableOptions(table=new / "table.biom"),
+                data=EachTableOptions(table=(new / "table.biom",)),
                 trained=TrainedModelOptions(model=folder / column),
                 compute=_ALONE,
                 output=folder / f"new_{column}.tsv",
-                overwrite=True,
+                writing=WritingOptions(overwrite=True),
             )
         )
 

@@ -17,6 +17,7 @@ from aam.errors import counted
 from aam.evaluation.recovery import plot_points, recovered, scores_of_asvs
 from aam.learners.pretraining import PretrainingLearner
 from aam.learners.workspace import Workspace
+from aam.saved.folder import kept_said
 from aam.saved.start import load_start
 from aam.saved.transformer import FittedEncoder
 from aam.scoring.plots import save
@@ -74,7 +75,8 @@ def pretrain_encoder(config: PretrainConfig, tracked: Tracked) -> None:
     part, held_out = split.held_out
     scores = score_types(fitted, study, taught, split, folder)
     first = next(iter(scores.values()), {})
-    fitted = replace(fitted, info=replace(fitted.info, scores=first))
+    said = kept_said(folder / "model")
+    fitted = replace(fitted, info=fitted.info.scored(first, study, config.samples.group_column, split, (part, held_out), said))
     fitted.save(folder / "model")
     about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out": first, "encoder_types": scores}
     write_metrics(folder, result, about)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from aam.learners.ensemble import EnsembleLearner, cross_fitted
 from aam.learners.transformer import GivenEncoder, TransformerLearner, calibrated
 from aam.learners.workspace import Workspace
 from aam.parallel.ranks import by_first
-from aam.saved.folder import TARGETS, write_targets
+from aam.saved.folder import TARGETS, kept_said, write_targets
+from aam.saved.info import Part
 from aam.saved.load import load_encoder
 from aam.saved.start import load_start
 from aam.saved.transformer import FittedEncoder, FittedTransformer
@@ -67,15 +68,16 @@ def train_ensemble(config: TrainConfig, tracked: Tracked) -> None:
         learner.check(problem, own_rows(problem, split.train))
     write_beginning(whole, split, folder, config.output.resume)
     for problem, place in places_of(whole, folder):
-        fit_ensemble(learner, problem, split, place)
+        fit_ensemble(learner, problem, split, place, config.samples.group_column)
 
 
-def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folder: Path) -> None:
+def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folder: Path, group_column: str | None) -> None:
     """The ensemble of one target, of the samples that have a value."""
     split = replace(split, train=own_rows(problem, split.train), test=own_rows(problem, split.test))
     fitted = learner.fit(problem, split.train)
     assert fitted.weighing is not None  # it is fresh
     weighing = fitted.weighing
+    part: Part
     if len(split.test):
         part, held_out, predicted = "test", split.test, fitted.predict(problem.study, split.test)
     else:
@@ -83,7 +85,8 @@ def fit_ensemble(learner: EnsembleLearner, problem: Problem, split: Split, folde
     scores = score_held_out(fitted, problem, predicted, held_out, split.train, folder)
     if "90" not in fitted.target.intervals:
         log.warning("no 90 % prediction intervals: they need 9 or more groups to train on")
-    fitted = replace(fitted, info=replace(fitted.info, scores=scores))
+    said = kept_said(folder / "model")
+    fitted = replace(fitted, info=fitted.info.scored(scores, problem.study, group_column, split, (part, held_out), said))
     fitted.save(folder / "model")
     about = {
         "recipe": "ensemble",
@@ -135,8 +138,9 @@ def train_transformer(config: TrainConfig, tracked: Tracked) -> None:
     if known:
         log.warning("%d of the %d held-out samples were seen, without labels, in pretraining", known, len(held_out))
     places = places_of(problem, folder)
-    found = [finish_transformer(fitted, *place, split) for fitted, place in zip(models, places, strict=True)]
-    about = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
+    group_column = config.samples.group_column
+    found = [finish_transformer(fitted, *place, split, group_column) for fitted, place in zip(models, places, strict=True)]
+    about: dict[str, Any] = {"held_out_part": part, "held_out_samples": len(held_out), "held_out_seen_in_pretraining": known}
     if models[0].augmentation is not None:
         about["augmentation"] = models[0].augmentation.about()
     scores = found[0] if isinstance(problem, Problem) else dict(zip(problem.target.names, found, strict=True))
@@ -165,7 +169,9 @@ def transformer_of(config: ConfigT) -> tuple[ConfigT, TransformerLearner]:
     return config, learner
 
 
-def finish_transformer(fitted: FittedTransformer, problem: Problem, folder: Path, split: Split) -> dict[str, float]:
+def finish_transformer(
+    fitted: FittedTransformer, problem: Problem, folder: Path, split: Split, group_column: str | None
+) -> dict[str, float]:
     """Score what was fitted to one target on the held-out samples that have a value, calibrate it on them, and save it."""
     part, held_out = split.held_out
     held_out = own_rows(problem, held_out)
@@ -174,7 +180,8 @@ def finish_transformer(fitted: FittedTransformer, problem: Problem, folder: Path
     if part == "test":
         # Validation samples chose the epoch: their errors are too small to promise anything by.
         fitted = calibrated(fitted, problem, held_out, predicted)
-    fitted = replace(fitted, info=replace(fitted.info, scores=scores))
+    said = kept_said(folder / "model")
+    fitted = replace(fitted, info=fitted.info.scored(scores, problem.study, group_column, split, (part, held_out), said))
     fitted.save(folder / "model")
     about = {"recipe": "transformer", "held_out_part": part, "held_out_samples": len(held_out), "held_out": scores}
     by_first(write_json)(folder / "metrics.json", about)
