@@ -146,7 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = ["| tables | " + " | ".join((NONE, *SAID)) + " | labels named as wrong that are |", "|---|" + "---|" * (len(SAID) + 2)]
     for kind in KINDS:
         counts = [f"{sum(named[kind, fault])} of {options.seeds}" for fault in (NONE, *SAID)]
-        lines.append(f"| {kind} | {' | '.join(counts)} | {100 * np.nanmean(right[kind]):.0f} % |")
+        known = [share for share in right[kind] if np.isfinite(share)]
+        lines.append(f"| {kind} | {' | '.join(counts)} | {f'{100 * np.mean(known):.0f} %' if known else 'none'} |")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

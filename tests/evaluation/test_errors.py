@@ -12,7 +12,7 @@ from aam.evaluation.compare import Outcome
 from aam.evaluation.errors.analysis import ErrorAnalysis
 from aam.evaluation.errors.confused import Confused
 from aam.evaluation.errors.held_out import HeldOut
-from aam.evaluation.errors.looks import Look, corrected, difference_of
+from aam.evaluation.errors.looks import Look, corrected, difference_of, looks_at
 from aam.evaluation.errors.promises import ALL, promises_of, share_interval
 from aam.evaluation.errors.section import errors_section
 from aam.evaluation.errors.strata import Stratum, strata_of
@@ -309,3 +309,22 @@ def test_chance_is_met_where_samples_are_weighed():
         values = rng.normal(size=60)[unit] + rng.normal(size=len(unit))
         found.append(difference_of(values, unit % 3 == 0, unit, weighed=True)[3])
     assert 0.01 < np.mean(np.array(found) < 0.05) < 0.09
+
+
+def test_samples_that_are_doubted_rightly_are_not_named_and_those_that_are_not_doubted_are():
+    """Both are of a level with many wrong labels; only to some do the probabilities say so."""
+    rng = np.random.default_rng(1)
+    n, nothing = 1200, np.zeros(1200)
+    hard, sick = rng.random(n) < 0.25, rng.random(n) < 0.5
+    truth = (sick ^ (rng.random(n) < np.where(hard, 0.4, 0.02))).astype(int)
+    level = Stratum("site", "hard", hard)
+
+    def named(doubt):
+        sure = np.where(sick, 1 - doubt, doubt)
+        said = np.stack([1 - sure, sure], axis=1)
+        error = 1 - said[np.arange(n), truth]
+        held = HeldOut(np.arange(n), np.arange(n), truth, said, error, sure - truth, None, said, said > 0.1)
+        return [one.what for one in looks_at(held, [level], nothing) if one.named]
+
+    assert named(np.where(hard, 0.4, 0.02)) == []
+    assert "error" in named(np.full(n, 0.1))

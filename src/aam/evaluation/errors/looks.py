@@ -60,10 +60,11 @@ def looks_at(held: HeldOut, strata: Sequence[Stratum], likely: np.ndarray) -> li
         for stratum in strata:
             measured = difference_of(values, stratum.members, held.unit)
             tested = [difference_of(view, stratum.members, held.unit, weighed=True) for view in scored]
-            if measured is None or None in tested:
+            units = len(np.unique(held.unit[stratum.members]))
+            # A few labels that may be wrong are most of a group, and are said by themselves.
+            if measured is None or None in tested or (what == "labels" and units < FEW_UNITS):
                 continue
             inside, outside = (float(values[part].mean()) for part in (stratum.members, ~stratum.members))
-            units = len(np.unique(held.unit[stratum.members]))
             about = (stratum.column, stratum.level, what, int(stratum.members.sum()), units)
             p = _chance([one for one in tested if one is not None], held.of_classes)
             found.append(Look(*about, inside, outside, *measured[:3], p))

@@ -9,7 +9,7 @@ is more than none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -24,12 +24,16 @@ _FREEDOM, _FREEDOM_WITHIN = 10, 3
 _QUANTILES = 500
 # What samples of a group share: of numbers in deviations of groups, of classes what is added to the log-odds of one of them.
 _SHARED, _ODDS = np.linspace(-4, 4, 81), np.array([0.0, 1.0, 2.0, 4.0, 8.0])
+# A larger share of truths is not at random: the model's own errors come in two sizes.
+_MOST = 0.2
 # Where the search for the share of truths at random begins, as log-odds of twice that.
 _BEGIN = -2.2
 
 # Of parameters how likely each truth is as predicted, and at random, [n, S] each, and each of the S states of its group, as a
 # logarithm [S].
-Parts = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+_Parts = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+# These, where their search begins, and its bounds.
+_Way = tuple[_Parts, np.ndarray, list[tuple[float, float]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,24 @@ class Mixture:
 
     @classmethod
     def of(cls, held: HeldOut) -> Mixture:
-        """Of held-out samples."""
-        order = np.argsort(held.unit, kind="stable")
-        starts = np.flatnonzero(np.diff(held.unit[order], prepend=-1))
-        grouped = len(starts) < len(order)
-        parts, begin, bounds = (_of_classes if held.of_classes else _of_numbers)(held, grouped)
+        """Of held-out samples. Of numbers the clearer of two ways: beside what groups share, as samples of a group may be alike,
+        and each truth by itself, as it may be far from all that is predicted.
+        """
+        alone = np.arange(len(held.unit))
+        if held.of_classes:
+            return cls._fit(held, held.unit, _of_classes(held, _some_share(held.unit)))
+        ways = [cls._fit(held, alone, _of_numbers(held, grouped=False))]
+        if _some_share(held.unit):
+            ways.append(cls._fit(held, held.unit, _of_numbers(held, grouped=True)))
+        best = min(ways, key=lambda way: way.p)
+        return replace(best, p=min(1.0, len(ways) * best.p))
+
+    @classmethod
+    def _fit(cls, held: HeldOut, unit: np.ndarray, way: _Way) -> Mixture:
+        """unit: whose samples share a state [n]."""
+        parts, begin, bounds = way
+        order = np.argsort(unit, kind="stable")
+        starts = np.flatnonzero(np.diff(unit[order], prepend=-1))
 
         def states(found: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
             """Logarithms [G, S] of how likely groups are in each state, and how likely each truth is at random in it [n, S]."""
@@ -61,22 +78,24 @@ class Mixture:
         without = minimize(loss, begin, method="L-BFGS-B", bounds=bounds)
         best = minimize(loss, np.append(without.x, _BEGIN), method="L-BFGS-B", bounds=[*bounds, (-9.0, 4.0)])
         ratio = 2 * (without.fun - best.fun)
-        if ratio <= 0:
-            return cls(0.0, 1.0, np.zeros(len(order)))
         share = _share(best.x[-1])
+        if ratio <= 0 or share > _MOST:
+            return cls(0.0, 1.0, np.zeros(len(order)))
         state, random = states(best.x[:-1], share)
-        group = np.empty(len(order), dtype=np.int64)
-        group[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
-        likely = (softmax(state, axis=1)[group] * random).sum(axis=1)
+        likely = (softmax(state, axis=1)[np.unique(unit, return_inverse=True)[1]] * random).sum(axis=1)
         # Samples of a group that are wrong together are less than as many that are wrong each by itself (Rao and Scott 1984).
         return cls(share, float(stats.chi2.sf(ratio / max(1.0, together(likely, held.unit)), 1) / 2), likely)
+
+
+def _some_share(unit: np.ndarray) -> bool:
+    return len(np.unique(unit)) < len(unit)
 
 
 def _share(odds: float) -> float:
     return float(expit(odds)) / 2
 
 
-def _of_numbers(held: HeldOut, grouped: bool) -> tuple[Parts, np.ndarray, list[tuple[float, float]]]:
+def _of_numbers(held: HeldOut, grouped: bool) -> _Way:
     """Errors within a group have a scale, and groups have one of their own."""
     bias = held.said - held.truth
     scale, middle = max(float(stats.median_abs_deviation(bias, scale="normal")), 1e-12), float(np.median(bias))
@@ -100,7 +119,7 @@ def _student(values: np.ndarray, freedom: int) -> np.ndarray:
     return float(stats.t.pdf(0, freedom)) * (1 + values**2 / freedom) ** (-(freedom + 1) / 2)
 
 
-def _of_classes(held: HeldOut, grouped: bool) -> tuple[Parts, np.ndarray, list[tuple[float, float]]]:
+def _of_classes(held: HeldOut, grouped: bool) -> _Way:
     """Probabilities as they are true of all, to a power; a group may have one class more often than its samples look. A truth at
     random is a class that a sample does not have, by how common it is.
     """
