@@ -13,6 +13,7 @@ from aam.benchmark.suite import read_suite
 from aam.disk.cache import Cache
 from aam.evaluation.compare import Outcome, mean_score, resampled_scores
 from aam.options import Question, ReadOptions
+from aam.scoring.resampling import interval
 from aam.study.folds import Fold
 from aam.study.problem import Problem, pose
 from aam.study.reading import read_samples
@@ -66,6 +67,6 @@ def gain_of(outcome: Outcome, name: str, base: str) -> str:
     if name == base:
         return f"{score:.4g}"
     gains = measure.gain(resampled_scores(outcome, name), resampled_scores(outcome, base))
-    low, high = np.nanpercentile(gains, [2.5, 97.5])
+    low, high = interval(gains)
     gain = float(measure.gain(score, mean_score(outcome, base)))
-    return f"{score:.4g}, {measure.signed(gain)} ({measure.between(float(low), float(high))})"
+    return f"{score:.4g}, {measure.signed(gain)} ({measure.between(low, high)})"

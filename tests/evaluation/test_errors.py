@@ -3,128 +3,115 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
-import aam
-from aam.data.simulate import simulate, write_simulation
 from aam.evaluation.compare import Outcome
 from aam.evaluation.errors.analysis import ErrorAnalysis
 from aam.evaluation.errors.confused import Confused
 from aam.evaluation.errors.held_out import HeldOut
-from aam.evaluation.errors.looks import difference_of
+from aam.evaluation.errors.looks import Look, corrected, difference_of, looks_at
 from aam.evaluation.errors.promises import ALL, promises_of, share_interval
 from aam.evaluation.errors.section import errors_section
 from aam.evaluation.errors.strata import Stratum, strata_of
 from aam.study.folds import make_folds
 from aam.study.problem import Problem
-from aam.study.targets import ClassTarget, RegressionTarget
+from aam.study.targets import ClassTarget
+from benchmarks.planted_errors import KINDS, NONE, SAID, Community, is_named, planted, right_share
+from benchmarks.planted_errors import analysis_of as evaluated
 
 SEEDS, SAMPLES = 10, 1000
 
 
 @pytest.fixture(scope="module")
-def communities(tmp_path_factory):
-    """By seed: a study whose metadata have a site of each subject, and log-ratios of the clades that its targets come from."""
+def communities():
+    """By seed: a simulated community, and log-ratios of the clades that its targets come from."""
     made = {}
 
     def community(seed):
         if seed not in made:
-            folder = tmp_path_factory.mktemp("community")
-            simulation = simulate(seed, n_samples=SAMPLES, n_asvs=60, length=40)
-            site = np.array(list("ABCDE"))[pd.factorize(simulation.metadata["subject"])[0] % 5]
-            write_simulation(replace(simulation, metadata=simulation.metadata.assign(site=site)), folder)
-            study = aam.read_study(folder / "table.biom", metadata=folder / "metadata.tsv")
-            place = {asv: number for number, asv in enumerate(study.table.feature_ids)}
-            reads = study.counts.toarray()
-            clades = [reads[:, [place[asv] for asv in asvs]].sum(axis=1) for asvs in simulation.truth["clades"].values()]
+            one = Community.of(seed)
+            place = {asv: number for number, asv in enumerate(one.study.table.feature_ids)}
+            reads = one.study.counts.toarray()
+            clades = [reads[:, [place[asv] for asv in asvs]].sum(axis=1) for asvs in one.made.truth["clades"].values()]
             logs = np.log1p(np.column_stack(clades))
-            made[seed] = study, StandardScaler().fit_transform(logs - logs.mean(axis=1, keepdims=True))
+            made[seed] = one, StandardScaler().fit_transform(logs - logs.mean(axis=1, keepdims=True))
         return made[seed]
 
     return community
 
 
-def analysis_of(study, features, truth, target, column="age"):
+def analysis_of(problem, features):
     """Of a linear model beside nearest neighbours, both of features that know the clades."""
-    problem = Problem(study, column, truth, target, study.labels("subject"))
-    folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
+    folds, truth = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels), problem.truth
     models = {"linear": RidgeCV(), "neighbours": KNeighborsRegressor(10)}
-    if target.classes:
+    if problem.target.classes:
         models = {"linear": LogisticRegression(C=10, max_iter=1000), "neighbours": KNeighborsClassifier(10)}
     said = {name: [] for name in models}
     for fold in folds:
         for name, model in models.items():
             fitted = model.fit(features[fold.train], truth[fold.train])
-            said[name].append(getattr(fitted, "predict_proba" if target.classes else "predict")(features[fold.test]))
+            said[name].append(getattr(fitted, "predict_proba" if problem.target.classes else "predict")(features[fold.test]))
     return ErrorAnalysis.of(Outcome(problem, folds, said), "linear", list(models))
 
 
-def planted(study, fault, seed):
-    """Ages with a fault, and rows whose label is wrong."""
-    rng, ages = np.random.default_rng(seed), study.metadata["age"].to_numpy(float).copy()
-    swapped = rng.choice(SAMPLES, SAMPLES // 20, replace=False) if fault == "swapped" else np.zeros(0, dtype=int)
-    ages[swapped] = ages[np.roll(swapped, 1)]
-    shifted, wide = (study.labels(column) == level for column, level in (("study", "study2"), ("site", "C")))
-    ages += {"shifted": 15 * shifted, "wide": wide * rng.normal(0, 20, SAMPLES)}.get(fault, 0)
-    return ages, swapped
+def faulty(communities, fault, kind="number", seed=0):
+    """An analysis where a fault was planted, and rows whose label is wrong."""
+    community, features = communities(seed)
+    problem, swapped = planted(community, kind, fault, seed)
+    return analysis_of(problem, features), swapped
 
 
-FIRST = {"swapped": "labels that every model finds unlikely", "shifted": "study: study2 (", "wide": "site: C ("}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", ["none", *FIRST])
-def test_planted_faults_are_among_the_first_three_named_and_nothing_is_where_none_is(communities, fault):
-    hits = 0
-    for seed in range(SEEDS):
-        study, features = communities(seed)
-        ages, swapped = planted(study, fault, seed)
-        analysis = analysis_of(study, features, ages, RegressionTarget("zscore"))
-        sentences = [one.sentence for one in analysis.named]
-        hits += bool(sentences) if fault == "none" else any(FIRST[fault] in sentence for sentence in sentences[:3])
-        if fault == "swapped" and analysis.labels.named:
-            suspects = [int(analysis.held.rows[suspect.place]) for suspect in analysis.labels.suspects]
-            assert np.isin(suspects, swapped).mean() >= 0.9
-    assert hits <= 1 if fault == "none" else hits >= 9
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", [NONE, *SAID])
+def test_a_planted_fault_is_among_the_first_three_named_and_nothing_is_where_none_is(communities, fault, kind):
+    analysis, swapped = faulty(communities, fault, kind)
+    assert is_named(analysis, fault) == (fault != NONE)
+    assert fault != "swapped" or right_share(analysis, swapped) >= 0.9
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["none", "swapped", "shifted"])
-def test_faults_of_classes_are_named(communities, fault):
-    hits = 0
-    for seed in range(SEEDS):
-        study, features = communities(seed)
-        rng, sick = np.random.default_rng(seed), (study.labels("disease") == "case").astype(np.int64)
-        wrong = rng.random(SAMPLES) < {"none": 0, "swapped": 0.05, "shifted": 0.4 * (study.labels("study") == "study2")}[fault]
-        analysis = analysis_of(study, features, np.where(wrong, 1 - sick, sick), ClassTarget(("control", "case")), "disease")
-        sentences = [one.sentence for one in analysis.named]
-        hits += bool(sentences) if fault == "none" else any(FIRST[fault] in sentence for sentence in sentences[:3])
-    # Probabilities know how often labels are wrong: few of them stand out.
-    assert hits <= 1 if fault == "none" else hits >= {"swapped": 7, "shifted": 9}[fault]
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", [NONE, *SAID])
+def test_nine_planted_faults_of_ten_are_named_and_at_most_one_where_none_is(communities, fault, kind):
+    found = [faulty(communities, fault, kind, seed) for seed in range(SEEDS)]
+    named = sum(is_named(analysis, fault) for analysis, _ in found)
+    assert named <= 1 if fault == NONE else named >= 9
+    if fault == "swapped":
+        assert np.nanmean([right_share(analysis, swapped) for analysis, swapped in found]) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_models_of_an_evaluation_tell_labels_that_are_wrong(communities, kind, tmp_path):
+    problem, swapped = planted(communities(1)[0], kind, "swapped", 1)
+    analysis = evaluated(problem, tmp_path)
+    assert analysis.model == "AAM ensemble"
+    assert is_named(analysis, "swapped")
+    assert right_share(analysis, swapped) >= 0.9
 
 
 def test_a_column_that_is_the_answer_by_another_name_is_not_named(communities):
-    study, features = communities(0)
-    sick = (study.labels("disease") == "case").astype(np.int64)
-    analysis = analysis_of(study, features, sick, ClassTarget(("control", "case")), "another name")
+    community, features = communities(0)
+    sick = community.at("disease", "case").astype(np.int64)
+    groups = community.study.labels("subject")
+    analysis = analysis_of(Problem(community.study, "another name", sick, ClassTarget(("control", "case")), groups), features)
     assert "disease" in {look.column for look in analysis.looks}
     assert not any(one.sentence.startswith("disease") for one in analysis.named)
 
 
 def test_what_is_written_says_where_and_by_how_much(communities):
-    study, features = communities(0)
-    analysis = analysis_of(study, features, planted(study, "wide", 0)[0], RegressionTarget("zscore"))
+    study = communities(0)[0].study
+    analysis, _ = faulty(communities, "wide")
     table = analysis.table().set_index(["column", "level", "what"])
     row, inside = table.loc["site", "C", "error"], study.labels("site")[analysis.held.rows] == "C"
     assert row["inside"] == pytest.approx(analysis.held.error[inside].mean())
     assert row["difference"] == pytest.approx(row["inside"] - row["outside"])
     assert row["low"] < row["difference"] < row["high"] and row["named"] and row["samples"] == inside.sum()
     assert (table["p_of_all_looks"] >= table["p"]).all() and table["p_of_all_looks"].is_monotonic_increasing
-    swapped = analysis_of(study, features, planted(study, "swapped", 0)[0], RegressionTarget("zscore")).suspects()
+    swapped = faulty(communities, "swapped")[0].suspects()
     assert list(swapped.columns) == ["sample", "label", "likelihood", "linear", "neighbours", "nearest training samples"]
     assert swapped["sample"].is_unique and swapped["likelihood"].astype(float).is_monotonic_decreasing
 
@@ -151,8 +138,7 @@ def test_chance_is_met_where_nothing_differs():
 
 
 def test_numbers_are_held_beside_their_truth(communities):
-    study, features = communities(0)
-    held = analysis_of(study, features, planted(study, "none", 0)[0], RegressionTarget("zscore")).held
+    held = faulty(communities, NONE)[0].held
     assert isinstance(held, HeldOut)
     raw, beside = held.looked_at["bias"]
     assert abs(np.corrcoef(raw, held.truth)[0, 1]) > 0.1 > abs(np.corrcoef(beside, held.truth)[0, 1])
@@ -182,7 +168,7 @@ def three_sites(study):
 
 
 def test_levels_that_are_taken_for_another_class_are_named_worst_first(communities):
-    study, _ = communities(0)
+    study = communities(0)[0].study
     analysis, _ = three_sites(study)
     of_study2 = (study.labels("study") == "study2") & (analysis.outcome.truth == 1)
     groups = len(set(study.labels("subject")[of_study2]))
@@ -196,7 +182,7 @@ def test_levels_that_are_taken_for_another_class_are_named_worst_first(communiti
 
 
 def test_both_of_two_levels_are_looked_at_where_each_is_asked_for(communities):
-    analysis, _ = three_sites(communities(0)[0])
+    analysis, _ = three_sites(communities(0)[0].study)
     once, both = (strata_of(analysis.outcome, analysis.held.rows, each=each) for each in (False, True))
     assert [one.level for one in once if one.column == "disease"] == ["case"]
     assert [one.level for one in both if one.column == "disease"] == ["case", "control"]
@@ -204,13 +190,12 @@ def test_both_of_two_levels_are_looked_at_where_each_is_asked_for(communities):
 
 
 def test_numbers_have_no_confusion(communities):
-    study, features = communities(0)
-    analysis = analysis_of(study, features, planted(study, "none", 0)[0], RegressionTarget("zscore"))
+    analysis, _ = faulty(communities, NONE)
     assert analysis.confused == () and "Taken for another class" not in errors_section(analysis, "#2f83c6")
 
 
 def test_samples_that_every_model_gets_wrong_are_listed_with_their_nearest_training_samples(communities):
-    study, _ = communities(0)
+    study = communities(0)[0].study
     analysis, mistaken = three_sites(study)
     missed = [int(analysis.held.rows[place]) for place in analysis.missed]
     of_study2 = np.flatnonzero((study.labels("study") == "study2") & (analysis.outcome.truth == 1))
@@ -228,20 +213,17 @@ def test_samples_that_every_model_gets_wrong_are_listed_with_their_nearest_train
 
 
 def test_numbers_outside_the_intervals_of_all_models_are_what_every_model_gets_wrong(communities):
-    study, features = communities(0)
-    ages, swapped = planted(study, "swapped", 0)
-    analysis = analysis_of(study, features, ages, RegressionTarget("zscore"))
+    analysis, swapped = faulty(communities, "swapped")
     inside = [HeldOut.of(analysis.outcome, name).inside for name in ("linear", "neighbours")]
     assert sorted(analysis.missed) == list(np.flatnonzero((inside[0] == 0) & (inside[1] == 0)))
     assert (np.diff(analysis.held.error[list(analysis.missed)]) <= 0).all()
-    assert np.isin(analysis.held.rows[list(analysis.missed)], swapped).mean() > 0.3
+    assert swapped[analysis.held.rows[list(analysis.missed)]].mean() > 0.3
 
 
 def test_calibration_shows_the_level_whose_intervals_fail(communities):
-    study, features = communities(0)
-    analysis = analysis_of(study, features, planted(study, "wide", 0)[0], RegressionTarget("zscore"))
+    analysis, _ = faulty(communities, "wide")
     everyone, worst = analysis.promises[:2]
-    of_site = study.labels("site")[analysis.held.rows] == "C"
+    of_site = communities(0)[0].at("site", "C")[analysis.held.rows]
     assert (everyone.level, everyone.samples, everyone.promised) == (ALL, SAMPLES, pytest.approx(0.9))
     assert everyone.kept == pytest.approx(analysis.held.inside.mean()) and everyone.low < 0.9 < everyone.high
     assert (worst.level, worst.samples, worst.kept) == (
@@ -253,7 +235,7 @@ def test_calibration_shows_the_level_whose_intervals_fail(communities):
 
 
 def test_calibration_of_classes_is_the_probability_of_what_is_predicted_beside_how_often_it_is_right(communities):
-    analysis, _ = three_sites(communities(0)[0])
+    analysis, _ = three_sites(communities(0)[0].study)
     everyone = analysis.promises[0]
     assert everyone.promised == pytest.approx(0.96)
     assert everyone.kept == pytest.approx((analysis.held.said.argmax(axis=1) == analysis.held.truth).mean())
@@ -271,8 +253,7 @@ def test_intervals_of_shares_hold_as_often_as_they_say():
 
 
 def test_long_names_of_asvs_are_short_on_the_page_and_whole_in_the_table(communities):
-    study, features = communities(0)
-    analysis = analysis_of(study, features, planted(study, "wide", 0)[0], RegressionTarget("zscore"))
+    analysis, _ = faulty(communities, "wide")
     name = max((look.column for look in analysis.looks), key=len)
     assert name.startswith("ASV ") and len(name) == 44
     assert name in set(analysis.table()["column"])
@@ -289,3 +270,61 @@ def test_samples_of_a_group_that_are_alike_count_as_one_in_intervals_of_calibrat
     assert (everyone.low, everyone.high) == pytest.approx(share_interval(inside.mean(), 40))
     apart, *_ = promises_of(replace(held, unit=np.arange(200)), [first], 6)
     assert (apart.low, apart.high) == pytest.approx(share_interval(inside.mean(), 200))
+
+
+def look(column, p):
+    """One that is worse by so much chance."""
+    return Look(column, "level", "error", 10, 10, 1.0, 0.0, 1.0, 0.0, 2.0, p)
+
+
+def test_metadata_have_half_of_the_chance_however_many_asvs_are_looked_at():
+    few = [look("study", 0.001), look("site", 0.5)]
+    looks = corrected([*few, *(look(f"ASV {number}", 0.002) for number in range(98))], np.arange(100) < 2)
+    assert [one.column for one in looks[:1]] == ["study"]
+    assert looks[0].corrected == pytest.approx(0.001 * 2 / 0.5)
+    # The next stands beside those that are left: half of one, and 98 of the other half.
+    assert looks[1].corrected == pytest.approx(0.002 * 98 / 0.5 * 0.75)
+    # Without reads it is Holm's.
+    assert [one.corrected for one in corrected(few, np.ones(2, dtype=bool))] == pytest.approx([0.002, 0.5])
+
+
+def test_large_groups_that_are_alike_do_not_hide_a_difference():
+    """One that all groups have is told by many small ones, though a few large ones of one kind are most of the samples."""
+    rng, sizes = np.random.default_rng(0), np.r_[np.full(4, 40), np.full(60, 2)]
+    unit = np.repeat(np.arange(64), sizes)
+    members = unit % 2 == 0
+    values = np.repeat(rng.normal(size=64), sizes) + members
+    (*_, equal), (*_, weighed) = (difference_of(values, members, unit, weighed=weighed) for weighed in (False, True))
+    assert weighed < equal / 5
+    # Samples that have nothing to do with each other count alike.
+    apart = rng.normal(size=len(unit)) + 0.3 * members
+    (one, *_), (other, *_) = (difference_of(apart, members, unit, weighed=weighed) for weighed in (False, True))
+    assert one == pytest.approx(other, abs=0.05)
+
+
+def test_chance_is_met_where_samples_are_weighed():
+    rng, found = np.random.default_rng(2), []
+    for _ in range(400):
+        unit = np.repeat(np.arange(60), 1 + rng.poisson(3, 60))
+        values = rng.normal(size=60)[unit] + rng.normal(size=len(unit))
+        found.append(difference_of(values, unit % 3 == 0, unit, weighed=True)[3])
+    assert 0.01 < np.mean(np.array(found) < 0.05) < 0.09
+
+
+def test_samples_that_are_doubted_rightly_are_not_named_and_those_that_are_not_doubted_are():
+    """Both are of a level with many wrong labels; only to some do the probabilities say so."""
+    rng = np.random.default_rng(1)
+    n, nothing = 1200, np.zeros(1200)
+    hard, sick = rng.random(n) < 0.25, rng.random(n) < 0.5
+    truth = (sick ^ (rng.random(n) < np.where(hard, 0.4, 0.02))).astype(int)
+    level = Stratum("site", "hard", hard)
+
+    def named(doubt):
+        sure = np.where(sick, 1 - doubt, doubt)
+        said = np.stack([1 - sure, sure], axis=1)
+        error = 1 - said[np.arange(n), truth]
+        held = HeldOut(np.arange(n), np.arange(n), truth, said, error, sure - truth, None, said, said > 0.1)
+        return [one.what for one in looks_at(held, [level], nothing) if one.named]
+
+    assert named(np.where(hard, 0.4, 0.02)) == []
+    assert "error" in named(np.full(n, 0.1))

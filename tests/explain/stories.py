@@ -13,8 +13,8 @@ from aam.explain.faithfulness import Curves, NamedFirst
 from aam.explain.features import asvs
 from aam.explain.gradients import Gradients
 from aam.explain.nucleotides import NucleotideEffects
-from aam.explain.resampling import Estimate
 from aam.explain.story import Compared, Story
+from aam.scoring.resampling import Estimate
 
 
 def attributions_of(counts, ids, outputs=("age",), features=None, seed=0):

@@ -11,7 +11,6 @@ from aam.explain.agreement import Agreement, agreement, mean_of
 from aam.explain.deletion import by_deletion
 from aam.explain.faithfulness import curves, named_first
 from aam.explain.made_up import read_kept
-from aam.explain.resampling import Groups, draws, interval, ratio
 from aam.explain.summary import summarise
 from tests.explain.test_deletion import Sums
 
@@ -155,16 +154,3 @@ def test_what_any_model_says_of_amounts_is_no_agreement(explained):
     pairs = [agreement(found[0][0], other, reader.counts) for other, _ in found[1:]]
     assert np.mean([pair.spread for pair in pairs]) > 0.6
     assert abs(np.mean([pair.beside_amount for pair in pairs])) < 0.15
-
-
-def test_groups_count_once():
-    groups = Groups.named(np.array(["b", "a", "b", "b"]), 4)
-    np.testing.assert_allclose(groups.weights(), [1 / 6, 1 / 2, 1 / 6, 1 / 6])
-    values = np.array([1.0, 10.0, 2.0, 3.0])
-    assert groups.means(values).tolist() == [10, 2]
-    assert ratio(values, np.ones(4), groups).value == groups.weights() @ values == 6
-    assert np.isnan(ratio(values, values, Groups.named(np.zeros(4), 4)).low)
-    drawn = draws(2, number=4000)
-    low, high = interval(drawn @ [10, 2] / drawn.sum(axis=1))
-    # Of two groups the weight of one is uniform.
-    np.testing.assert_allclose([low, high], [2.2, 9.8], atol=0.1)

@@ -17,9 +17,9 @@ from aam.explain.attributions import Features
 from aam.explain.cautions import alike, cautions_of
 from aam.explain.logo_picture import logo
 from aam.explain.page import explanation_page, verdict_of
-from aam.explain.resampling import Estimate
 from aam.explain.story import Compared, short_id, shown
 from aam.explain.summary import ranked
+from aam.scoring.resampling import Estimate
 from tests.explain.stories import attributions_of, by_gradients, importance_of, story_of, taxa_of
 
 EMPTY = {"meta", "br", "link", "path", "rect"}

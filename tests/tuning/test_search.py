@@ -24,7 +24,7 @@ from aam.scoring.measures import AUC, MAE
 from aam.study.covariates import Covariates
 from aam.tuning.outer import judge
 from aam.tuning.page import write_page, write_trials
-from aam.tuning.search import Search, behind, duration, key_of_samples, resampled, search
+from aam.tuning.search import Search, behind, duration, key_of_samples, scores_of, search
 from aam.tuning.space import Knob
 from aam.tuning.trials import Trials, Tried
 from aam.tuning.tunable import TunedEnsemble, TunedTransformer
@@ -187,10 +187,10 @@ def test_a_trial_that_is_clearly_worse_ends_early(problem, tmp_path, monkeypatch
 
 def test_scores_are_resampled_by_whole_groups():
     truth, said = np.arange(8.0), np.arange(8.0) + np.repeat([0, 2], 4)
-    alike = resampled(truth, said, np.repeat(["a", "b"], 4), MAE)
+    alike = scores_of(truth, said, np.repeat(["a", "b"], 4), MAE)
     assert alike[0] == 1
     assert len(alike) == 401
-    assert alike[1:].std() > 1.5 * resampled(truth, said, np.arange(8), MAE)[1:].std()
+    assert alike[1:].std() > 1.5 * scores_of(truth, said, np.arange(8), MAE)[1:].std()
 
 
 def test_a_space_that_is_used_up_ends_the_search(problem, tmp_path, caplog):

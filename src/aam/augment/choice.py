@@ -11,12 +11,13 @@ import numpy as np
 
 from aam.options import AugmentOptions
 from aam.scoring.measures import Measure
+from aam.scoring.resampling import interval, resampled, with_replacement
 from aam.scoring.weighted import WEIGHTED
 
 log = logging.getLogger(__name__)
 
-# Draws of groups, and how many are weighed at a time (for memory); the chance to choose one of several that do not help.
-_DRAWS, _AT_ONCE, _CHANCE = 2000, 100, 0.05
+# Draws of groups, and the chance to choose one of several that do not help.
+_DRAWS, _CHANCE = 2000, 0.05
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,11 @@ def choose_augmentation(
 def _gain(
     truth: np.ndarray, plain: np.ndarray, said: np.ndarray, units: np.ndarray, measure: Measure, chance: float
 ) -> tuple[float, float, float]:
-    """Gain, and its interval over groups that are drawn with replacement: what one group says alone is left out often enough."""
-    score, rng = WEIGHTED[measure.key], np.random.default_rng(0)
-    groups, group = np.unique(units, return_inverse=True)
+    """Gain, and its interval over groups that are drawn with replacement."""
+    score = WEIGHTED[measure.key]
 
     def gains(weights: np.ndarray) -> np.ndarray:
         return measure.gain(score(truth, said, weights), score(truth, plain, weights))
 
-    even = np.full(len(groups), 1 / len(groups))
-    draws = (rng.multinomial(len(groups), even, size=_AT_ONCE)[:, group] for _ in range(_DRAWS // _AT_ONCE))
-    low, high = np.nanquantile(np.concatenate([gains(drawn) for drawn in draws]), [chance / 2, 1 - chance / 2])
+    low, high = interval(resampled(units, gains, with_replacement, _DRAWS), chance)
     return float(gains(np.ones((1, len(truth))))[0]), float(low), float(high)

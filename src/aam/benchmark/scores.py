@@ -11,8 +11,9 @@ import numpy as np
 from aam.benchmark.asked import Asked
 from aam.benchmark.models import TRIVIAL, headline_of, is_trivial
 from aam.benchmark.work import Answer, Piece
-from aam.evaluation.compare import Outcome, interval_of, mean_score, resampled_scores
+from aam.evaluation.compare import Outcome, mean_score, resampled_scores
 from aam.scoring.measures import Measure
+from aam.scoring.resampling import interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +55,13 @@ class Scored:
 
     def interval(self, model: str) -> tuple[float, float]:
         """The 95 % interval of its score, over resampled groups."""
-        return interval_of(self.resampled[model])
+        low, high = interval(self.resampled[model])
+        return low, high
 
     def gain(self, model: str, over: str) -> tuple[float, float, float]:
         """Of one model over another, with its 95 % interval over resampled groups."""
         gain = float(self.measure.gain(self.scores[model], self.scores[over]))
-        return gain, *interval_of(self.measure.gain(self.resampled[model], self.resampled[over]))
+        return gain, *interval(self.measure.gain(self.resampled[model], self.resampled[over]))
 
 
 def scored(question: str, asked: Asked, answers: Mapping[Piece, Answer]) -> list[Scored]:
@@ -131,7 +133,7 @@ def ranking(results: Sequence[Scored]) -> Ranking:
     scores = np.array([[result.scores[name] for name in models] for result in results])
     ranks = rankdata(sign[:, None] * as_written(scores), axis=1)
     drawn = np.mean([_drawn_ranks(result, models, row) for result, row in zip(results, ranks, strict=True)], axis=0)
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    low, high = interval(drawn)
     means, number, k = ranks.mean(axis=0), len(results), len(models)
     critical = chance = float("nan")
     if number > 1 and k > 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -13,14 +13,15 @@ from scipy.special import softmax
 from aam.ensemble.calibration import Calibration, Stretch
 from aam.ensemble.members import MemberName
 from aam.scoring.measures import AUC, Measure
+from aam.scoring.resampling import bayesian, resampled
 from aam.scoring.weighted import WEIGHTED
 
 # Parts of the groups that a combination is cross-fitted on.
 _PARTS = 5
 # Least probability that counts: a member of a few hundred trees cannot tell less than one in a thousand from none.
 SAYABLE = 1e-3
-# Draws of groups, the weights of samples that are drawn at a time (for memory), and a weight that is not worth its time.
-_DRAWS, _AT_ONCE, _LEAST = 400, 2**19, 0.01
+# Draws of groups, and a weight that is not worth its time.
+_DRAWS, _LEAST = 400, 0.01
 # How far behind the best, in standard errors, counts e^-1/2 as much; and how far for weights that follow the evidence sharply.
 _DOUBT, _SHARP = 2.5, 1.0
 # The share of the weight that counts where the mean does not.
@@ -85,33 +86,25 @@ def choose_weights(
     not count. Members that are no better than the trivial prediction do not count, unless none is.
     """
     score, sign = WEIGHTED[measure.key], 1 if measure.higher_is_better else -1
+
+    def of_all(weights: np.ndarray) -> np.ndarray:
+        return np.stack([sign * score(truth, said, weights) for said in judged.values()], axis=1)
+
     once = np.ones((1, len(truth)))
     scores = {name: sign * float(score(truth, said, once)[0]) for name, said in judged.items()}
-    every = _resampled(units, lambda drawn: np.stack([sign * score(truth, said, drawn) for said in judged.values()], axis=1))
-    resampled = dict(zip(judged, every.T, strict=True))
+    drawn = dict(zip(judged, resampled(units, of_all, bayesian, _DRAWS).T, strict=True))
     least = sign * float(score(truth, trivial, once)[0])
     useful = [name for name in judged if scores[name] > least]
     best = max(useful or judged, key=lambda name: scores[name])
-    behind = {name: _behind(resampled[best] - resampled[name]) for name in judged}
+    behind = {name: _behind(drawn[best] - drawn[name]) for name in judged}
     useless = tuple(name for name in judged if useful and name not in useful)
     return Weighing({}, {name: sign * value for name, value in scores.items()}, behind, useless).at(_DOUBT)
 
 
 def _tells(truth: np.ndarray, probabilities: np.ndarray, units: np.ndarray) -> bool:
     """Whether probabilities [n, K] rank samples of known class better than chance does, by two standard errors over groups."""
-    scores = _resampled(units, partial(WEIGHTED[AUC.key], truth, probabilities))
+    scores = resampled(units, partial(WEIGHTED[AUC.key], truth, probabilities), bayesian, _DRAWS)
     return float(np.nanmean(scores) - 0.5) > 2 * float(np.nanstd(scores))
-
-
-def _resampled(units: np.ndarray, score: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """A score of weighted samples, [W, n] -> [W, ...], in a Bayesian bootstrap over groups (Rubin 1981), [draws, ...]; units: ids
-    of the groups [n].
-    """
-    rng, groups = np.random.default_rng(0), int(units.max()) + 1
-    # In eights, as sums over fewer draws at a time differ in their last bits.
-    at_once = 8 * max(_AT_ONCE // (8 * len(units)), 1)
-    sizes = [min(at_once, _DRAWS - start) for start in range(0, _DRAWS, at_once)]
-    return np.concatenate([score(rng.exponential(size=(size, groups))[:, units]) for size in sizes])
 
 
 def _behind(differences: np.ndarray) -> float:
@@ -153,8 +146,8 @@ class Combination:
         weighings = [weighing, weighing.at(_DOUBT, _MIDDLE), weighing.at(_SHARP), weighing.at(_SHARP, _MIDDLE)]
         found = [cls.fit(truth, judged, some.weights, some.middle) for some in weighings]
         errors = np.stack([np.abs(some.of(judged) - truth) for some in found])
-        resampled = _resampled(units, lambda drawn: drawn @ errors.T / drawn.sum(axis=1, keepdims=True))
-        gains = resampled[:, :1] - resampled
+        means = resampled(units, lambda drawn: drawn @ errors.T / drawn.sum(axis=1, keepdims=True), bayesian, _DRAWS)
+        gains = means[:, :1] - means
         better = gains.mean(axis=0) > gains.std(axis=0)
         chosen = int(np.argmax(np.where(better, gains.mean(axis=0), 0.0)))
         return found[chosen], weighings[chosen]

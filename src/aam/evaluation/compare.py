@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from aam.scoring.measures import Measure
+from aam.scoring.resampling import interval, resampled, with_replacement
 from aam.scoring.weighted import WEIGHTED
 from aam.study.folds import Fold
 from aam.study.problem import Problem
@@ -105,22 +106,20 @@ def resampled_scores(outcome: Outcome, model: str, seed: int = 0) -> np.ndarray:
     Blocks count by the samples that were drawn of them. The same draws for every model: differences are paired. NaN for fewer than
     5 groups.
     """
-    units = np.unique(np.concatenate([outcome.unit[fold.test] for fold in outcome.folds]))
-    if len(units) < _FEWEST_UNITS:
+    blocks = [outcome.said(model, block) for block in outcome.blocks]
+    units = outcome.unit[np.concatenate([rows for rows, _ in blocks])]
+    if len(np.unique(units)) < _FEWEST_UNITS:
         return np.full(_RESAMPLES, np.nan)
-    drawn = np.zeros((_RESAMPLES, int(outcome.unit.max()) + 1))
-    drawn[:, units] = np.random.default_rng(seed).multinomial(len(units), np.full(len(units), 1 / len(units)), size=_RESAMPLES)
-    score = WEIGHTED[outcome.measure.key]
-    scores, sizes = [], []
-    for block in outcome.blocks:
-        rows, said = outcome.said(model, block)
-        weights = drawn[:, outcome.unit[rows]]
-        scores.append(score(outcome.truth[rows], said, weights))
-        sizes.append(weights.sum(axis=1))
-    found, counted = np.stack(scores), np.stack(sizes)
-    counted[~np.isfinite(found)] = 0
-    with np.errstate(invalid="ignore"):
-        return (np.nan_to_num(found) * counted).sum(axis=0) / counted.sum(axis=0)
+    score, ends = WEIGHTED[outcome.measure.key], np.cumsum([len(rows) for rows, _ in blocks])[:-1]
+
+    def mean(drawn: np.ndarray) -> np.ndarray:
+        weights = np.split(drawn, ends, axis=1)
+        found = np.stack([score(outcome.truth[rows], said, part) for (rows, said), part in zip(blocks, weights, strict=True)])
+        counted = np.where(np.isfinite(found), [part.sum(axis=1) for part in weights], 0)
+        with np.errstate(invalid="ignore"):
+            return (np.nan_to_num(found) * counted).sum(axis=0) / counted.sum(axis=0)
+
+    return resampled(units, mean, with_replacement, _RESAMPLES, seed)
 
 
 @dataclass(frozen=True)
@@ -149,17 +148,11 @@ def mean_score(outcome: Outcome, model: str) -> float:
     return float(repeat_means(outcome, [scores[outcome.measure.key] for scores in block_scores(outcome, model)]).mean())
 
 
-def interval_of(values: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of the values; NaN where there are none."""
-    known = values[np.isfinite(values)]
-    return (float(np.percentile(known, 2.5)), float(np.percentile(known, 97.5))) if len(known) else (float("nan"), float("nan"))
-
-
 def summarise(outcome: Outcome, simple: Sequence[str]) -> list[Summary]:
     """All models, each compared with the best of the `simple` ones; that one with the best of the others of them."""
     best = best_of(outcome, simple)
     second = best_of(outcome, [model for model in simple if model != best] or [best])
-    resampled = {model: resampled_scores(outcome, model) for model in outcome.predictions}
+    drawn = {model: resampled_scores(outcome, model) for model in outcome.predictions}
     summaries = []
     for model in outcome.predictions:
         scored = block_scores(outcome, model)
@@ -167,8 +160,8 @@ def summarise(outcome: Outcome, simple: Sequence[str]) -> list[Summary]:
         means = {name: float(values.mean()) for name, values in repeats.items()}
         deviations = {name: float(values.std(ddof=1)) if len(values) > 1 else float("nan") for name, values in repeats.items()}
         reference = second if model == best else best
-        low, high = interval_of(resampled[model])
-        gain_low, gain_high = interval_of(outcome.measure.gain(resampled[model], resampled[reference]))
+        low, high = interval(drawn[model])
+        gain_low, gain_high = interval(outcome.measure.gain(drawn[model], drawn[reference]))
         gained = float(outcome.measure.gain(means[outcome.measure.key], mean_score(outcome, reference)))
         summaries.append(Summary(model, means, deviations, low, high, gained, gain_low, gain_high))
     return summaries

@@ -9,6 +9,7 @@ import numpy as np
 from aam.evaluation.compare import Outcome
 from aam.scoring.bands import Band, repeated
 from aam.scoring.intervals import COVERAGE, scores_of, threshold
+from aam.scoring.resampling import Groups
 from aam.study.folds import Fold
 from aam.study.targets import Kind, RegressionTarget
 
@@ -44,14 +45,8 @@ def band_covered(outcome: Outcome, model: str) -> tuple[float, float] | None:
     rows = np.concatenate([fold.test for fold in outcome.folds])
     ends, truth = np.concatenate(known), outcome.truth[rows]
     inside = (ends[:, 0] <= truth) & (truth <= ends[:, -1])
-    share = _shares(outcome.unit[rows])
+    share = Groups.named(outcome.unit[rows], len(rows)).weights()
     return float(inside @ share), float((ends[:, -1] - ends[:, 0]) @ share)
-
-
-def _shares(unit: np.ndarray) -> np.ndarray:
-    """How much samples of groups [n] count, where each group counts once and they add up to 1."""
-    _, group, members = np.unique(unit, return_inverse=True, return_counts=True)
-    return 1 / (members[group] * len(members))
 
 
 def _others(outcome: Outcome, fold: Fold) -> list[int]:
@@ -82,10 +77,13 @@ def _in_intervals(truth: np.ndarray, said: np.ndarray, limit: float) -> tuple[np
 
 
 def _in_sets(truth: np.ndarray, said: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
-    # A set is never empty: the likeliest class is in it.
-    within = (scores_of(truth, said) <= limit) | (said.argmax(axis=1) == truth)
-    sizes = (1 - said <= limit).sum(axis=1).clip(min=1)
-    return within, sizes if np.isfinite(limit) else np.full(len(said), limit)
+    sets = sets_of(said, limit)
+    return sets[np.arange(len(truth)), truth], sets.sum(axis=1) if np.isfinite(limit) else np.full(len(said), limit)
+
+
+def sets_of(said: np.ndarray, limit: float) -> np.ndarray:
+    """Whether each class is in the set of a sample, of probabilities [n, K]: never none, as the likeliest class is, bool [n, K]."""
+    return (1 - said <= limit) | (np.arange(said.shape[1]) == said.argmax(axis=1)[:, None])
 
 
 _INSIDE: Mapping[Kind, Inside] = {"regression": _in_intervals, "classification": _in_sets}
@@ -98,7 +96,8 @@ def covered(outcome: Outcome, model: str, coverage: float = COVERAGE) -> tuple[f
     too few groups were known.
     """
     inside, width = zip(*in_folds(outcome, model, coverage), strict=True)
-    share = _shares(np.concatenate([outcome.unit[fold.test] for fold in outcome.folds]))
+    rows = np.concatenate([fold.test for fold in outcome.folds])
+    share = Groups.named(outcome.unit[rows], len(rows)).weights()
     return float(np.concatenate(inside) @ share), float(np.concatenate(width) @ share)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from aam.evaluation import checks
-from aam.evaluation.compare import Outcome, best_of, interval_of, mean_score, resampled_scores
+from aam.evaluation.compare import Outcome, best_of, mean_score, resampled_scores
 from aam.evaluation.contestants import first_of_ours
 from aam.learners.baselines import COVARIATES, level_name
+from aam.scoring.resampling import interval
 
 
 def findings_of(outcome: Outcome, confounder_column: str | None = None) -> list[str]:
@@ -37,7 +38,7 @@ def _beside_covariates(outcome: Outcome) -> str | None:
     measure, names = outcome.measure, ", ".join(outcome.problem.covariates.columns)
     scores = [mean_score(outcome, name) for name in (ours, COVARIATES)]
     gain = float(measure.gain(*scores))
-    between = measure.between(*interval_of(measure.gain(*(resampled_scores(outcome, name) for name in (ours, COVARIATES)))))
+    between = measure.between(*interval(measure.gain(*(resampled_scores(outcome, name) for name in (ours, COVARIATES)))))
     return (
         f"Covariates ({names}) alone have {measure.label} {scores[1]:.3g}; with the microbes the {ours} has {scores[0]:.3g}: the "
         f"microbes add {measure.signed(gain)} (95 % interval {between})."

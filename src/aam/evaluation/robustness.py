@@ -23,6 +23,7 @@ from aam.learners.learner import Learner
 from aam.progress import track
 from aam.saved.fitted import Fitted
 from aam.saved.load import load
+from aam.scoring.resampling import interval
 from aam.study.changed import of_changed
 from aam.study.folds import Fold, posed_within
 from aam.study.problem import Problem
@@ -156,8 +157,7 @@ def _falls(
         for place in places:
             level = 0.0 if place == 0 else grades[place - 1][1]
             changes = gain(drawn[place], drawn[0])
-            known = changes[np.isfinite(changes)]
-            low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (float("nan"), float("nan"))
+            low, high = interval(changes)
             change = float(gain(scores[place], scores[0]))
             found.append(Fall(name, level, model, scores[place], change, float(low), float(high)))
     return found

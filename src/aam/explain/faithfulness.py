@@ -9,7 +9,7 @@ import numpy as np
 
 from aam.explain.attributions import Attributions, Reader
 from aam.explain.made_up import read_kept
-from aam.explain.resampling import Estimate, Groups, ratio
+from aam.scoring.resampling import Estimate, Groups, ratio
 
 # ASVs that are taken out together, unless a third of a sample's are fewer: as many others must be left to compare them with.
 _NAMED, _PART = 10, 3

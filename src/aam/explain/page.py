@@ -14,9 +14,9 @@ from aam.explain import pictures
 from aam.explain.attributions import Features, Importance, Kind
 from aam.explain.cautions import cautions_of
 from aam.explain.page_inside import attention, nucleotides
-from aam.explain.resampling import Estimate
 from aam.explain.story import BASELINES, DIRECTIONS, METHODS, Story, shown
 from aam.explain.summary import direction_of, ranked
+from aam.scoring.resampling import Estimate
 
 # Rows of a table of features, and samples with an account of their own: more would be a page that no browser likes.
 _ROWS, _SHOWN_SAMPLES, _PERMUTED = 30, 40, 15

@@ -14,8 +14,8 @@ from aam.explain.begun import Begun
 from aam.explain.deletion import holds
 from aam.explain.made_up import read_outputs, read_samples
 from aam.explain.places import Places
-from aam.explain.resampling import Groups, draws, interval
 from aam.scoring.measures import Measure
+from aam.scoring.resampling import Groups, draws, interval
 from aam.scoring.weighted import WEIGHTED
 
 # Draws of groups that scores of classes are computed under: each is a ranking of all samples.

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from aam.explain.attributions import Attributions, Importance
-from aam.explain.resampling import draws, interval
+from aam.scoring.resampling import draws, interval
 
 # Features resampled at a time, for memory.
 _AT_ONCE = 2000

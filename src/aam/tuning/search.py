@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from aam.disk.cache import key_of
 from aam.errors import InputError, counted
 from aam.scoring.measures import Measure
+from aam.scoring.resampling import bayesian, resampled
 from aam.scoring.weighted import WEIGHTED
 from aam.study.problem import Problem
 from aam.tuning.space import Knob
@@ -23,8 +25,8 @@ from aam.tuning.tunable import Tunable
 
 log = logging.getLogger(__name__)
 
-# Draws of groups; weights of samples that are drawn at a time (for memory); standard errors behind the best that end a trial.
-_DRAWS, _AT_ONCE, _CLEARLY = 400, 2**22, 2.0
+# Draws of groups, and standard errors behind the best that end a trial.
+_DRAWS, _CLEARLY = 400, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,14 +84,10 @@ def behind(measure: Measure, tried: Tried, best: Tried) -> float:
     return float(difference[0]) / spread if spread > 0 else math.inf
 
 
-def resampled(truth: np.ndarray, said: np.ndarray, units: np.ndarray, measure: Measure) -> np.ndarray:
+def scores_of(truth: np.ndarray, said: np.ndarray, units: np.ndarray, measure: Measure) -> np.ndarray:
     """The score of predictions, as they are and then in a Bayesian bootstrap over groups [1 + W]: the same weights for all."""
-    groups = np.unique(units, return_inverse=True)[1]
-    weights = np.random.default_rng(0).exponential(size=(_DRAWS, int(groups.max()) + 1))
-    weights = np.concatenate([np.ones_like(weights[:1]), weights])
-    size, score = max(_AT_ONCE // len(truth), 1), WEIGHTED[measure.key]
-    parts = [score(truth, said, weights[start : start + size][:, groups]) for start in range(0, len(weights), size)]
-    return np.concatenate(parts)
+    score = partial(WEIGHTED[measure.key], truth, said)
+    return np.concatenate([score(np.ones((1, len(truth)))), resampled(units, score, bayesian, _DRAWS)])
 
 
 def key_of_samples(problem: Problem, rows: np.ndarray) -> str:
@@ -143,7 +141,7 @@ def _judge(
         with _quiet() if complete else _aloud():
             for places, said in tunable.with_values(values).judge(problem, rows):
                 judged = rows[places]
-                scores.append(resampled(problem.truth[judged], said, problem.units(judged), measure))
+                scores.append(scores_of(problem.truth[judged], said, problem.units(judged), measure))
                 tried = Tried("complete", values, scores, 0.0)
                 if len(places) < len(rows) and complete and behind(measure, tried, best_of(measure, complete)) > _CLEARLY:
                     return "pruned", scores, ""

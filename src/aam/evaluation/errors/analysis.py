@@ -16,6 +16,7 @@ from aam.evaluation.errors.held_out import HeldOut
 from aam.evaluation.errors.labels import WrongLabels, nearest_to, said_of, truths_of, wrong_labels
 from aam.evaluation.errors.looks import FEW_UNITS, Look, looks_at
 from aam.evaluation.errors.missed import missed_by_all, said_by_all
+from aam.evaluation.errors.mixture import Mixture
 from aam.evaluation.errors.promises import Promise, promises_of
 from aam.evaluation.errors.strata import label_of, strata_of
 from aam.scoring.intervals import COVERAGE
@@ -51,17 +52,19 @@ class ErrorAnalysis:
     @classmethod
     def of(cls, outcome: Outcome, model: str, models: Sequence[str]) -> ErrorAnalysis:
         """Of a model, beside all `models` that learned something."""
-        held = HeldOut.of(outcome, model)
+        by_model = {name: HeldOut.of(outcome, name) for name in dict.fromkeys([model, *models])}
+        mixtures = {name: Mixture.of(one) for name, one in by_model.items()}
+        held = by_model[model]
         strata = strata_of(outcome, held.rows)
-        looks = looks_at(held, strata)
+        looks = looks_at(held, strata, mixtures[model].likely)
         # Where a level of many groups is predicted badly, a bad prediction says nothing of the label.
         bad = {(look.column, look.level) for look in looks if look.named and look.what != "bias" and look.units >= FEW_UNITS}
         among = ~np.any(
             [np.zeros(len(held.rows), dtype=bool), *(one.members for one in strata if (one.column, one.level) in bad)], axis=0
         )
-        labels = wrong_labels(outcome, model, models, among)
+        labels = wrong_labels(by_model, model, mixtures, among)
         confused, promises = confused_levels(outcome, held), promises_of(held, strata_of(outcome, held.rows, each=True), _PROMISES)
-        missed = missed_by_all(outcome, model, models)
+        missed = missed_by_all(by_model, model)
         return cls(outcome, model, tuple(models), held, tuple(looks), labels, tuple(confused), tuple(promises), missed)
 
     @cached_property
@@ -87,6 +90,9 @@ class ErrorAnalysis:
             inside, outside = (f"{100 * share:.0f} %" for share in (look.inside, look.outside))
             kind = "sets" if self.held.of_classes else "intervals"
             return f"their {100 * COVERAGE:.0f} % {kind} hold the truth of {inside}, those of the others of {outside}"
+        if look.what == "labels":
+            inside, outside = (f"{100 * share:.0f} %" for share in (look.inside, look.outside))
+            return f"{inside} of their labels look like another sample's, {outside} of those of the others"
         if look.what == "error":
             what = "less probability for the true class" if self.held.of_classes else "larger errors"
             return f"{what}: {_short(look.inside)} on average, against {_short(look.outside)} (difference {between})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,11 +11,10 @@ from aam.evaluation.compare import Outcome
 from aam.evaluation.errors.held_out import HeldOut
 
 
-def missed_by_all(outcome: Outcome, model: str, models: Sequence[str]) -> tuple[int, ...]:
-    """Places of the held-out samples that `model` and all `models` get wrong: each predicts another class, or has an interval
-    without the truth. Those first of which `model` is most wrong; none where a model has no intervals.
+def missed_by_all(held: Mapping[str, HeldOut], model: str) -> tuple[int, ...]:
+    """Places of the held-out samples that all models get wrong: each predicts another class, or has an interval without the truth.
+    Those first of which `model` is most wrong; none where a model has no intervals.
     """
-    held = {name: HeldOut.of(outcome, name) for name in dict.fromkeys([model, *models])}
     kept = [one.kept for one in held.values()]
     known = [one for one in kept if one is not None]
     if len(known) < len(kept):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from aam.evaluation.errors.held_out import HeldOut
-from aam.evaluation.errors.labels import together
+from aam.evaluation.errors.held_out import HeldOut, together
 from aam.evaluation.errors.strata import Stratum, label_of
 
 ALL = "all samples"

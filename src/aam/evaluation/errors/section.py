@@ -124,12 +124,15 @@ def _about_promises(analysis: ErrorAnalysis) -> str:
 
 def _about(analysis: ErrorAnalysis, strata: int) -> str:
     held = analysis.held
+    explained = "with what the truth alone explains taken out, since every model pulls towards the middle"
+    if held.of_classes:
+        explained = "beyond what the probabilities themselves say, once they are true of all samples together"
     error = "one less the probability of the true class" if held.of_classes else "how far a prediction is from the truth"
     return (
         f"Held-out samples of the first repeat, as the {analysis.model} predicts them; {counted(strata, 'level')} of metadata, "
         f"groups, reads and ASVs. Error: {error}; bias: prediction less truth; coverage: how often the truth is in the interval or "
-        f"set. Chance: how often any look differs as much where nothing is wrong, after {counted(len(analysis.looks), 'look')}, "
-        "with what the truth alone explains taken out, since every model pulls towards the middle. Below "
+        "set; labels: how likely they are another sample's. Chance: how often any look differs as much where nothing is wrong, "
+        f"after {counted(len(analysis.looks), 'look')}, half of it for metadata and groups, {explained}. Below "
         f"{100 * CHANCE:g} % a level that is predicted worse is named. It may stand for something else that goes with it. "
         "errors.tsv holds all looks, with whole names of ASVs; label_errors.tsv, where there are some, the samples whose label "
         "may be wrong."

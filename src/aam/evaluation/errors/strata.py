@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,11 +21,14 @@ GROUP, _ASV = "group", "ASV"
 
 @dataclass(frozen=True, eq=False)
 class Stratum:
-    """The samples of a level of a column; members: bool [n], of the held-out samples."""
+    """The samples of a level of a column; members: bool [n], of the held-out samples; known: of metadata or groups, and not counted
+    in their reads.
+    """
 
     column: str
     level: str
     members: np.ndarray
+    known: bool = True
 
 
 def label_of(column: str, level: str) -> str:
@@ -41,8 +43,9 @@ def strata_of(outcome: Outcome, rows: np.ndarray, *, each: bool = False) -> list
     each: both of these, and groups however many there are.
     """
     return [
-        stratum
-        for column, values in chain(_known(outcome, rows), _counted(outcome, rows))
+        replace(stratum, known=known)
+        for known, columns in ((True, _known), (False, _counted))
+        for column, values in columns(outcome, rows)
         for stratum in _levels(column, values, each=each)
         if min(stratum.members.sum(), (~stratum.members).sum()) >= FEWEST
     ]
