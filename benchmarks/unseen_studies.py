@@ -56,9 +56,10 @@ class Corpus:
         """From the folder of the corpus."""
         study = read_study(folder / "table.biom", metadata=folder / "metadata.tsv")
         phylogeny = read_phylogeny(folder / "tree.nwk", study.table.feature_ids, Cache(None))
-        below = reads_below(study.counts, phylogeny)
+        below, studies = reads_below(study.counts, phylogeny), study.labels("study")
+        assert studies is not None
         return cls(
-            study.labels("study"),
+            studies,
             torch.from_numpy(study.asv_tokens),
             sparse.csr_array(study.counts > 0).astype(np.float32),
             sparse.csr_array(below > 0).astype(np.float32),
@@ -110,6 +111,9 @@ class Corpus:
 class CladeEncoder(nn.Module):
     """ASV vectors -> the clades of each ASV -> those that a sample has, any ASV of which is there -> an embedding."""
 
+    share: Tensor
+    weight: Tensor
+
     def __init__(self, clades: int, width: int) -> None:
         super().__init__()
         self.sorting = nn.Sequential(nn.Linear(_WORDS, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, clades))
@@ -152,7 +156,8 @@ def taught(corpus: Corpus, train: np.ndarray, vectors: Tensor, given: argparse.N
 def teach_clades(encoder: CladeEncoder, vectors: Tensor, below: Tensor, seen: np.ndarray, rng: np.random.Generator) -> None:
     """ASVs [seen] learn in which clades they are."""
     with torch.no_grad():
-        encoder.sorting[2].bias.copy_(torch.logit(below[torch.from_numpy(seen)].mean(dim=0).clamp(1e-4, 1 - 1e-4)))
+        share = below[torch.from_numpy(seen)].mean(dim=0)
+        list(encoder.sorting.parameters())[-1].copy_(torch.logit(share.clamp(1e-4, 1 - 1e-4)))
     steps = _EPOCHS * len(seen) // _ASVS
     optimizer = torch.optim.AdamW(encoder.sorting.parameters(), lr=_LR, weight_decay=1e-2)
     for step in range(steps):
@@ -232,8 +237,10 @@ def main() -> None:
             found[apart is not None].append(scores)
             print(f"| {' - '.join(studies)} |", *(f"{score:.3f} |" for score in scores), flush=True)
         print(f"<!-- part {part}: {time.process_time() - began:.0f} s of the processor -->", flush=True)
-    for apart, scores in found.items():
-        print(f"| mean {'between two studies' if apart else 'within a study'} |", *(f"{s:.3f} |" for s in np.mean(scores, axis=0)))
+    for between, rows_of in found.items():
+        print(
+            f"| mean {'between two studies' if between else 'within a study'} |", *(f"{s:.3f} |" for s in np.mean(rows_of, axis=0))
+        )
 
 
 if __name__ == "__main__":
