@@ -294,20 +294,20 @@ def test_large_groups_that_are_alike_do_not_hide_a_difference():
     unit = np.repeat(np.arange(64), sizes)
     members = unit % 2 == 0
     values = np.repeat(rng.normal(size=64), sizes) + members
-    (*_, equal), (*_, weighed) = (difference_of(values, members, unit, weighed=weighed) for weighed in (False, True))
+    (*_, equal), (*_, weighed) = (difference_of(values, members, unit, tested=tested) for tested in (False, True))
     assert weighed < equal / 5
     # Samples that have nothing to do with each other count alike.
     apart = rng.normal(size=len(unit)) + 0.3 * members
-    (one, *_), (other, *_) = (difference_of(apart, members, unit, weighed=weighed) for weighed in (False, True))
+    (one, *_), (other, *_) = (difference_of(apart, members, unit, tested=tested) for tested in (False, True))
     assert one == pytest.approx(other, abs=0.05)
 
 
-def test_chance_is_met_where_samples_are_weighed():
+def test_chance_is_met_where_samples_count_by_how_alike_they_are():
     rng, found = np.random.default_rng(2), []
     for _ in range(400):
         unit = np.repeat(np.arange(60), 1 + rng.poisson(3, 60))
         values = rng.normal(size=60)[unit] + rng.normal(size=len(unit))
-        found.append(difference_of(values, unit % 3 == 0, unit, weighed=True)[3])
+        found.append(difference_of(values, unit % 3 == 0, unit, tested=True)[3])
     assert 0.01 < np.mean(np.array(found) < 0.05) < 0.09
 
 
@@ -328,3 +328,9 @@ def test_samples_that_are_doubted_rightly_are_not_named_and_those_that_are_not_d
 
     assert named(np.where(hard, 0.4, 0.02)) == []
     assert "error" in named(np.full(n, 0.1))
+
+
+def test_what_is_rare_is_not_more_than_chance_where_few_samples_lack_it():
+    rng, members = np.random.default_rng(3), np.arange(1000) < 920
+    found = [difference_of((rng.random(1000) < 0.04).astype(float), members, np.arange(1000), tested=True) for _ in range(1000)]
+    assert np.mean([apart > 0 and p < 0.002 for apart, *_, p in found]) < 0.005

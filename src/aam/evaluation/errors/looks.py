@@ -59,7 +59,7 @@ def looks_at(held: HeldOut, strata: Sequence[Stratum], likely: np.ndarray) -> li
         scored = [_normal_scores(view) if what in ("error", "bias") and not held.of_classes else view for view in views]
         for stratum in strata:
             measured = difference_of(values, stratum.members, held.unit)
-            tested = [difference_of(view, stratum.members, held.unit, weighed=True) for view in scored]
+            tested = [difference_of(view, stratum.members, held.unit, tested=True) for view in scored]
             units = len(np.unique(held.unit[stratum.members]))
             # A few labels that may be wrong are most of a group, and are said by themselves.
             if measured is None or None in tested or (what == "labels" and units < FEW_UNITS):
@@ -82,10 +82,11 @@ def _chance(tested: Sequence[tuple[float, float, float, float]], of_classes: boo
 
 
 def difference_of(
-    values: np.ndarray, members: np.ndarray, unit: np.ndarray, *, weighed: bool = False
+    values: np.ndarray, members: np.ndarray, unit: np.ndarray, *, tested: bool = False
 ) -> tuple[float, float, float, float] | None:
     """Mean inside less mean outside, the ends of its 95 % interval, and p; samples of a unit may be alike. None where too few units
-    are known to say. weighed: samples count less the more of them their unit has, as far as these are alike.
+    are known to say. tested: samples count less the more of them their unit has, as far as these are alike, and the mean varies as
+    much as it would if all samples varied alike, at the least: what is rare has no spread where it was not seen.
     """
     (inside, outside), place = (np.unique(unit[part]) for part in (members, ~members)), np.unique(unit, return_inverse=True)[1]
     if len(outside) < FEW_UNITS:
@@ -97,12 +98,17 @@ def difference_of(
         error = others.std(ddof=1) * np.sqrt(1 / len(means) + 1 / len(others))
         freedom = len(others) - 1
     else:
-        weight = _worth(values, members, place) if weighed else np.ones(len(values))
+        alike = _alike(values, members, place) if tested else 0.0
+        weight = 1 / (1 + (np.bincount(place)[place] - 1) * alike)
         share = np.where(members, weight / weight[members].sum(), -weight / weight[~members].sum())
         apart = share @ values
         # About the mean of all: a few samples of which all are inside their intervals have no spread of their own.
-        sums = np.bincount(place, weights=share * (values - np.average(values, weights=weight)))
-        error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
+        around = values - np.average(values, weights=weight)
+        of_units, each = np.bincount(place, weights=share * around), np.bincount(place, weights=share)
+        error = np.sqrt((of_units**2).sum() * len(each) / (len(each) - 1))
+        if tested:
+            same = (1 - alike) * (share**2).sum() + alike * (each**2).sum()
+            error = max(error, np.sqrt(np.average(around**2, weights=weight) * same))
         freedom = min(len(inside), len(outside)) - 1
     if error == 0:
         return None
@@ -110,12 +116,11 @@ def difference_of(
     return float(apart), float(apart - wide), float(apart + wide), float(2 * stats.t.sf(abs(apart) / error, freedom))
 
 
-def _worth(values: np.ndarray, members: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """What samples count [n], so that the mean varies least: 1 / (1 + (m - 1) r) of a unit of m samples that correlate by r."""
-    sizes = np.bincount(place)
+def _alike(values: np.ndarray, members: np.ndarray, place: np.ndarray) -> float:
+    """The correlation of samples of a unit, beside that of those inside, from 0 to 1."""
     around = values - np.where(members, values[members].mean(), values[~members].mean())
-    alike = (together(around, place) - 1) / max((sizes**2).sum() / len(values) - 1, 1e-12)
-    return np.asarray(1 / (1 + (sizes[place] - 1) * min(max(alike, 0.0), 1.0)))
+    larger = (np.bincount(place) ** 2).sum() / len(values) - 1
+    return float(np.clip((together(around, place) - 1) / larger, 0, 1)) if larger > 0 else 0.0
 
 
 def _means(values: np.ndarray, unit: np.ndarray) -> np.ndarray:
