@@ -81,6 +81,7 @@ class PretrainConfig(ConfigFile):
     start: cli.StartIn = StartOptions()
     model: cli.ModelIn = ModelOptions()
     objectives: cli.PretrainObjectivesIn = PretrainObjectives()
+    augmenting: cli.AugmentIn = AugmentOptions()
     fit: cli.FitIn = FitOptions()
     compute: cli.TrainComputeIn = TrainComputeOptions()
     output: cli.OutputIn

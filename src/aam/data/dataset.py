@@ -13,7 +13,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from aam.data.sampler import EpochSampler, Fits, Loader, PackedBatchSampler, Packing, RankBatchSampler, ResumableBatches
+from aam.data.sampler import EpochSampler, Fits, Loader, PackedBatchSampler, Packing, RankBatchSampler, ResumableBatches, Shuffle
 from aam.data.stream import Counts, StreamedCounts, shuffled
 from aam.data.table import FeatureTable, rarefy
 from aam.options import ReadOptions
@@ -198,7 +198,7 @@ def make_loader(
     collate: Collate,
     rows: np.ndarray,
     batch_size: int,
-    shuffle: bool,
+    shuffle: bool | Shuffle,
     fits: Fits | None = None,
     epochs: int = 1,
     workers: int = 0,
@@ -206,9 +206,11 @@ def make_loader(
     """Batches of this rank's part of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in
     every epoch.
 
+    shuffle: whether they come in a random order, or what makes that order, in which a row may come more often than another.
     `epochs`: of the run, for batches packed by `fits`; `workers`: processes that make them, 0 for this one.
     """
-    sampler = EpochSampler(rows, dataset.seed, partial(shuffled, dataset.counts) if shuffle else None)
+    order = partial(shuffled, dataset.counts) if shuffle is True else shuffle or None
+    sampler = EpochSampler(rows, dataset.seed, order)
     batches: RankBatchSampler | PackedBatchSampler = RankBatchSampler(sampler, batch_size)
     if fits is not None:
         batches = PackedBatchSampler(sampler, batch_size, Packing(fits, dataset.most_columns(), dataset.counts.shape[1], epochs))

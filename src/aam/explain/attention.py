@@ -19,6 +19,7 @@ from aam.errors import InputError, counted
 from aam.explain.attributions import Attributions
 from aam.explain.gated import Sample
 from aam.models.asv_encoder import ASVEncoder
+from aam.models.clades import CladeEncoder
 from aam.models.pooling import AttentionPooling
 from aam.models.sequence_encoder import SequenceEncoder
 from aam.models.sequence_predictor import SequencePredictor
@@ -60,10 +61,13 @@ class Attention:
 
 def encoder_of(model: object) -> SequenceEncoder:
     """The encoder of a transformer. InputError for anything else."""
-    if isinstance(model, SequencePredictor):
-        return model.base_model
-    if isinstance(model, SequenceEncoder):
-        return model
+    encoder = model.base_model if isinstance(model, SequencePredictor) else model
+    if isinstance(encoder, SequenceEncoder):
+        return encoder
+    if isinstance(encoder, CladeEncoder):
+        raise InputError(
+            "an encoder of clades (`clades`) has no attention, and no gradients of single ASVs; explain it by deletion"
+        )
     raise InputError("trees and ensembles have no attention; explain by deletion or gradients, or train with `recipe=transformer`")
 
 
@@ -73,7 +77,7 @@ def of_sample(model: object, vectors: np.ndarray, counts: sparse.csr_array, row:
     its encoder makes of the ASVs. InputError for a model without attention.
     """
     encoder = encoder_of(model)
-    device = encoder.richness.weight.device
+    device = encoder.device
     sample, level = Sample.of(counts, row, device), encoder.sample_encoder
     columns = sample.columns.cpu().numpy()
     embedded = level.abundance_embedding(sample.log_share.unsqueeze(-1))

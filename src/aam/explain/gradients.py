@@ -14,6 +14,7 @@ from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.ensemble import Ensemble
 from aam.ensemble.members import MemberName
 from aam.errors import InputError
+from aam.explain.attention import encoder_of
 from aam.explain.attributions import Attributions, Features
 from aam.explain.gated import GatedLevel, LevelViews, Sample
 from aam.explain.integration import Integrated, integrate
@@ -107,7 +108,7 @@ def of_transformer(
     takes stay as they are. show: as for ensembles.
     """
     model, counts, outputs, design = sequences.model, sequences.counts, sequences.outputs, sequences.design
-    level, places, device = model.base_model, Places.of(counts, rows), model.base_model.richness.weight.device
+    level, places, device = encoder_of(model), Places.of(counts, rows), model.base_model.device
     given = torch.tensor(sequences.vectors, device=device)
     gated = [GatedLevel.of(level, given, Sample.of(counts, row, device)) for row in rows]
     stand_in = LevelViews.nothing(level)

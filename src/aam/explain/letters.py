@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam.data.sequences import Nucleotide
+from aam.explain.attention import encoder_of
 from aam.explain.gated import GatedLevel, Sample
 from aam.explain.integration import Integrated, integrate
 from aam.explain.links import of_model
@@ -65,14 +66,15 @@ def gradients_by_position(
     tokens uint8 [1 + L]: `values` [L], of what each letter adds beside a mixture of A, C, G and T in equal parts at all positions;
     0 for an ambiguous letter. InputError without captum.
     """
-    model, device = sequences.model, sequences.model.base_model.richness.weight.device
+    model, base = sequences.model, encoder_of(sequences.model)
+    device = base.device
     real = torch.tensor(tokens[tokens != Nucleotide.PAD].astype(np.int64), device=device)
     whole = F.one_hot(real, _VOCABULARY).float()
     known = (real >= Nucleotide.A) & (real <= Nucleotide.T)
     mixed = whole.clone()
     mixed[known, Nucleotide.A : Nucleotide.T + 1] = 1 / len(LETTERS)
     mixed[known, Nucleotide.T + 1 :] = 0.0
-    encoder, link = SoftAsv(model.base_model.asv_encoder), of_model(sequences.outputs.target)
+    encoder, link = SoftAsv(base.asv_encoder), of_model(sequences.outputs.target)
     vectors = torch.tensor(sequences.vectors, device=device)
     samples = [_Replaced.of(sequences, vectors, asv, int(row)) for row in rows]
 
@@ -80,8 +82,8 @@ def gradients_by_position(
         given = encoder(letters)
         return torch.stack([link(model.head(*sample(given)).double())[:, [output]] for sample in samples]).mean(dim=0)
 
-    heads, length = model.base_model.pooling.heads, len(real)
-    words = len(LETTERS) ** model.base_model.asv_encoder.options.word_length
+    heads, length = base.pooling.heads, len(real)
+    words = len(LETTERS) ** base.asv_encoder.options.word_length
     size = length * (_VOCABULARY**3 + words + heads * length) + sum(len(sample.gated.entering) ** 2 * heads for sample in samples)
     found = integrate(said, mixed, whole, size)
     return replace(found, values=found.values[1:].sum(axis=(1, 2)))
@@ -99,7 +101,7 @@ class _Replaced:
     @classmethod
     def of(cls, sequences: TransformerSequences, vectors: Tensor, asv: int, row: int) -> _Replaced:
         sample = Sample.of(sequences.counts, row, vectors.device)
-        gated = GatedLevel.of(sequences.model.base_model, vectors, sample)
+        gated = GatedLevel.of(encoder_of(sequences.model), vectors, sample)
         place = int((sample.columns == asv).nonzero()[0, 0])
         design = None if sequences.design is None else torch.tensor(sequences.design[row], device=vectors.device)
         return cls(gated, place, gated.entering[place] - vectors[asv], design)

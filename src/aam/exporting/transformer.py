@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from aam.data.sequences import Nucleotide
+from aam.errors import InputError
 from aam.exporting.nodes import OPSET
 from aam.models import ASVEncoder, SequenceEncoder
 from aam.models.heads import Head, first_space
@@ -123,7 +124,12 @@ def _mean_word(words: Words, tokens: Tensor) -> Tensor:
 
 
 def transformer_model(fitted: FittedEncoder) -> Any:
-    """The ONNX model of a transformer or an encoder, with the inputs and outputs of `TransformerGraph`."""
+    """The ONNX model of a transformer or an encoder, with the inputs and outputs of `TransformerGraph`.
+
+    InputError for an encoder of clades.
+    """
+    if not isinstance(fitted.encoder, SequenceEncoder):
+        raise InputError("`model`: its encoder is one of clades (`clades`), which has no graph yet")
     graph = TransformerGraph(fitted).eval()
     inputs = _example(fitted)
     dynamic = {name: {place: torch.export.Dim.DYNAMIC for place, size in enumerate(_SIZES[name]) if size} for name in inputs}

@@ -14,21 +14,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aam.augment.dataset import AugmentedDataset
+from aam.augment.sample import Clades
 from aam.compute import describe, workers_of
+from aam.data.balanced import balanced
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
+from aam.data.sampler import Shuffle
 from aam.data.sequences import Nucleotide
 from aam.data.stream import shuffled, used_columns
+from aam.distances.unifrac import UniFrac
 from aam.ensemble.novelty import novelty_of
+from aam.errors import InputError
 from aam.learners.workspace import Workspace, working_in
-from aam.models import SequenceEncoder
+from aam.models import make_encoder
+from aam.models.clades import CladeEncoder
 from aam.models.summary import summarise
-from aam.options import BestMetric, FitOptions, ModelOptions, PretrainObjectives, TrainComputeOptions
+from aam.options import (
+    AugmentOptions,
+    BestMetric,
+    FitOptions,
+    LabelFreeObjectives,
+    ModelOptions,
+    PretrainObjectives,
+    TrainComputeOptions,
+    check_augment,
+)
+from aam.options.checks import check
 from aam.parallel.collectives import world
 from aam.saved.info import ModelInfo, Origin
 from aam.saved.start import StartingWeights
 from aam.saved.transformer import FittedEncoder
 from aam.study.splits import Split, split_samples
 from aam.study.study import Study
+from aam.training.clades import teach_clades
 from aam.training.fit import FitResult, check_fit, fit, monitor_of
 from aam.training.memory import TrainingTable, plan_memory
 from aam.training.module import PretrainModule
@@ -47,6 +65,7 @@ _FEW_STEPS, _FEW_VALIDATION = 4, 10
 class PretrainingLearner:
     """Fits an encoder to a study: what it is taught (`encoder_type`), masked nucleotides, masked abundances.
 
+    augment: how training samples are changed; groups_in_batch: as many samples of each come together, see `balanced`;
     weights: of an earlier run, to start from instead of fresh ones; validation: samples that choose the epoch, else a share
     `val_fraction` of the samples is drawn; workspace: where checkpoints are kept, or a folder below `scratch` that is gone
     afterwards; show: progress bars.
@@ -56,6 +75,8 @@ class PretrainingLearner:
     objectives: PretrainObjectives = field(default_factory=PretrainObjectives)
     options: FitOptions = field(default_factory=FitOptions)
     compute: TrainComputeOptions = field(default_factory=TrainComputeOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    groups_in_batch: int | None = None
     weights: StartingWeights | None = None
     val_fraction: float = 0.1
     validation: np.ndarray | None = None
@@ -81,7 +102,25 @@ class PretrainingLearner:
             self.weights.require_shape(self.model)
         split = split_off(rows, self.validation, self.val_fraction, self.options.seed, groups, labels)
         check_fit(self.options, split, pairs_are_taught(self.objectives))
+        check_clades(self.model, self.objectives, self.compute)
+        if self.model.clades and self.weights is None and not isinstance(study.distance, UniFrac):
+            raise InputError(f"`clades={self.model.clades}` are those of a tree: give `tree`, and `encoder_type=unifrac`")
+        if self.augment.is_auto:
+            raise InputError("`augment=auto` is chosen by a target, and pretraining has none; name what is wanted")
+        planned = bool(self.compute.max_memory_gb or self.compute.auto_batch_size)
+        check_augment(self.augment, sequences=True, tree=isinstance(study.distance, UniFrac), planned=planned)
+        if self.groups_in_batch and self.options.batch_size % self.groups_in_batch:
+            batch = self.options.batch_size
+            raise InputError(f"`groups_in_batch={self.groups_in_batch}` does not divide `batch_size={batch}`; change one of them")
         return split
+
+    def _order(self, groups: np.ndarray | None, batch_size: int) -> bool | Shuffle:
+        """Samples at random, or of some groups in each batch."""
+        if self.groups_in_batch is None:
+            return True
+        if groups is None:
+            raise InputError(f"`groups_in_batch={self.groups_in_batch}` needs groups")
+        return partial(balanced, groups, max(1, batch_size * world() // self.groups_in_batch), self.groups_in_batch)
 
     def fit(
         self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None
@@ -109,10 +148,15 @@ class PretrainingLearner:
             probe = first_draws(dataset, study, split.train, taught.measures)
             more = partial(first_draws, dataset, study, split.train, taught.measures, _MORE_DRAWS)
             taught = taught.fitted_to(probe, more, used_columns(study.table.counts, split.train))
-            encoder = SequenceEncoder(self.model, study.reads.max_bp, compute, taught.heads)
+            encoder = make_encoder(self.model, study.reads.max_bp, compute, taught.heads)
             encoder.calibrate(probe.asv_tokens, probe.asv_index, probe.counts, known_tokens(study, split.train, self.options.seed))
             if self.weights is not None:
                 self.weights.into_encoder(encoder)
+            elif isinstance(encoder, CladeEncoder):
+                assert isinstance(study.distance, UniFrac)
+                seen, others = (used_columns(study.table.counts, part) for part in (split.train, split.val))
+                asvs = (seen, np.setdiff1d(others, seen))
+                teach_clades(encoder, study, study.distance.phylogeny, asvs, split.train, groups, self.options.seed, show=self.show)
             training = TrainingTable(dataset, split.train, study.asv_tokens)
             plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
             options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)
@@ -120,7 +164,9 @@ class PretrainingLearner:
             log.info("%s\n%s", summarise(encoder), describe(compute, encoder.asv_encoder.gradient_checkpointing))
             made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
             collate = Collate(study.asv_tokens, measures=taught.in_batches)
-            train = make_loader(dataset, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made)
+            trained = augmented_dataset(dataset, study, self.augment, split.train, np.zeros(len(study)))
+            order = self._order(groups, options.batch_size)
+            train = make_loader(trained, collate, split.train, options.batch_size, shuffle=order, epochs=options.epochs, **made)
             # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
             val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))
             val = make_loader(dataset, collate, val_order, options.batch_size, shuffle=False, **made)
@@ -136,6 +182,25 @@ class PretrainingLearner:
         info = replace(info, origin=Origin.of(study, groups, seen))
         novelty = novelty_of(study, np.sort(seen), groups, self.options.seed)
         return FittedEncoder(encoder=encoder, info=info, _novelty=novelty), result
+
+
+def augmented_dataset(
+    dataset: SampleDataset, study: Study, augment: AugmentOptions, rows: np.ndarray, learned: np.ndarray
+) -> SampleDataset:
+    """The training samples `rows`, changed as is asked for; learned: what models learn, by row [N]."""
+    if not augment.steps:
+        return dataset
+    clades = Clades.of(study.distance.phylogeny, len(study.table.feature_ids)) if isinstance(study.distance, UniFrac) else None
+    return AugmentedDataset(dataset, augment.steps, rows, learned, study.asv_tokens, clades)
+
+
+def check_clades(model: ModelOptions, objectives: LabelFreeObjectives, compute: TrainComputeOptions) -> None:
+    """InputError for what an encoder of clades cannot learn, having no attention layers."""
+    if not model.clades:
+        return
+    for option in ("nuc_penalty", "count_penalty"):
+        check(getattr(objectives, option) == 0, option, getattr(objectives, option), "0 with `clades`: no layers would learn it")
+    check(compute.strategy != "fsdp", "strategy", compute.strategy, "auto or ddp with `clades`")
 
 
 def warn_of_few(split: Split, options: FitOptions, *, pairs: bool = False) -> None:

@@ -14,17 +14,23 @@ import torch
 from torch.utils.data import DataLoader
 
 from aam.augment.choice import AugmentChoice, choose_augmentation
-from aam.augment.dataset import AugmentedDataset
-from aam.augment.sample import Clades
 from aam.compute import default_device, describe, workers_of
 from aam.data.dataset import Collate, SampleDataset, make_loader
 from aam.disk.cache import Cache
 from aam.distances.unifrac import UniFrac
 from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
-from aam.learners.pretraining import commonest_letters, first_draws, known_tokens, split_off, warn_of_few
+from aam.learners.pretraining import (
+    augmented_dataset,
+    check_clades,
+    commonest_letters,
+    first_draws,
+    known_tokens,
+    split_off,
+    warn_of_few,
+)
 from aam.learners.workspace import Workspace, working_in
-from aam.models import SequenceEncoder, SequencePredictor
+from aam.models import Encoder, SequencePredictor, make_encoder
 from aam.models.inference import TableSamples, embed_samples
 from aam.models.summary import summarise
 from aam.options import (
@@ -115,6 +121,8 @@ class TransformerLearner:
             check_frozen(self.objectives, problem.study.reads)
         if self.weights is not None:
             self.weights.require_shape(self.model)
+        if self.model.clades and self.start is None and self.weights is None:
+            raise InputError(f"`clades={self.model.clades}` are taught by pretrain: start from its encoder (`pretrained_encoder`)")
         self._check_augment(problem)
         split = self._split(problem, rows)
         require_learnable(problem.parts, split)
@@ -164,6 +172,7 @@ class TransformerLearner:
         monitor, split = self.check(problem, rows), self._split(problem, rows)
         posed = problem.fitted_to(split.train)
         start = None if self.start is None else self.start.encoder_for(problem.parts[0], rows)
+        check_clades(self.model if start is None else start.info.options, self.objectives, self.compute)
         with working_in(self.workspace, self.scratch) as place:
             L.seed_everything(self.options.seed, verbose=False)
             dataset = SampleDataset(posed.study.table, posed.study.reads, self.options.seed)
@@ -215,11 +224,11 @@ class TransformerLearner:
 
     def _encoder(
         self, study: Study, dataset: SampleDataset, split: Split, start: FittedEncoder | None
-    ) -> tuple[SequenceEncoder, ModelOptions]:
+    ) -> tuple[Encoder, ModelOptions]:
         """The encoder to train, and the model's options: its shape is that of the encoder that it starts from."""
         if start is not None:
             return start.encoder.without_heads(), replace(start.info.options, dropout=self.model.dropout)
-        encoder = SequenceEncoder(self.model, study.reads.max_bp, self.compute)
+        encoder = make_encoder(self.model, study.reads.max_bp, self.compute)
         first = first_draws(dataset, study, split.train)
         encoder.calibrate(first.asv_tokens, first.asv_index, first.counts, known_tokens(study, split.train, self.options.seed))
         return encoder, self.model
@@ -235,12 +244,7 @@ class TransformerLearner:
         taught = taught_by(study, self.objectives)
         collate = Collate(study.asv_tokens, posed.learned, posed.design, taught.in_batches)
         made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
-        trained = dataset
-        if steps := self.augment.steps:
-            clades = (
-                Clades.of(study.distance.phylogeny, len(study.table.feature_ids)) if isinstance(study.distance, UniFrac) else None
-            )
-            trained = AugmentedDataset(dataset, steps, split.train, posed.learned, study.asv_tokens, clades)
+        trained = augmented_dataset(dataset, study, self.augment, split.train, posed.learned)
         loaders = (
             make_loader(trained, collate, split.train, options.batch_size, shuffle=True, epochs=options.epochs, **made),
             make_loader(dataset, collate, split.val, options.batch_size, shuffle=False, **made),
@@ -278,7 +282,7 @@ class _Parts:
     frozen: np.ndarray | None
 
 
-def embed_frozen(base: SequenceEncoder, study: Study, dataset: SampleDataset, cache: Cache) -> np.ndarray:
+def embed_frozen(base: Encoder, study: Study, dataset: SampleDataset, cache: Cache) -> np.ndarray:
     """Embeddings float32 [N, D] of all samples of a study by a base that stays as it is: computed once for all epochs, the score
     and later runs.
     """

@@ -12,9 +12,10 @@ from torch import Tensor
 from aam.compute import plan_of
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.stream import asvs_per_sample, stretches, used_columns
-from aam.models import ASVEncoder, SequenceEncoder, SequencePredictor
+from aam.models import ASVEncoder, Encoder, SequencePredictor
 from aam.models.heads import Head
 from aam.models.precision import lowered
+from aam.models.words import WordEncoder
 from aam.parallel.collectives import share, total
 from aam.progress import track
 
@@ -23,9 +24,9 @@ _CHUNKS = {"cpu": 16, "cuda": 1}
 
 
 @torch.inference_mode()
-def embed_asvs(encoder: ASVEncoder, asv_tokens: np.ndarray) -> Tensor:
+def embed_asvs(encoder: ASVEncoder | WordEncoder, asv_tokens: np.ndarray) -> Tensor:
     """Tokens uint8 [M, 1 + L] -> ASV vectors float32 [M, D], on the encoder's device. Ranks encode a part each and have all."""
-    device = encoder.token_embedding.weight.device
+    device = next(encoder.parameters()).device
     lengths = np.count_nonzero(asv_tokens, axis=1)
     # By length, so that few positions are padding.
     order = share(np.argsort(lengths, kind="stable"))
@@ -55,25 +56,25 @@ class TableSamples:
         yield from track(loader, "Encoding samples", len(loader)) if self.show else loader
 
 
-def embed_samples(encoder: SequenceEncoder, samples: TableSamples, batch_size: int) -> np.ndarray:
+def embed_samples(encoder: Encoder, samples: TableSamples, batch_size: int) -> np.ndarray:
     """Sample embeddings float32 [rows, D]. Only ASVs that occur in the samples are encoded. Of ranks each embeds a part."""
     return embed_with(encoder, vectors_of(encoder, samples), samples, batch_size)
 
 
 @torch.inference_mode()
-def vectors_of(encoder: SequenceEncoder, samples: TableSamples) -> Tensor:
+def vectors_of(encoder: Encoder, samples: TableSamples) -> Tensor:
     """Vectors float32 [M, D] of the ASVs that occur in the samples, on the encoder's device; 0 for others."""
-    device = encoder.richness.weight.device
+    device = encoder.device
     used = used_columns(samples.dataset.counts, samples.rows)
-    vectors = torch.zeros(len(samples.asv_tokens), encoder.richness.out_features, device=device)
+    vectors = torch.zeros(len(samples.asv_tokens), encoder.width, device=device)
     vectors[torch.from_numpy(used).long().to(device)] = embed_asvs(encoder.asv_encoder, samples.asv_tokens[used])
     return vectors
 
 
 @torch.inference_mode()
-def embed_with(encoder: SequenceEncoder, vectors: Tensor, samples: TableSamples, batch_size: int) -> np.ndarray:
+def embed_with(encoder: Encoder, vectors: Tensor, samples: TableSamples, batch_size: int) -> np.ndarray:
     """Sample embeddings float32 [rows, D] with the vectors of the table's ASVs [M, D]: only the sample level is run."""
-    device = encoder.richness.weight.device
+    device = encoder.device
     encoder = lowered(encoder, encoder.compute.mixed_precision)
     place = np.zeros(samples.dataset.counts.shape[0], dtype=np.int64)
     place[samples.rows] = np.arange(len(samples.rows))
@@ -89,17 +90,17 @@ def embed_with(encoder: SequenceEncoder, vectors: Tensor, samples: TableSamples,
 
 
 @torch.inference_mode()
-def told_of(encoder: SequenceEncoder, head: Head, embeddings: np.ndarray) -> np.ndarray:
+def told_of(encoder: Encoder, head: Head, embeddings: np.ndarray) -> np.ndarray:
     """What a head tells of embeddings float32 [n, D], in its own units: float32 [n, outputs]."""
     if head.own and head.scale == 1:
         return embeddings
-    told = encoder.heads.tell(head, torch.from_numpy(embeddings).to(encoder.richness.weight.device))
+    told = encoder.heads.tell(head, torch.from_numpy(embeddings).to(encoder.device))
     return (told * head.scale + head.shift).cpu().numpy()
 
 
 @torch.inference_mode()
 def predict_embedded(model: SequencePredictor, embeddings: np.ndarray, design: np.ndarray | None) -> np.ndarray:
     """Head outputs float32 [rows, outputs] of sample embeddings float32 [rows, D] and covariates float32 [rows, K]."""
-    device = model.base_model.richness.weight.device
+    device = model.base_model.device
     given = None if design is None else torch.from_numpy(design).to(device)
     return model.head(torch.from_numpy(embeddings).to(device), given).cpu().numpy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from aam.compute import Plan, plan_of
 from aam.models.asv_encoder import ASVEncoder
 from aam.models.chunks import Chunked, run_chunks
+from aam.models.encoder import Encoder
 from aam.models.heads import Head, Heads
 from aam.models.pooling import AttentionPooling, MaxPooling
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
@@ -95,10 +95,8 @@ class SampleLevel(nn.Module):
         return torch.stack([view.to(counts.dtype) for view in views]).sum(dim=0)
 
 
-class SequenceEncoder(SampleLevel):
-    """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
-
-    `compute` says how it runs and is no part of what it is; heads: what it tells beside distances between embeddings.
+class SequenceEncoder(SampleLevel, Encoder):
+    """The hierarchical transformer, nucleotides -> ASVs -> samples: one embedding per sample, [B, D].
 
     Examples
     --------
@@ -114,6 +112,8 @@ class SequenceEncoder(SampleLevel):
 
     """
 
+    asv_encoder: ASVEncoder
+
     def __init__(
         self, options: ModelOptions, max_bp: int, compute: ComputeOptions = DEFAULT_COMPUTE, heads: Sequence[Head] = ()
     ) -> None:
@@ -125,17 +125,11 @@ class SequenceEncoder(SampleLevel):
             for layer in (*self.asv_encoder.layers, *self.sample_encoder.layers):
                 layer.compile(dynamic=True)
 
-    def without_heads(self) -> SequenceEncoder:
-        """The same encoder, another one, that tells nothing beside its embeddings."""
-        encoder = copy.deepcopy(self)
-        encoder.heads = Heads((), self.richness.out_features)
-        return encoder
+    @property
+    def width(self) -> int:
+        return self.richness.out_features
 
     def learn_only(self, *, embeddings: bool, nucleotides: bool, abundances: bool, asvs_told: bool = False) -> None:
-        """Freeze what no trained output depends on: optimisers and other ranks wait for no gradient of it.
-
-        asvs_told: whether a head tells something of ASVs. Heads are always learned.
-        """
         asvs, samples = self.asv_encoder, self.sample_encoder
         used = {
             asvs.nucleotide_head: nucleotides,
@@ -155,7 +149,6 @@ class SequenceEncoder(SampleLevel):
     def calibrate(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor, known: Tensor | None = None) -> None:
         """Scale a fresh model to a batch: ASV vectors that differ, distances between samples as large as UniFrac's.
 
-        Once, before training; arguments as for `forward`. known: tokens of ASVs whose words are taken, default: those of the batch.
         See `ASVEncoder.calibrate`.
         """
         self.asv_encoder.calibrate(asv_tokens, asv_tokens if known is None else known)
@@ -165,7 +158,3 @@ class SequenceEncoder(SampleLevel):
         scale = TYPICAL_DISTANCE / distance if distance > 1e-6 else 1.0
         for layer in (self.pooling.out, self.max_pooling.out, self.richness):
             layer.weight.mul_(scale)
-
-    def forward(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor) -> Tensor:
-        """asv_tokens uint8 [U, 1 + L], asv_index int64 [B, S] into them, counts [B, S] (0 = padding) -> [B, D]."""
-        return self.encode_samples(self.asv_encoder(asv_tokens), asv_index, counts)

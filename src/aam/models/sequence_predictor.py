@@ -6,8 +6,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from aam.models.encoder import Encoder
 from aam.models.fusion import FUSIONS
-from aam.models.sequence_encoder import SequenceEncoder
 from aam.options import Fusion, ModelOptions
 
 _CATEGORICAL_WIDTH = 8
@@ -109,7 +109,7 @@ class SequencePredictor(nn.Module):
 
     def __init__(
         self,
-        base_model: SequenceEncoder,
+        base_model: Encoder,
         options: ModelOptions,
         outputs: int,
         covariates: CovariateShape = CovariateShape(),

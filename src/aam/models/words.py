@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aam.data.sequences import Nucleotide
+from aam.options import ComputeOptions, ModelOptions
 
 # A word is of letters that are known: A, C, G, T.
 LETTERS = 4
@@ -86,3 +87,19 @@ class Words(nn.Module):
         axes = axes * axes.gather(1, largest).sign()
         components = axes.T * (len(words) ** 0.5 / spread[:number])
         self.table[1:, :number] = components[1:] - mean @ components
+
+
+class WordEncoder(nn.Module):
+    """An ASV is the mean of its words, and nothing more: tokens uint8 [U, 1 + L] -> [U, D]. See `Words`."""
+
+    def __init__(self, options: ModelOptions, compute: ComputeOptions) -> None:
+        super().__init__()
+        self.options, self.compute = options, compute
+        # Of layers, which have activations; there are none here.
+        self.gradient_checkpointing = False
+        self.gradients_of: float | None = None
+        self.words = Words(options.word_length, options.embedding_dim)
+
+    def forward(self, asv_tokens: Tensor, equal_lengths: bool | None = None) -> Tensor:
+        """equal_lengths: as of other encoders of ASVs; it changes nothing."""
+        return self.words(asv_tokens)

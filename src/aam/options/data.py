@@ -199,6 +199,15 @@ class SampleOptions(GroupOptions):
 class PretrainSampleOptions(SampleOptions):
     test_fraction: float = 0.0
     """Share of the samples set aside as test samples, for the final score."""
+    groups_in_batch: int | None = None
+    """Groups of `group_column` (studies) in a batch, as many samples of each; large ones come more often, by the square root of
+    their size. Default: samples at random, whatever their group."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "groups_in_batch")
+        if self.groups_in_batch and not self.group_column:
+            raise InputError(f"`groups_in_batch={self.groups_in_batch}` needs `group_column`")
 
 
 @dataclass(frozen=True, kw_only=True)

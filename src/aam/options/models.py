@@ -22,7 +22,10 @@ class ModelOptions(Options):
     attention_heads: int = 4
     """Attention heads of every layer."""
     attention_layers: int = 2
-    """Transformer layers at each level: nucleotides, samples."""
+    """Transformer layers at each level: nucleotides, samples; 0 with `clades`, which take their place."""
+    clades: int = 0
+    """Clades of the tree. Above 0, `pretrain` first teaches ASVs, by their words, in which clades they are, and then samples from
+    which clades they have: an encoder without attention, for tables and studies that are not seen in training. A tree is needed."""
     ffn_ratio: float = 4.0
     """Width of the feed-forward layers, as a multiple of `embedding_dim`. Lower is faster and takes less memory."""
     position_encoding: PositionEncoding = "rotary"
@@ -34,7 +37,13 @@ class ModelOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(self, "embedding_dim", "attention_heads", "attention_layers")
+        check_counts(self, "embedding_dim", "attention_heads")
+        check(self.clades >= 0, "clades", self.clades, "0 or more")
+        if self.clades:
+            check(self.attention_layers == 0, "attention_layers", self.attention_layers, "0 with `clades`, which take their place")
+            check(self.word_length > 0, "word_length", self.word_length, "above 0 with `clades`, which are told by words")
+        else:
+            check_counts(self, "attention_layers")
         divisor = 2 * self.attention_heads
         need = f"a multiple of {divisor} (2 x `attention_heads`)"
         check(self.embedding_dim % divisor == 0, "embedding_dim", self.embedding_dim, need)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from aam.disk.schema import parse
 from aam.errors import InputError, one_line, path_of
-from aam.models import SequenceEncoder, SequencePredictor
+from aam.models import Encoder, SequencePredictor
 from aam.options import ModelOptions
 from aam.saved.folder import WEIGHTS, open_folder
 from aam.saved.info import TargetInfo, parse_info
@@ -58,7 +58,7 @@ class StartingWeights:
             here = ", ".join(str(getattr(wanted, entry[1:].split("=")[0])) for entry in there)
             raise InputError(f"`init_from={self.path}`: its model has {', '.join(there)}, this run {here}; give what it has")
 
-    def into_encoder(self, encoder: SequenceEncoder) -> None:
+    def into_encoder(self, encoder: Encoder) -> None:
         """Replace the weights of an encoder, and of what it tells that which has the same name and size. InputError where sizes
         differ.
         """

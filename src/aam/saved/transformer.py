@@ -19,7 +19,7 @@ from aam.data.dataset import SampleDataset
 from aam.disk.cache import key_of
 from aam.ensemble.novelty import Novelty
 from aam.errors import InputError
-from aam.models import SequenceEncoder, SequencePredictor
+from aam.models import Encoder, SequencePredictor, make_encoder
 from aam.models.heads import Head, first_space
 from aam.models.inference import TableSamples, embed_asvs, embed_samples, predict_embedded, told_of, vectors_of
 from aam.models.sequence_predictor import CovariateShape
@@ -40,7 +40,7 @@ _TENSORS_PER_LAYER = 8
 
 
 def build_predictor(
-    encoder: SequenceEncoder,
+    encoder: Encoder,
     options: ModelOptions,
     target: Target | JointTarget,
     covariates: Covariates,
@@ -72,13 +72,13 @@ def shape_of(covariates: Covariates) -> CovariateShape:
 class FittedEncoder(Fitted):
     """An encoder that was pretrained without labels; batch_size: samples at a time, for memory and speed."""
 
-    encoder: SequenceEncoder
+    encoder: Encoder
     info: ModelInfo
     batch_size: int = 64
     _novelty: Novelty | Callable[[], Novelty] | None = field(default=None, repr=False)
 
     @property
-    def model(self) -> SequenceEncoder | SequencePredictor:
+    def model(self) -> Encoder | SequencePredictor:
         """The network whose weights are saved."""
         return self.encoder
 
@@ -214,8 +214,8 @@ def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMP
     return FittedTransformer(encoder=encoder, info=info, batch_size=batch_size, _novelty=novelty, predictor=predictor)
 
 
-def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[SequenceEncoder, SequencePredictor | None]:
-    encoder = SequenceEncoder(info.options, info.reads.max_bp, compute, info.heads)
+def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[Encoder, SequencePredictor | None]:
+    encoder = make_encoder(info.options, info.reads.max_bp, compute, info.heads)
     return encoder, build_predictor(encoder, info.options, info.target.target, info.target.covariates) if info.target else None
 
 

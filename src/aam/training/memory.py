@@ -26,7 +26,7 @@ from aam.data.stream import StreamedCounts
 from aam.disk.schema import parse
 from aam.disk.writing import write_text
 from aam.errors import InputError, one_line
-from aam.models import SequenceEncoder, recompute
+from aam.models import Encoder, recompute
 from aam.models.asv_encoder import with_gradients
 from aam.models.precision import lowered
 from aam.options import FitOptions, LabelFreeObjectives, TrainComputeOptions
@@ -148,7 +148,7 @@ def count_kept_bytes(parameters: Iterator[nn.Parameter]) -> Iterator[Callable[[]
         recompute.observers.remove(pack)
 
 
-def step_loss(encoder: SequenceEncoder, objectives: LabelFreeObjectives, batch: Batch) -> Tensor:
+def step_loss(encoder: Encoder, objectives: LabelFreeObjectives, batch: Batch) -> Tensor:
     """A loss that needs all that a step computes but the distances and the head, which take next to nothing."""
     step = Step.alone(batch)
     outcome = self_supervised(encoder, step, objectives, embed=True)
@@ -156,7 +156,7 @@ def step_loss(encoder: SequenceEncoder, objectives: LabelFreeObjectives, batch: 
     return torch.stack([outcome.embedding.sum(), *self_supervised_losses(outcome, step).values()]).sum()
 
 
-def measure_cost(encoder: SequenceEncoder, objectives: LabelFreeObjectives, length: int) -> StepCost:
+def measure_cost(encoder: Encoder, objectives: LabelFreeObjectives, length: int) -> StepCost:
     """Run small batches of sequences of `length` and fit what is kept for the backward pass to their sizes."""
     threads = torch.get_num_threads()
     # What other threads keep is not seen from here.
@@ -168,9 +168,9 @@ def measure_cost(encoder: SequenceEncoder, objectives: LabelFreeObjectives, leng
         torch.set_num_threads(threads)
 
 
-def _fit_cost(encoder: SequenceEncoder, objectives: LabelFreeObjectives, length: int) -> StepCost:
+def _fit_cost(encoder: Encoder, objectives: LabelFreeObjectives, length: int) -> StepCost:
     sizes, kept = [], []
-    device = encoder.richness.weight.device
+    device = encoder.device
     # Of masked nucleotides nothing is kept where they run by themselves, and as of other ASVs where all is one pass.
     learned = replace(objectives, nuc_penalty=0.0)
     one_pass = plan_of(encoder.compute, device).chunk is None and objectives.nuc_penalty > 0
@@ -209,7 +209,7 @@ class TrainingTable:
 
 
 def plan_memory(
-    encoder: SequenceEncoder,
+    encoder: Encoder,
     objectives: LabelFreeObjectives,
     fit: FitOptions,
     compute: TrainComputeOptions,
@@ -231,7 +231,7 @@ def plan_memory(
 
 
 def _plan(
-    encoder: SequenceEncoder, objectives: LabelFreeObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
+    encoder: Encoder, objectives: LabelFreeObjectives, fit: FitOptions, compute: TrainComputeOptions, table: TrainingTable
 ) -> MemoryPlan:
     choice = compute.gradient_checkpointing
     bounded = compute.max_memory_gb is not None or compute.auto_batch_size
@@ -321,17 +321,17 @@ def by_trial(batch_size: int, step: Callable[[int], None]) -> int:
         torch.cuda.empty_cache()
 
 
-def _try_step(encoder: SequenceEncoder, objectives: LabelFreeObjectives, table: TrainingTable, batch_size: int) -> None:
+def _try_step(encoder: Encoder, objectives: LabelFreeObjectives, table: TrainingTable, batch_size: int) -> None:
     """Forward and backward of the largest of some random batches; no gradient is left."""
     distinct, samples, longest = max(table.sizes(batch_size))
-    device = encoder.richness.weight.device
+    device = encoder.device
     batch = probe_batch(distinct, samples, longest, table.asv_tokens.shape[1]).to(device)
     with torch.random.fork_rng():
         step_loss(lowered(encoder, encoder.compute.mixed_precision), objectives, batch).backward()
     encoder.zero_grad(set_to_none=True)
 
 
-def budget_bytes(encoder: SequenceEncoder, max_memory_gb: float | None) -> float:
+def budget_bytes(encoder: Encoder, max_memory_gb: float | None) -> float:
     """What a step may take: of the limit, or of what is free, without what is in use and what the optimiser will take."""
     # Gradients and AdamW's two moments.
     optimiser = 3 * sum(p.numel() * p.element_size() for p in encoder.parameters() if p.requires_grad)

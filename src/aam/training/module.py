@@ -16,7 +16,7 @@ from torchmetrics import Metric
 
 from aam.compute import LOW_PRECISION, plan_of
 from aam.data.dataset import Batch
-from aam.models import SequenceEncoder, SequencePredictor
+from aam.models import Encoder, SequencePredictor
 from aam.models.precision import Lowered
 from aam.models.sequence_predictor import Prediction
 from aam.options import FitOptions, LabelFreeObjectives, PretrainObjectives, TrainObjectives
@@ -165,7 +165,7 @@ class PretrainModule(LearningModule):
 
     def __init__(
         self,
-        encoder: SequenceEncoder,
+        encoder: Encoder,
         taught: Taught,
         objectives: PretrainObjectives,
         fit: FitOptions,

@@ -46,6 +46,8 @@ def pretrain_encoder(config: PretrainConfig, tracked: Tracked) -> None:
         objectives=config.objectives,
         options=config.fit,
         compute=config.compute,
+        augment=config.augmenting,
+        groups_in_batch=config.samples.groups_in_batch,
         weights=None if config.start.init_from is None else load_start(config.start.init_from, config.model),
         workspace=Workspace(config.output.output_dir, resume, tracked if config.tracking.track else None),
     )
@@ -64,14 +66,15 @@ def pretrain_encoder(config: PretrainConfig, tracked: Tracked) -> None:
     split = study.split(config.samples, config.fit.seed)
     learner = replace(learner, validation=split.val)
     rows = np.sort(np.concatenate([split.train, split.val]))
-    learner.check(study, rows)
+    groups = study.labels(config.samples.group_column)
+    learner.check(study, rows, groups)
     if on_tree:
         study = with_distances(study, config.distances, cache, folder / "tree.nwk", resume)
     taught = taught_by(study, config.objectives, given)
     # A matrix may be large.
     given.clear()
     write_split(study, split, folder, resume)
-    fitted, result = learner.fit_with_history(study, rows, taught=taught)
+    fitted, result = learner.fit_with_history(study, rows, groups, taught=taught)
     part, held_out = split.held_out
     scores = score_types(fitted, study, taught, split, folder)
     first = next(iter(scores.values()), {})

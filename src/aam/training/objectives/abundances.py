@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aam.models import SequenceEncoder
+from aam.models import Encoder
+from aam.models.kinds import transformer
 from aam.models.masking import mask_abundances
 from aam.models.sample_sequence_encoder import abundance_targets
 from aam.options import LabelFreeObjectives
@@ -24,7 +25,7 @@ class MaskedAbundances:
 
 
 def predict_masked_abundances(
-    encoder: SequenceEncoder, vectors: Tensor, step: Step, options: LabelFreeObjectives, generator: torch.Generator | None
+    encoder: Encoder, vectors: Tensor, step: Step, options: LabelFreeObjectives, generator: torch.Generator | None
 ) -> MaskedAbundances:
     """Hide the abundances of some ASVs in the samples of all ranks, and predict those of this rank's samples.
 
@@ -32,7 +33,7 @@ def predict_masked_abundances(
     """
     batch, whole = step.own, step.whole
     masked = step.own_of(mask_abundances(whole.counts > 0, options.nuc_mask_ratio, generator))
-    predicted = encoder.sample_encoder.abundances(vectors, batch.asv_index, batch.counts, masked)
+    predicted = transformer(encoder).sample_encoder.abundances(vectors, batch.asv_index, batch.counts, masked)
     return MaskedAbundances(predicted.float(), abundance_targets(batch.counts, masked), masked)
 
 

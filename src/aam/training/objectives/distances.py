@@ -9,7 +9,7 @@ from aam.data.dataset import Batch
 from aam.distances import files
 from aam.distances.precomputed import PrecomputedDistances
 from aam.errors import InputError
-from aam.models import SequenceEncoder
+from aam.models import Encoder
 from aam.models.heads import Head
 from aam.models.sequence_encoder import TYPICAL_DISTANCE
 from aam.training.objectives.encoder_type import Asked, Encoded, EncoderType, Kind
@@ -26,7 +26,7 @@ class Distances(EncoderType):
             return self
         return self._scaled(0.0, float(distances[~torch.eye(len(distances), dtype=torch.bool)].mean()) / TYPICAL_DISTANCE)
 
-    def tell(self, encoder: SequenceEncoder, encoded: Encoded, step: Step) -> Paired:
+    def tell(self, encoder: Encoder, encoded: Encoded, step: Step) -> Paired:
         assert encoded.embedding is not None
         space = encoder.heads.tell(self.head, encoded.embedding)
         return sample_pairs(step.gather(space), step.measured[self.name] / self.head.scale)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from aam.data.dataset import Batch
-from aam.models import SequenceEncoder
+from aam.models import Encoder
 from aam.models.heads import Head
 from aam.study.given import Given
 from aam.study.study import Study
@@ -77,7 +77,7 @@ class EncoderType(nn.Module, ABC):
         return self
 
     @abstractmethod
-    def tell(self, encoder: SequenceEncoder, encoded: Encoded, step: Step) -> Told:
+    def tell(self, encoder: Encoder, encoded: Encoded, step: Step) -> Told:
         """What the encoder says of the samples of all ranks, or of the ASVs of this one."""
 
     def beside_truth(self, said: Tensor, columns: np.ndarray) -> Told:

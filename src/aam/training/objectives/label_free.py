@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from aam.models import SequenceEncoder
+from aam.models import Encoder
+from aam.models.kinds import transformer
 from aam.options import LabelFreeObjectives
 from aam.training.objectives.abundances import MaskedAbundances, abundance_loss, predict_masked_abundances
 from aam.training.objectives.encoder_type import Encoded, EncoderType, Told
@@ -31,7 +32,7 @@ class SelfSupervised:
 
 
 def self_supervised(
-    encoder: SequenceEncoder,
+    encoder: Encoder,
     step: Step,
     options: LabelFreeObjectives,
     taught: Sequence[EncoderType] = (),
@@ -44,16 +45,16 @@ def self_supervised(
     Whole sequences are encoded and samples embedded only for an objective, or where a head wants it (`embed`).
     """
     embedding = nucleotides = abundances = None
-    batch, asvs = step.own, encoder.asv_encoder
+    batch = step.own
     embed = embed or any(kind.of_samples for kind in taught)
     hidden = hide_nucleotides(step, options, generator) if options.nuc_penalty > 0 else None
     whole = embed or bool(taught) or options.count_penalty > 0
     if hidden is not None and whole:
-        vectors, *said = asvs.with_masked(batch.asv_tokens, hidden, step.whole.equal_lengths)
+        vectors, *said = transformer(encoder).asv_encoder.with_masked(batch.asv_tokens, hidden, step.whole.equal_lengths)
     elif hidden is not None:
-        said = list(asvs.masked_nucleotides(hidden, step.whole.equal_lengths))
+        said = list(transformer(encoder).asv_encoder.masked_nucleotides(hidden, step.whole.equal_lengths))
     else:
-        vectors = asvs(batch.asv_tokens, batch.equal_lengths)
+        vectors = encoder.asv_encoder(batch.asv_tokens, batch.equal_lengths)
     if hidden is not None:
         nucleotides = MaskedNucleotides.of(hidden, *said)
     if embed:

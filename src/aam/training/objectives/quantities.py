@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from aam.data.dataset import Batch
 from aam.distances.sample_values import SampleValues, open_sample_values
 from aam.errors import InputError
-from aam.models import SequenceEncoder
+from aam.models import Encoder
 from aam.models.heads import Head
 from aam.training.objectives.encoder_type import Asked, Encoded, EncoderType, Kind
 from aam.training.objectives.paired import Paired, RecoveryMetrics
@@ -35,7 +35,7 @@ class Quantity(EncoderType):
     def _deviation(self, probe: Batch) -> float:
         return float(probe.measured[self.name].double().std(correction=0))
 
-    def tell(self, encoder: SequenceEncoder, encoded: Encoded, step: Step) -> Paired:
+    def tell(self, encoder: Encoder, encoded: Encoded, step: Step) -> Paired:
         assert encoded.embedding is not None
         said = encoder.heads.tell(self.head, encoded.embedding)[:, 0]
         return Paired(step.gather(said), (step.measured[self.name] - self.head.shift) / self.head.scale)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from aam.data.taxonomy import read_taxonomy
 from aam.errors import InputError
-from aam.models import SequenceEncoder
+from aam.models import Encoder
 from aam.models.heads import Head
 from aam.scoring.streamed import TaxonMetrics
 from aam.training.objectives.encoder_type import Asked, Encoded, EncoderType, Kind, Told, TypeMetrics
@@ -66,7 +66,7 @@ class Taxonomy(EncoderType):
     def knowing(self, columns: np.ndarray) -> Taxonomy:
         return Taxonomy(self.head, self.weight, self.codes, commonest(self.codes[columns]))
 
-    def tell(self, encoder: SequenceEncoder, encoded: Encoded, step: Step) -> NamedTaxa:
+    def tell(self, encoder: Encoder, encoded: Encoded, step: Step) -> NamedTaxa:
         return self._named(encoder.heads.tell(self.head, encoded.vectors), self.codes[step.own.asv_columns], step.mean)
 
     def beside_truth(self, said: Tensor, columns: np.ndarray) -> NamedTaxa:
