@@ -157,6 +157,7 @@ class PretrainingLearner:
                 seen, others = (used_columns(study.table.counts, part) for part in (split.train, split.val))
                 asvs = (seen, np.setdiff1d(others, seen))
                 teach_clades(encoder, study, study.distance.phylogeny, asvs, split.train, groups, self.options.seed, show=self.show)
+                encoder.cpu().scale_to(probe.asv_tokens, probe.asv_index, probe.counts, (encoder.out,))
             training = TrainingTable(dataset, split.train, study.asv_tokens)
             plan = plan_memory(encoder, objectives, self.options, compute, training, place.folder / "memory.json")
             options = replace(self.options, batch_size=plan.batch_size, accumulate=plan.accumulate)

@@ -14,6 +14,9 @@ from aam.models.heads import Heads
 from aam.models.words import WordEncoder
 from aam.options import ComputeOptions
 
+# UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
+TYPICAL_DISTANCE = 0.6
+
 
 class Encoder(nn.Module):
     """One embedding per sample, [B, D]: what pretraining learns and fine-tuning starts from.
@@ -52,6 +55,13 @@ class Encoder(nn.Module):
         are taken, default: those of the batch.
         """
         raise NotImplementedError
+
+    @torch.no_grad()
+    def scale_to(self, asv_tokens: Tensor, asv_index: Tensor, counts: Tensor, layers: Sequence[nn.Linear]) -> None:
+        """Scale `layers`, which embeddings are sums of, so that distances between these samples are as large as UniFrac's."""
+        distance = float(torch.pdist(self(asv_tokens, asv_index, counts)).mean())
+        for layer in layers if distance > 1e-6 else ():
+            layer.weight.mul_(TYPICAL_DISTANCE / distance)
 
     def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         """Samples from the vectors of ASVs [U, D], which inference computes once for a whole table -> [B, D].

@@ -16,9 +16,6 @@ from aam.models.pooling import AttentionPooling, MaxPooling
 from aam.models.sample_sequence_encoder import SampleSequenceEncoder, log_relative_abundance
 from aam.options import DEFAULT_COMPUTE, ComputeOptions, ModelOptions
 
-# UniFrac lies between 0 and 1; between unlike samples it is mostly above a half.
-TYPICAL_DISTANCE = 0.6
-
 
 def sizes_of(counts: Tensor) -> list[int]:
     """Places up to the last ASV of each sample, [B], from counts [B, S]; 0 for an empty one. A GPU is waited for."""
@@ -153,8 +150,4 @@ class SequenceEncoder(SampleLevel, Encoder):
         """
         self.asv_encoder.calibrate(asv_tokens, asv_tokens if known is None else known)
         self.richness.weight.mul_(0.1)
-        embedding = self(asv_tokens, asv_index, counts)
-        distance = float(torch.pdist(embedding).mean())
-        scale = TYPICAL_DISTANCE / distance if distance > 1e-6 else 1.0
-        for layer in (self.pooling.out, self.max_pooling.out, self.richness):
-            layer.weight.mul_(scale)
+        self.scale_to(asv_tokens, asv_index, counts, (self.pooling.out, self.max_pooling.out, self.richness))

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from aam.compute import default_device
 from aam.data.phylogeny import Phylogeny
+from aam.data.sequences import Nucleotide
 from aam.distances.nodes import reads_below
 from aam.distances.unifrac import tip_of_columns
 from aam.errors import InputError
 from aam.models.clades import CladeEncoder
-from aam.models.inference import embed_asvs
 from aam.progress import track
 from aam.study.study import Study
 from aam.training.module import warmup_cosine
@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 # Samples of each group that clades are chosen by, and in all where there are no groups.
 _OF_GROUP, _SAMPLES = 60, 1_000
 _EPOCHS, _ASVS, _LR, _WEIGHT_DECAY, _WARMUP = 25, 256, 2e-3, 1e-2, 50
-# Noise on the words of an ASV, beside their standard deviation: what is new differs from what was seen.
+# Noise on the words of an ASV, whose standard deviation is 1: what is new differs from what was seen.
 _NOISE = 0.1
+# Of a sequence, that a shorter read lacks at most.
+_MOST_CUT = 0.35
 # A share of ASVs that are in a clade is at least so far from none and all.
 _EDGE = 1e-4
 
@@ -56,15 +58,15 @@ def teach_clades(
     start, end = (torch.from_numpy(bound[chosen]) for bound in (phylogeny.node_start, phylogeny.node_end))
 
     def told(of: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Vectors of ASVs that are in the tree, and which clades they are in, bool."""
+        """Tokens of ASVs that are in the tree, and which clades they are in, bool."""
         of = of[tip[of] >= 0]
         place = torch.from_numpy(tip[of])[:, None]
-        return embed_asvs(encoder.asv_encoder, study.asv_tokens[of]).cpu(), (place >= start) & (place < end)
+        return torch.from_numpy(study.asv_tokens[of]), (place >= start) & (place < end)
 
-    vectors, inside = told(columns[0])
-    _learn(encoder, vectors, inside, generator, show)
+    tokens, inside = told(columns[0])
+    _learn(encoder, tokens, inside, generator, show)
     new = told(columns[1])
-    for what, (given, true) in {"ASVs that taught them": (vectors, inside), "new ASVs": new}.items():
+    for what, (given, true) in {"ASVs that taught them": (tokens, inside), "new ASVs": new}.items():
         if len(given):
             log.info("clades told of %d %s: %s", len(given), what, _how_well(encoder, given, true))
 
@@ -88,32 +90,47 @@ def _some(rows: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator)
     return np.sort(np.concatenate([rng.permutation(rows[groups[rows] == group])[:_OF_GROUP] for group in np.unique(groups[rows])]))
 
 
-def _learn(encoder: CladeEncoder, vectors: Tensor, inside: Tensor, generator: torch.Generator, show: bool) -> None:
+def _learn(encoder: CladeEncoder, tokens: Tensor, inside: Tensor, generator: torch.Generator, show: bool) -> None:
     share = inside.double().mean(dim=0).clamp(_EDGE, 1 - _EDGE)
-    device, last = encoder.device, encoder.to_clades
     with torch.no_grad():
-        last.bias.copy_(torch.logit(share))
+        encoder.to_clades.bias.copy_(torch.logit(share))
+    device, words = encoder.device, encoder.asv_encoder
     optimizer = torch.optim.AdamW(
         [*encoder.widen.parameters(), *encoder.to_clades.parameters()], lr=_LR, weight_decay=_WEIGHT_DECAY
     )
-    spread = _NOISE * vectors.std(dim=0).mean()
-    steps = max(1, _EPOCHS * len(vectors) // _ASVS)
+    steps = max(1, _EPOCHS * len(tokens) // _ASVS)
     for step in track(range(steps), "Teaching ASVs their clades" if show else "", steps):
         optimizer.param_groups[0]["lr"] = _LR * warmup_cosine(step, steps, min(_WARMUP, steps // 2))
-        rows = torch.randperm(len(vectors), generator=generator)[:_ASVS]
-        given = vectors[rows] + spread * torch.randn(len(rows), vectors.shape[1], generator=generator)
-        losses = F.binary_cross_entropy_with_logits(
-            encoder.logits(given.to(device)), inside[rows].to(device).float(), reduction="none"
-        )
+        rows = torch.randperm(len(tokens), generator=generator)[:_ASVS]
+        read = words(shortened(tokens[rows], generator).to(device))
+        noisy = read + _NOISE * torch.randn(read.shape, generator=generator).to(device)
+        said, true = encoder.logits(noisy), inside[rows].to(device).float()
+        losses = F.binary_cross_entropy_with_logits(said, true, reduction="none")
         optimizer.zero_grad()
         (losses * encoder.weight).sum(dim=1).mean().backward()
         optimizer.step()
     optimizer.zero_grad()
 
 
+def shortened(tokens: Tensor, generator: torch.Generator) -> Tensor:
+    """About half of these sequences [U, 1 + L] as shorter reads, which begin or end anywhere: padding in the place of the rest.
+
+    Words are counted wherever they stand.
+    """
+    lengths = (tokens != Nucleotide.PAD).sum(dim=1) - 1
+    cut, first, half = torch.rand(3, len(tokens), generator=generator)
+    kept = lengths * torch.where(half < 0.5, 1 - _MOST_CUT * cut, 1.0)
+    start = 1 + first * (lengths - kept)
+    place = torch.arange(tokens.shape[1])
+    # The first place is that of START.
+    inside = (place == 0) | ((place >= start.floor()[:, None]) & (place < (start + kept).ceil()[:, None]))
+    return tokens.masked_fill(~inside, Nucleotide.PAD)
+
+
 @torch.no_grad()
-def _how_well(encoder: CladeEncoder, vectors: Tensor, inside: Tensor) -> str:
+def _how_well(encoder: CladeEncoder, tokens: Tensor, inside: Tensor) -> str:
     """Of the clades that ASVs are in, and of those that they are not in, how many are told."""
-    said = torch.cat([encoder.logits(part.to(encoder.device)).cpu() > 0 for part in vectors.split(_SAMPLES)])
+    parts = tokens.split(_SAMPLES)
+    said = torch.cat([encoder.logits(encoder.asv_encoder(part.to(encoder.device))).cpu() > 0 for part in parts])
     right, wrong = (float(said[mask].double().mean()) for mask in (inside, ~inside))
     return f"{100 * right:.1f} % of those that they are in, and {100 * wrong:.2f} % of the others"

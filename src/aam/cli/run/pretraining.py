@@ -52,8 +52,7 @@ def pretrain_encoder(config: PretrainConfig, tracked: Tracked) -> None:
         workspace=Workspace(config.output.output_dir, resume, tracked if config.tracking.track else None),
     )
     check_distances(config.objectives, config.distances)
-    # What is not measured is refused before anything is read.
-    learner.monitor  # noqa: B018
+    learner.monitor  # noqa: B018 - what is not measured is refused before anything is read
     check_compute(config.compute)
     folder = start_run(config, tracked=tracked)
     log.info("pretraining an encoder without labels")

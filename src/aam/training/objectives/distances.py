@@ -10,8 +10,8 @@ from aam.distances import files
 from aam.distances.precomputed import PrecomputedDistances
 from aam.errors import InputError
 from aam.models import Encoder
+from aam.models.encoder import TYPICAL_DISTANCE
 from aam.models.heads import Head
-from aam.models.sequence_encoder import TYPICAL_DISTANCE
 from aam.training.objectives.encoder_type import Asked, Encoded, EncoderType, Kind
 from aam.training.objectives.paired import Paired, RecoveryMetrics
 from aam.training.step import Step
