@@ -20,7 +20,7 @@ from aam.options import AugmentOptions, FitOptions, ModelOptions, PretrainObject
 from aam.training.clades import choose_clades, shortened
 from tests.support.encoders import make_batch
 
-MODEL = ModelOptions(embedding_dim=32, attention_layers=0, clades=40)
+MODEL = ModelOptions(embedding_dim=64, attention_layers=0, clades=100)
 LEARNER = PretrainingLearner(
     model=MODEL,
     objectives=PretrainObjectives(nuc_penalty=0.0),
@@ -99,8 +99,8 @@ def test_new_samples_are_placed_and_asvs_know_their_clades(study, fitted, caplog
     told, true = torch.cdist(embedded, embedded).numpy()[pairs], study.distances[np.ix_(new, new)][pairs]
     assert spearmanr(told, true)[0] > 0.85
     # In the unit of UniFrac.
-    assert np.abs(told - true).mean() < 0.1
-    with caplog.at_level(logging.INFO, "aam"):
+    assert np.abs(told - true).mean() < 0.2
+    with caplog.at_level(logging.INFO, "aam.training.clades"):
         LEARNER.fit(study, np.arange(110))
     (line,) = [record.getMessage() for record in caplog.records if "that taught them" in record.getMessage()]
     told_right, told_wrong = (float(part.split(" %")[0].split()[-1]) for part in line.split(": ")[1].split(" and "))
@@ -164,7 +164,7 @@ def test_what_it_cannot_learn_is_said(study, change, said):
 
 def test_it_needs_a_tree_and_no_layers(study):
     of_shannon = replace(LEARNER, objectives=PretrainObjectives(encoder_type=("shannon",), nuc_penalty=0.0))
-    with pytest.raises(InputError, match="`clades=40` are those of a tree"):
+    with pytest.raises(InputError, match="`clades=100` are those of a tree"):
         of_shannon.fit(replace(study, distance=None), np.arange(110))
     with pytest.raises(InputError, match="`attention_layers=2`: must be 0 with `clades`"):
         ModelOptions(clades=10)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 # Samples of each group that clades are chosen by, and in all where there are no groups.
 _OF_GROUP, _SAMPLES = 60, 1_000
-_EPOCHS, _ASVS, _LR, _WEIGHT_DECAY, _WARMUP = 25, 256, 2e-3, 1e-2, 50
+_EPOCHS, _FEWEST_STEPS, _ASVS, _LR, _WEIGHT_DECAY, _WARMUP = 25, 500, 256, 2e-3, 1e-2, 50
 # Noise on the words of an ASV, whose standard deviation is 1: what is new differs from what was seen.
 _NOISE = 0.1
 # Of a sequence, that a shorter read lacks at most.
@@ -98,9 +98,9 @@ def _learn(encoder: CladeEncoder, tokens: Tensor, inside: Tensor, generator: tor
     optimizer = torch.optim.AdamW(
         [*encoder.widen.parameters(), *encoder.to_clades.parameters()], lr=_LR, weight_decay=_WEIGHT_DECAY
     )
-    steps = max(1, _EPOCHS * len(tokens) // _ASVS)
+    steps = max(_FEWEST_STEPS, _EPOCHS * len(tokens) // _ASVS)
     for step in track(range(steps), "Teaching ASVs their clades" if show else "", steps):
-        optimizer.param_groups[0]["lr"] = _LR * warmup_cosine(step, steps, min(_WARMUP, steps // 2))
+        optimizer.param_groups[0]["lr"] = _LR * warmup_cosine(step, steps, _WARMUP)
         rows = torch.randperm(len(tokens), generator=generator)[:_ASVS]
         read = words(shortened(tokens[rows], generator).to(device))
         noisy = read + _NOISE * torch.randn(read.shape, generator=generator).to(device)
