@@ -26,7 +26,7 @@ from aam.data.phylogeny import Phylogeny
 from aam.disk.cache import Cache
 from aam.distances.nodes import reads_below
 from aam.distances.unifrac import UniFrac
-from aam.learners.pretraining import PretrainingLearner
+from aam.saved.load import load
 from aam.saved.transformer import FittedEncoder
 from aam.study.reading import read_study
 from aam.study.study import Study
@@ -162,9 +162,21 @@ def mean_of(rows: list[tuple[str, list[float]]]) -> tuple[str, list[float]]:
     return "mean", np.mean([scores for _, scores in rows], axis=0).tolist()
 
 
-def fitted_to(corpus: Corpus, part: tuple[str, ...], made: PretrainingLearner) -> FittedEncoder:
-    """An encoder that learned from all studies but these."""
-    return made.fit(corpus.study, np.flatnonzero(~np.isin(corpus.groups, part)), corpus.groups)
+def without(corpus: Corpus, part: tuple[str, ...], kept: Path | None = None) -> FittedEncoder:
+    """An encoder that learned from all studies but these, as the shipped one does from all; kept: its folder, now or before."""
+    if kept is not None and kept.exists():
+        found = load(kept)
+        assert isinstance(found, FittedEncoder)
+        return found
+    fitted = learner(show=False).fit(corpus.study, np.flatnonzero(~np.isin(corpus.groups, part)), corpus.groups)
+    if kept is not None:
+        fitted.save(kept)
+    return fitted
+
+
+def folder_of(kept: Path, part: tuple[str, ...]) -> Path:
+    """Where the encoder that learned from all studies but these is kept."""
+    return kept / f"without-{'-'.join(part)}"
 
 
 def main() -> None:
@@ -172,13 +184,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unseen_studies", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("AAM_TEST_DATA", ROOT.parent / "shared" / "data")))
     parser.add_argument("--parts", type=int, nargs="+", default=range(len(HELD_OUT)), help="which quarters are held out")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "unseen_studies")
     given = parser.parse_args()
     corpus = Corpus.read(given.data / "corpus")
     within: list[tuple[str, list[float]]] = []
     between, sites = within.copy(), within.copy()
     for part in (HELD_OUT[number] for number in given.parts):
         began = time.process_time()
-        fitted = fitted_to(corpus, part, learner(show=False))
+        fitted = without(corpus, part, folder_of(given.output, part))
         took = time.process_time() - began
         for name, scores in scores_of(corpus, part, fitted):
             (between if " - " in name else within).append((name, scores))
