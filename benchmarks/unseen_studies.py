@@ -78,7 +78,8 @@ class Corpus:
 
     def placed(self, seen: np.ndarray, vectors: torch.Tensor) -> sparse.csr_array:
         """The nodes of all samples with unseen ASVs in the place of the most similar one that was seen."""
-        own, unseen, known = self.study.counts, np.flatnonzero(~seen), np.flatnonzero(seen)
+        # A copy: duplicates are added up in place.
+        own, unseen, known = self.study.counts.copy(), np.flatnonzero(~seen), np.flatnonzero(seen)
         place = np.arange(own.shape[1])
         place[unseen] = known[torch.cdist(vectors[unseen], vectors[known]).argmin(dim=1).numpy()]
         moved = sparse.csr_array((own.data, place[own.indices], own.indptr), shape=own.shape)

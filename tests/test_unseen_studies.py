@@ -1,27 +1,46 @@
 """The benchmark of unseen studies: what it compares with is right, and it prints a line for each study and pair."""
 
 import numpy as np
+import pandas as pd
 
 import aam
 from aam.data.simulate import simulate, write_simulation
-from benchmarks import unseen_studies
+from aam.options import FitOptions, ModelOptions
+from benchmarks import pretrained, unseen_studies
 
 
 def test_distances_of_unseen_studies_are_compared(tmp_path, monkeypatch, capsys):
-    write_simulation(simulate(0, n_samples=80, n_asvs=60, length=60), tmp_path / "corpus")
+    folder = tmp_path / "corpus"
+    write_simulation(simulate(0, n_samples=120, n_asvs=60, length=60), folder)
+    metadata = pd.read_csv(folder / "metadata.tsv", sep="\t", dtype=str, index_col=0)
+    metadata["site"] = np.where(metadata["study"] == "study1", "", metadata["sex"])
+    metadata.to_csv(folder / "metadata.tsv", sep="\t")
     monkeypatch.setattr(unseen_studies, "HELD_OUT", (("study1", "study2"), ("study3", "study4")))
-    options = ["--data", str(tmp_path), "--clades", "20", "--width", "8", "--steps", "30", "--end-to-end"]
-    monkeypatch.setattr("sys.argv", ["unseen_studies", *options])
+    monkeypatch.setattr(pretrained, "MODEL", ModelOptions(embedding_dim=128, attention_layers=0, clades=40))
+    monkeypatch.setattr(pretrained, "FIT", FitOptions(batch_size=12, epochs=3))
+    monkeypatch.setattr("sys.argv", ["unseen_studies", "--data", str(tmp_path), "--output", str(tmp_path / "kept")])
     unseen_studies.main()
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    names = ["study1", "study2", "study1 - study2", "study3", "study4", "study3 - study4"]
-    assert [row[0] for row in rows[2:]] == [*names, "mean within a study", "mean between two studies"]
-    scores = np.array([[float(cell) for cell in row[1:]] for row in rows[2:]])
-    assert scores.shape == (8, 4)
+    titles = {row[0]: place for place, row in enumerate(rows) if len(row) > 1 and not row[1].startswith("0")}
+    assert list(titles) == ["within a study", "between two studies", "body site told"]
+    assert [row[0] for row in rows if len(row) == 6 and row[1].startswith("0")] == [
+        *("study1", "study2", "study3", "study4", "mean"),
+        *("study1 - study2", "study3 - study4", "mean"),
+    ]
+    scores = np.array([[float(cell) for cell in row[1:]] for row in rows[2:6]])
     # In the place of the most similar ASV an unseen one is nearly where it belongs.
-    assert (scores[:, 1] > 0.85).all()
+    assert (scores[:, 3] > 0.85).all()
+    # A study without sites tells none.
+    assert [row[0] for row in rows if len(row) == 4] == ["body site told", "study2", "study3", "study4", "mean"]
+    assert len(list((tmp_path / "kept").iterdir())) == 2
 
-    corpus = unseen_studies.Corpus.read(tmp_path / "corpus")
-    study = aam.read_study(tmp_path / "corpus" / "table.biom", tree=tmp_path / "corpus" / "tree.nwk")
-    true = aam.beta_diversity("unweighted", study)
-    np.testing.assert_allclose(corpus.unifrac(np.arange(80)), true.data if hasattr(true, "data") else true, atol=1e-5)
+    corpus = unseen_studies.Corpus.read(folder)
+    study = aam.read_study(folder / "table.biom", tree=folder / "tree.nwk")
+    np.testing.assert_allclose(corpus.unifrac(np.arange(120), np.arange(120)), study.distances, atol=1e-5)
+
+
+def test_a_body_site_is_that_of_most_neighbours():
+    sites = np.array(["gut"] * 3 + ["skin"] * 4)
+    distances = np.array([[0, 1, 2, 3, 4, 9, 9], [9, 1, 9, 0, 1, 2, 3]], dtype=float)
+    assert unseen_studies.told_sites(distances, sites, np.array(["gut", "skin"])) == 1
+    assert unseen_studies.told_sites(distances, sites, np.array(["skin", "skin"])) == 0.5
