@@ -1,0 +1,150 @@
+"""Whether pretraining helps to predict: `python -m benchmarks.pretraining_pays`.
+
+Asks the questions of `suite.yaml` and `practice.yaml` in five folds by group, and of fewer training samples: a random forest and a
+linear model on which ASVs are there, beside a linear model on the embeddings of a pretrained encoder and that encoder fine-tuned.
+The encoder never saw the study: it is the one of `benchmarks.unseen_studies` that leaves it out. Prints a table for each question;
+what was run before is taken from the output folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aam.benchmark.suite import read_suite
+from aam.evaluation.compare import Outcome
+from aam.learners.baselines import baselines_of
+from aam.learners.transformer import GivenEncoder, TransformerLearner
+from aam.options import Question, ReadOptions, TrainFitOptions
+from aam.saved.transformer import FittedEncoder
+from aam.study.folds import Fold, inner_folds, make_folds
+from aam.study.problem import Problem
+from benchmarks.in_folds import Arrays, gain_of, kept, parser_of, problem_of
+from benchmarks.measure import ROOT
+from benchmarks.unseen_studies import HELD_OUT, Corpus, folder_of, without
+
+SIZES = (20, 50, 100, 200)
+FOREST, PRESENCE = "random forest", "presence"
+LINEAR, TUNED = "linear model, embeddings", "fine-tuned"
+# Of the encoder, which learned from 100 nucleotides.
+_READS = ReadOptions(max_bp=100)
+_FIT = TrainFitOptions(lr=5e-4, epochs=30, patience=8)
+_PENALTIES = np.logspace(-3, 3, 13)
+
+Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def linear(problem: Problem, embedded: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """What a linear model on embeddings [N, D] of the samples `train` says of others; its penalty is chosen in folds by group."""
+    truth = problem.truth[train]
+    if problem.target.classes:
+        folds = inner_folds(np.arange(len(train)), 3, 0, groups=problem.units(train), labels=truth)
+        model = LogisticRegressionCV(
+            Cs=_PENALTIES,
+            cv=folds,
+            scoring="neg_log_loss",
+            class_weight="balanced",
+            max_iter=300,
+            l1_ratios=(0,),
+            use_legacy_attributes=False,
+        )
+    else:
+        model = RidgeCV(1 / _PENALTIES)
+    fitted = make_pipeline(StandardScaler(), model).fit(embedded[train], truth)
+    return fitted.predict_proba(embedded[test]) if problem.target.classes else fitted.predict(embedded[test])
+
+
+def tuned(problem: Problem, encoder: FittedEncoder, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """What the encoder says that goes on learning, with a head for the target."""
+    learner = TransformerLearner(start=GivenEncoder(encoder), options=_FIT, show=False)
+    return learner.fit(problem, train).predict(problem.study, test)
+
+
+def baseline(name: str, problem: Problem, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """What a model that people use says."""
+    found = baselines_of(problem, 0, 1)
+    full = next(one for one in found if one.endswith(name))
+    return found[full].fit(problem, train).predict(problem.study, test)
+
+
+def some_of(problem: Problem, fold: Fold, number: int | None) -> np.ndarray:
+    """So many of the training samples, each class as often as among all as far as that goes; all for None."""
+    rows = np.random.default_rng((fold.number, 0)).permutation(fold.train)
+    if number is None or problem.target.classes is None:
+        return np.sort(rows[:number])
+    order = np.argsort(np.concatenate([np.arange(np.sum(of)) / np.sum(of) for of in _by_class(problem, rows)]), kind="stable")
+    return np.sort(np.concatenate([rows[of] for of in _by_class(problem, rows)])[order][:number])
+
+
+def _by_class(problem: Problem, rows: np.ndarray) -> list[np.ndarray]:
+    return [problem.truth[rows] == number for number in range(len(problem.target.classes or ()))]
+
+
+def answers(predict: Predict, problem: Problem, number: int | None, fold: Fold) -> Arrays:
+    """What is said of the held-out samples of a fold after so many training samples."""
+    return {"held_out": predict(some_of(problem, fold, number), fold.test)}
+
+
+def contestants(problem: Problem, encoder: FittedEncoder) -> dict[str, Predict]:
+    """By name."""
+    embedded = encoder.embed(problem.study)
+    return {
+        FOREST: partial(baseline, FOREST, problem),
+        PRESENCE: partial(baseline, PRESENCE, problem),
+        LINEAR: partial(linear, problem, embedded),
+        TUNED: partial(tuned, problem, encoder),
+    }
+
+
+def encoder_for(question: Question, corpus: Corpus, kept_in: Path) -> FittedEncoder:
+    """The encoder that never saw the question's study."""
+    study = question.data.table.parent.name
+    (part,) = (part for part in HELD_OUT if study in part)
+    found = without(corpus, part, folder_of(kept_in, part))
+    return replace(found, info=replace(found.info, reads=_READS))
+
+
+def table(problem: Problem, folds: Sequence[Fold], place: Path, encoder: FittedEncoder) -> str:
+    """A line for each contestant, a column for each number of training samples."""
+    fewest, predicts = min(len(fold.train) for fold in folds), contestants(problem, encoder)
+    sizes = [size for size in SIZES if size < fewest] + [None]
+    columns = []
+    for size in sizes:
+        said = {
+            name: [
+                part["held_out"]
+                for part in kept(partial(answers, predict, problem, size), folds, place / f"{name}-{size or 'all'}")
+            ]
+            for name, predict in predicts.items()
+        }
+        outcome = Outcome(problem, folds, said)
+        columns.append([gain_of(outcome, name, FOREST) for name in predicts])
+    lines = [f"| {name} | {' | '.join(cells)} |" for name, cells in zip(predicts, zip(*columns, strict=True), strict=True)]
+    heads = [f"{size} samples" if size else f"all ({fewest} or more)" for size in sizes]
+    return "\n".join([f"| {outcome.measure.label} | {' | '.join(heads)} |", "|---" * (1 + len(sizes)) + "|", *lines])
+
+
+def main() -> None:
+    """Print a table for each question."""
+    parser = parser_of("pretraining_pays", __doc__)
+    parser.add_argument("--encoders", type=Path, default=ROOT / "benchmarks" / "results" / "unseen_studies")
+    given = parser.parse_args()
+    suites = [read_suite(ROOT / "benchmarks" / name, given.data).questions for name in ("suite.yaml", "practice.yaml")]
+    questions = {name: question for suite in suites for name, question in suite.items() if "corpus" not in str(question.data.table)}
+    corpus = Corpus.read(given.data / "corpus")
+    for title in given.questions or questions:
+        problem = problem_of(questions[title], _READS, tree=False)
+        folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
+        encoder = encoder_for(questions[title], corpus, given.encoders)
+        print(f"\n{title}\n\n{table(problem, folds, given.output / title, encoder)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
