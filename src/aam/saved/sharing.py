@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from aam.disk.writing import write_text
-from aam.errors import path_of
+from aam.errors import InputError, path_of
 from aam.options import CardOptions
 from aam.saved.card import card_text
 from aam.saved.folder import CARD, open_folder, said_texts
 from aam.saved.load import load_folder
+from aam.saved.named import is_shipped, place_of
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ def write_card(folder: str | Path, **said: str) -> Path:
 
 def write_said(folder: Path, argument: str, said: CardOptions) -> Path:
     """The same; argument: what the caller calls the folder, for messages."""
+    if is_shipped(folder):
+        raise InputError(f"`{argument}={folder}`: comes with AAM, and its card stays as it is: {place_of(folder) / CARD}")
     fitted, found = load_folder(folder, argument), open_folder(folder, argument)
     whole = replace(fitted.info.said, **{name: value for name, value in vars(said).items() if value is not None})
     config = found.config
