@@ -84,7 +84,7 @@ def test_samples_with_too_little_in_them_are_out_of_distribution(study, one_read
 def test_sequences_that_are_turned_round_are_told(study, turned, tmp_path, model):
     command = "embed" if model == "encoder" else "predict"
     said = aam(command, "--model", study / model, "--table", turned, "--output", tmp_path / "p.tsv", code=2)
-    assert "error: the sequences look reverse-complemented: 100% of 60 ASVs are like those that the model learned from only" in said
+    assert "error: the sequences look reverse-complemented: 98% of 60 ASVs are like those that the model learned from only" in said
     assert "as the ID or with --rep-seqs" in said
     assert not (tmp_path / "p.tsv").exists()
     said = aam(command, "--model", study / model, "--table", study / "table.biom", "--output", tmp_path / "q.tsv")

@@ -30,7 +30,7 @@ def write_card(folder: str | Path, **said: str) -> Path:
         A model folder, or the output folder of a run, which has one.
     **said : str
         The fields of `aam.options.CardOptions`: `title`, `license`, `training_data`, `primers`, `region`, `split_protocol`,
-        `intended_use`.
+        `intended_use`, `scores`.
 
     Returns
     -------
