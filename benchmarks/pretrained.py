@@ -1,6 +1,6 @@
-"""The encoder that comes with AAM, fitted anew (`make pretrained`): `python -m benchmarks.pretrained --data CORPUS --output FOLDER`.
+"""The encoder that comes with AAM, fitted anew (`make pretrained`): `python -m benchmarks.pretrained --data IN --output FOLDER`.
 
-CORPUS has table.biom, metadata.tsv with a column `study`, and tree.nwk. The folder is replaced as a whole; on a CPU two runs on one
+IN has table.biom, metadata.tsv with a column `study`, and tree.nwk. The folder is replaced as a whole; on a CPU two runs on one
 machine with as many threads write the same bytes. Scores of the card are in scores.tsv beside this program, one column for each
 model; where there are none, the card says so.
 """
@@ -65,8 +65,8 @@ def scores_in(path: Path) -> str | None:
 
 def fit(corpus: Path, learner: PretrainingLearner = LEARNER) -> FittedEncoder:
     """Fit the encoder to all samples of a corpus; studies are kept whole."""
-    files = {"metadata": corpus / "metadata.tsv", "tree": corpus / "tree.nwk"}
-    study = read_study(corpus / "table.biom", **files, max_bp=MAX_BP)
+    metadata, tree = corpus / "metadata.tsv", corpus / "tree.nwk"
+    study = read_study(corpus / "table.biom", metadata=metadata, tree=tree, max_bp=MAX_BP)
     return learner.fit(study, np.arange(len(study)), study.labels(GROUPS))
 
 

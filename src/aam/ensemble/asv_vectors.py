@@ -27,7 +27,8 @@ def words_at(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     windows = np.lib.stride_tricks.sliding_window_view(letters, LETTERS, axis=1)
     whole = ((windows >= 0) & (windows < 4)).all(axis=2)
-    return (*np.nonzero(whole), (windows @ 4 ** np.arange(LETTERS))[whole])
+    asv, place = np.nonzero(whole)
+    return asv, place, (windows @ 4 ** np.arange(LETTERS))[whole]
 
 
 def count_words(tokens: np.ndarray) -> sparse.csr_array:

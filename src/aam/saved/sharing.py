@@ -63,6 +63,6 @@ def write_said(folder: Path, argument: str, said: CardOptions) -> Path:
     card = card_text(replace(fitted.info, said=whole), fitted.known, config.get("ensemble"), config.get("aam_version", "0.1.0"))
     for name, text in (said_texts(whole) | {CARD: card}).items():
         write_text(found.path / name, text)
-    unsaid = [name for name, value in vars(whole).items() if value is None and name != "title"]
+    unsaid = [name for name, value in vars(whole).items() if value is None and name not in ("title", "scores")]
     log.info("wrote %s%s", found.path / CARD, f"; not stated: {', '.join(f'`{name}`' for name in unsaid)}" if unsaid else "")
     return found.path / CARD
