@@ -1,6 +1,7 @@
 """Models that come with AAM go by their names wherever a model folder is given; a folder of that name goes first."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,17 @@ import yaml
 from safetensors.torch import load_file
 
 import aam as library
+from aam.data.sequences import reverse_complement, tokenize
 from aam.errors import InputError
-from aam.options import EncoderOptions
+from aam.learners.pretraining import PretrainingLearner
+from aam.options import EncoderOptions, FitOptions
 from aam.saved import named
 from aam.saved.load import load
 from aam.saved.start import load_start
 from aam.study.reading import read_study
 from aam.tuning.identity import identity_of
 from tests.support.commands import SMALL, TRANSFORMER, aam
+from tests.support.studies import simulated_study
 
 NAME = "aam-16s-v4"
 
@@ -113,3 +117,38 @@ def test_its_card_stays_as_it_is(package):
     said = aam("card", "--model", NAME, "--license", "mit", code=2)
     assert said.startswith(f"error: --model {NAME}: comes with AAM, and its card stays as it is: ")
     assert (package / NAME / "README.md").read_bytes() == before
+
+
+def turned(study):
+    """The same samples, read from the other strand."""
+    sequences = tuple(map(reverse_complement, study.sequences))
+    return replace(study, sequences=sequences, asv_tokens=tokenize(sequences, sequences, study.reads.max_bp))
+
+
+def test_reverse_complements_are_refused_in_python_and_as_a_start(community, caplog):
+    study = read_study(community / "table.biom", metadata=community / "metadata.tsv")
+    other, model = turned(study), library.load(NAME)
+    for embed in (model.embed, model.embed_asvs):
+        with pytest.raises(InputError, match=r"^the sequences look reverse-complemented: \d+% of 60 ASVs are like those that the "):
+            embed(other)
+    learner = library.AAMRegressor(
+        recipe="transformer", pretrained_encoder=NAME, fit_options=library.options.TrainFitOptions(epochs=1)
+    )
+    with pytest.raises(InputError, match=r"^the sequences look reverse-complemented"):
+        learner.fit(other, "age")
+    assert model.embed(study).shape == (60, 16)
+    assert "another region" not in caplog.text
+
+
+def test_another_region_is_warned_of_once(caplog):
+    other, model = simulated_study(99), library.load(NAME)
+    for _ in range(2):
+        model.embed(other)
+    assert (
+        caplog.text.count("% of 50 ASVs are of another region than those that the model learned from, or their first letter") == 1
+    )
+    # A model that has just been fitted to these samples is not asked.
+    caplog.clear()
+    learner = PretrainingLearner(model.info.options, options=FitOptions(epochs=1, batch_size=16), show=False)
+    learner.fit(other, np.arange(24)).embed(turned(other))
+    assert "another region" not in caplog.text

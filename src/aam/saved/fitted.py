@@ -37,7 +37,7 @@ class Fitted(ABC):
     info: ModelInfo
     # What novelty is measured from, or what fits it when it is asked for: most folds of an evaluation do not need it.
     _novelty: Novelty | Callable[[], Novelty] | None = None
-    # The sequences that were looked at last: what is said of them is said once.
+    # The sequences that were looked at last.
     _looked_at: tuple[str, ...] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,11 +132,11 @@ class Fitted(ABC):
         asvs = self._novelty.asvs if isinstance(self._novelty, Novelty) else None
         if asvs is None or asvs.region is None or study.sequences is None or study.sequences is self._looked_at:
             return
-        self._looked_at, asvs_of_study = study.sequences, len(study.sequences)
+        number = counted(len(study.sequences), "ASV")
         unlike, turned = asvs.region.unlike(study.read_as(replace(study.reads, max_bp=self.info.reads.max_bp)))
         if turned > 0.5:
             raise InputError(
-                f"the sequences look reverse-complemented: {turned:.0%} of {counted(asvs_of_study, 'ASV')} are like those that the "
+                f"the sequences look reverse-complemented: {turned:.0%} of {number} are like those that the "
                 "model learned from only once they are turned round; give the reverse complement of each "
                 "(seqkit seq -r -p makes them), as the ID or with `rep_seqs`"
             )
@@ -146,8 +146,10 @@ class Fitted(ABC):
                 "(a primer left in, or cut elsewhere), or they are much shorter: what it says of them is worth little; give "
                 "sequences of the region in its card",
                 100 * unlike,
-                counted(asvs_of_study, "ASV"),
+                number,
             )
+        # What is refused is refused again, and a warning is said once.
+        self._looked_at = study.sequences
 
     def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
         """How far the ASVs of each sample are from those of the training samples [n], or by how much it has too few reads or ASVs:
