@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
-.PHONY: setup demo test lint types docs docs-external wheel benchmarks clean
+.PHONY: setup demo test lint types docs docs-external wheel benchmarks pretrained clean
 
 setup: $(READY)
 
@@ -46,6 +46,10 @@ DATA ?= ../shared/data
 benchmarks: $(READY)
 	$(BIN)/aam benchmark --suite benchmarks/suite.yaml --data-dir $(DATA) --output-dir benchmarks/results/suite --resume
 	cp benchmarks/results/suite/benchmark.md docs/benchmarks.md
+
+# The encoder that comes with AAM, fitted anew to the corpus.
+pretrained: $(READY)
+	$(BIN)/python -m benchmarks.pretrained --data $(DATA)/corpus --output src/aam/shipped/aam-16s-v4
 
 # The site, in docs/_build/html, without a server: index.html. Without running the tutorials: make docs SPHINXOPTS='-D nb_execution_mode=off'.
 $(VENV)/docs: $(READY)

@@ -32,7 +32,7 @@ from aam.study.reading import read_study
 from aam.study.study import Study
 from aam.study.tree import read_phylogeny
 from benchmarks.measure import ROOT
-from benchmarks.pretrained import learner
+from benchmarks.pretrained import GROUPS, LEARNER, MAX_BP
 
 HELD_OUT = (
     ("oral", "ravel", "sokol", "cho"),
@@ -58,10 +58,10 @@ class Corpus:
     @classmethod
     def read(cls, folder: Path) -> Corpus:
         """From the folder of the corpus."""
-        study = read_study(folder / "table.biom", metadata=folder / "metadata.tsv")
+        study = read_study(folder / "table.biom", metadata=folder / "metadata.tsv", max_bp=MAX_BP)
         phylogeny = read_phylogeny(folder / "tree.nwk", study.table.feature_ids, Cache(None))
         study = replace(study, distance=UniFrac(phylogeny, "unweighted"))
-        groups, metadata = study.labels("study"), study.metadata
+        groups, metadata = study.labels(GROUPS), study.metadata
         assert groups is not None
         assert metadata is not None
         sites = metadata["site"].reindex(list(study.table.sample_ids)).fillna("").astype(str).to_numpy()
@@ -169,7 +169,7 @@ def without(corpus: Corpus, part: tuple[str, ...], kept: Path | None = None) -> 
         found = load(kept)
         assert isinstance(found, FittedEncoder)
         return found
-    fitted = learner(show=False).fit(corpus.study, np.flatnonzero(~np.isin(corpus.groups, part)), corpus.groups)
+    fitted = replace(LEARNER, show=False).fit(corpus.study, np.flatnonzero(~np.isin(corpus.groups, part)), corpus.groups)
     if kept is not None:
         fitted.save(kept)
     return fitted

@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import yaml
 
 import aam
+from aam.saved import named
+from aam.saved.folder import FILES
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -25,6 +28,17 @@ def test_the_recipe_has_the_dependencies_and_the_version_of_the_project():
     wanted = {re.sub(r"^[\w-]+", lambda name: CONDA.get(name[0], name[0]), each) for each in PROJECT["dependencies"]}
     got = {each.replace(" ", "") for each in recipe["requirements"]["run"] if not each.startswith("python ")}
     assert got == wanted
+
+
+def test_models_that_come_with_aam_are_in_the_wheel_and_in_the_source_distribution():
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    place, root = named.SHIPPED.relative_to(ROOT / "src" / "aam"), ROOT / "src" / "aam"
+    patterns = build["package-data"]["aam"]
+    declared = {path for pattern in patterns for path in root.glob(pattern)}
+    # All that a model folder can hold, and what lies there now.
+    assert all(any(fnmatch(f"{place}/aam-16s-v4/{name}", pattern) for pattern in patterns) for name in FILES)
+    assert {path for path in named.SHIPPED.rglob("*") if path.is_file()} <= declared
+    assert f"graft src/aam/{place}" in (ROOT / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
 
 
 def test_all_is_every_extra_but_those_of_developers():

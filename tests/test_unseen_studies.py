@@ -1,5 +1,7 @@
 """The benchmark of unseen studies: what it compares with is right, and it prints a line for each study and pair."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -16,8 +18,9 @@ def test_distances_of_unseen_studies_are_compared(tmp_path, monkeypatch, capsys)
     metadata["site"] = np.where(metadata["study"] == "study1", "", metadata["sex"])
     metadata.to_csv(folder / "metadata.tsv", sep="\t")
     monkeypatch.setattr(unseen_studies, "HELD_OUT", (("study1", "study2"), ("study3", "study4")))
-    monkeypatch.setattr(pretrained, "MODEL", ModelOptions(embedding_dim=128, attention_layers=0, clades=40))
-    monkeypatch.setattr(pretrained, "FIT", FitOptions(batch_size=12, epochs=3))
+    small = ModelOptions(embedding_dim=128, attention_layers=0, clades=40)
+    quick = replace(pretrained.LEARNER, model=small, options=FitOptions(batch_size=12, epochs=3))
+    monkeypatch.setattr(unseen_studies, "LEARNER", quick)
     monkeypatch.setattr("sys.argv", ["unseen_studies", "--data", str(tmp_path), "--output", str(tmp_path / "kept")])
     unseen_studies.main()
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]

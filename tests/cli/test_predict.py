@@ -83,9 +83,10 @@ def test_samples_with_too_little_in_them_are_out_of_distribution(study, one_read
 @pytest.mark.parametrize("model", ["age", "encoder"])
 def test_sequences_that_are_turned_round_are_told(study, turned, tmp_path, model):
     command = "embed" if model == "encoder" else "predict"
-    said = aam(command, "--model", study / model, "--table", turned, "--output", tmp_path / "p.tsv")
-    assert "60 with ASVs unlike those of the training samples" in said
-    assert "the sequences look reverse-complemented" in said
+    said = aam(command, "--model", study / model, "--table", turned, "--output", tmp_path / "p.tsv", code=2)
+    assert "error: the sequences look reverse-complemented: 98% of 60 ASVs are like those that the model learned from only" in said
+    assert "as the ID or with --rep-seqs" in said
+    assert not (tmp_path / "p.tsv").exists()
     said = aam(command, "--model", study / model, "--table", study / "table.biom", "--output", tmp_path / "q.tsv")
     assert "reverse-complemented" not in said
 

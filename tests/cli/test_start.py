@@ -8,6 +8,7 @@ import pytest
 from aam.data.table import read_table
 from aam.distances.registry import MEASURES
 from aam.parallel.accelerators import may_have_gpu
+from aam.saved import named
 from tests.support.commands import aam
 from tests.support.released import RELEASED
 
@@ -32,6 +33,8 @@ UNUSED = {"torch", "lightning", "pandas", "skbio", "biom", "sklearn", "matplotli
 def commands(tmp_path, monkeypatch):
     """Words of each command that would do, in a folder that has a file, a folder that is not empty, and little else."""
     monkeypatch.chdir(tmp_path)
+    # Whichever models come with AAM, messages name none.
+    monkeypatch.setattr(named, "SHIPPED", tmp_path / "shipped")
     for name in ("table.tsv", "metadata.tsv", "tree.nwk", "full/mine.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")

@@ -38,6 +38,7 @@ SAID = {
     "region": "16S V4",
     "split_protocol": "Subjects whole.",
     "intended_use": "Tests. No diagnosis: 'never' {at} [all] --- \"quoted\" #x",
+    "scores": "| cohort | MAE |\n|---|---|\n| another | 7.1 |",
 }
 
 
@@ -145,6 +146,7 @@ def test_what_was_said_is_kept_and_shown(models, name):
     assert "- Primers: 515F/806R\n- Region: 16S V4" in sections["Primers and region"]
     assert sections["Training data"].startswith(SAID["training_data"])
     assert SAID["split_protocol"] in sections["Split protocol"]
+    assert sections["Scores"].endswith(f"\n\n{SAID['scores']}\n\n")
     assert sections["Intended use"].strip() == SAID["intended_use"]
     assert "not stated" not in (place / "README.md").read_text()
     assert json.loads((place / "card.json").read_text()) == {**SAID, "license": "MIT"}

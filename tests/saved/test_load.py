@@ -64,9 +64,10 @@ def test_the_folder_of_a_run_has_a_model_folder(tmp_path):
 
 
 def test_what_is_no_model_is_told_by_the_name_of_its_argument(tmp_path):
-    for path in (tmp_path, str(tmp_path / "nowhere")):
-        with pytest.raises(InputError, match=r"^`folder=.*config.json is missing"):
-            load(path)
+    with pytest.raises(InputError, match=r"^`folder=.*config.json is missing"):
+        load(tmp_path)
+    with pytest.raises(InputError, match=r"^`folder=.*nowhere`: does not exist; check the path to this folder"):
+        load(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"^`model=.*config.json is missing"):
         load_folder(tmp_path, "model")
     with pytest.raises(InputError, match=r"^`folder`: must be a path"):

@@ -91,25 +91,25 @@ def test_what_an_older_model_does_not_know_is_not_claimed(name, study):
 
 
 CHANGES = {
-    "no vectors": lambda arrays: arrays.pop("vectors"),
+    "no letters": lambda arrays: arrays.pop("letters"),
     "no least": lambda arrays: arrays.pop("least_reads"),
     "another array": lambda arrays: arrays.update(more=np.zeros(2)),
-    "narrower": lambda arrays: arrays.update(vectors=arrays["vectors"][:, 1:].copy()),
+    "narrower": lambda arrays: arrays.update({"words.directions": arrays["words.directions"][:, 1:].copy()}),
     "wider": lambda arrays: arrays.update(
         {
-            "vectors": np.zeros((3, WIDTH + 1), np.float32),
             "words.directions": np.zeros((4096, WIDTH + 1), np.float32),
             "words.shift": np.zeros(WIDTH + 1, np.float32),
         }
     ),
-    "too many": lambda arrays: arrays.update(vectors=np.zeros((MOST_ASVS + 1, arrays["vectors"].shape[1]), np.float32)),
-    "none": lambda arrays: arrays.update(vectors=arrays["vectors"][:0].copy()),
-    "not a number": lambda arrays: arrays.update(vectors=arrays["vectors"] * np.float32(np.nan)),
+    "too many": lambda arrays: arrays.update(letters=np.zeros((MOST_ASVS + 1, arrays["letters"].shape[1]), np.uint8)),
+    "none": lambda arrays: arrays.update(letters=arrays["letters"][:0].copy()),
+    "no letter": lambda arrays: arrays.update(letters=arrays["letters"] | 15),
+    "not a number": lambda arrays: arrays.update({"words.directions": arrays["words.directions"] * np.float16(np.nan)}),
     "too large": lambda arrays: arrays.update({"words.shift": arrays["words.shift"] + np.float32(1e30)}),
     "no limit": lambda arrays: arrays.update(limit=np.array(0.0)),
     "a limit that is not one": lambda arrays: arrays.update(limit=np.array(np.nan)),
     "several limits": lambda arrays: arrays.update(limit=np.array([1.0, 2.0])),
-    "another type": lambda arrays: arrays.update(vectors=arrays["vectors"].astype(np.float64)),
+    "another type": lambda arrays: arrays.update(letters=arrays["letters"].astype(np.float32)),
     "least of another type": lambda arrays: arrays.update(least_asvs=np.array(3.0)),
     "less than nothing": lambda arrays: arrays.update(least_asvs=np.array(-3)),
 }

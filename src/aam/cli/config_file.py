@@ -14,10 +14,11 @@ from aam.cli.options import OutputOptions
 from aam.cli.recipes import refuse_unused
 from aam.cli.spelling import flag
 from aam.cli.usage import at_home, refuse_fractions, write_out_patterns
-from aam.disk.places import require_file, require_folder, require_place
+from aam.disk.places import require_file, require_place
 from aam.disk.writing import write_text
 from aam.errors import InputError
 from aam.parallel.ranks import rank
+from aam.saved.named import is_shipped, place_of, require_model
 
 if TYPE_CHECKING:
     from cyclopts import App, Token
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 NOT_RECORDED = ("config", "overwrite", "resume")
 # The paths that are no input.
 _PLACES = ("config", "output", "distances", "ordination", "output_dir", "cache_dir", "storage", "suite", "data_dir")
-# The inputs that are folders.
-_FOLDERS = ("model", "pretrained_encoder")
+# The inputs that are folders or names of models; the last may be a checkpoint, too.
+_MODELS = ("model", "pretrained_encoder", "init_from")
 # What --resume may change: how long the run is, where its folder lies, and what changes no result.
 MAY_CHANGE = (
     "epochs",
@@ -85,9 +86,8 @@ def check_places(options: object) -> None:
     """InputError for inputs that are not there, and files for folders: before what reads them is imported, which takes seconds."""
     for name, paths in inputs_of(options).items():
         for path in paths:
-            # Of a run or a model, or a checkpoint.
-            is_folder = name in _FOLDERS or (name == "init_from" and path.is_dir())
-            (require_folder if is_folder else require_file)(name, path)
+            is_model = name in _MODELS[:2] or (name == _MODELS[2] and path.is_dir())
+            (require_model if is_model else require_file)(name, path)
     places = dict(_flat(options))
     if "cache_dir" in places:
         require_place("cache_dir", places["cache_dir"])
@@ -136,7 +136,7 @@ def _parse(text: str) -> Any:
 def _dump(options: object, without: Collection[str] = ()) -> str:
     import yaml
 
-    told = {name: _plain(value) for name, value in _flat(options) if name not in without}
+    told = {name: _plain(value, is_model=name in _MODELS) for name, value in _flat(options) if name not in without}
     return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
 
 
@@ -168,9 +168,10 @@ def refuse_change(path: Path, options: object) -> None:
 
 
 def inputs_of(options: object) -> dict[str, tuple[Path, ...]]:
-    """Every file or model folder that the options name as input, by option."""
+    """Every file or model folder that the options name as input, by option; of a model that comes with AAM its folder."""
     several = {name: value if isinstance(value, tuple) else (value,) for name, value in _flat(options) if name not in _PLACES}
-    return {name: values for name, values in several.items() if values and all(isinstance(value, Path) for value in values)}
+    found = {name: values for name, values in several.items() if values and all(isinstance(value, Path) for value in values)}
+    return {name: tuple(map(place_of, values)) if name in _MODELS else values for name, values in found.items()}
 
 
 def _flat(options: Any) -> Iterator[tuple[str, Any]]:
@@ -184,7 +185,7 @@ def _flat(options: Any) -> Iterator[tuple[str, Any]]:
             yield field.name, value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, is_model: bool = False) -> Any:
     if isinstance(value, Path):
-        return str(value.absolute())  # the file must work from any folder
+        return str(value) if is_model and is_shipped(value) else str(value.absolute())  # works from any folder, a name anywhere
     return [_plain(part) for part in value] if isinstance(value, tuple) else value

@@ -260,7 +260,7 @@ class ExplainConfig(ConfigFile):
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(ConfigFile):
     model: Annotated[Path, Parameter(group=cli.MODEL)]
-    """Output folder of train or pretrain, or the model folder in it. Of a run of several targets, the folder of one of them."""
+    """Output folder of train or pretrain (of several targets: of one of them), or the name of a model that comes with AAM."""
     exporting: cli.ExportIn = cli.PLAIN_EXPORT
     output: Annotated[Path, Parameter(group=cli.OUTPUT)]
     """The graph, .onnx. Files of its name that end in .json and .md are written beside it."""

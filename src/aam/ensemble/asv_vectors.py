@@ -20,16 +20,21 @@ N_WORDS = 4**LETTERS
 _NEGLIGIBLE = 1e-8
 
 
-def count_words(tokens: np.ndarray) -> sparse.csr_array:
-    """Tokens uint8 [M, 1 + L] -> square roots of the counts of each word, CSR float32 [M, 4^6]; none across other letters."""
+def words_at(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Words in tokens uint8 [M, 1 + L], none across other letters: of which ASV, from which letter on, and which, int64 each."""
     letters = tokens[:, 1:].astype(np.int64) - Nucleotide.A
     if letters.shape[1] < LETTERS:
-        return sparse.csr_array((len(tokens), N_WORDS), dtype=np.float32)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     windows = np.lib.stride_tricks.sliding_window_view(letters, LETTERS, axis=1)
     whole = ((windows >= 0) & (windows < 4)).all(axis=2)
-    word = windows @ 4 ** np.arange(LETTERS)
-    asv = np.broadcast_to(np.arange(len(tokens))[:, None], whole.shape)
-    counts = sparse.csr_array((np.ones(whole.sum(), np.float32), (asv[whole], word[whole])), (len(tokens), N_WORDS))
+    asv, place = np.nonzero(whole)
+    return asv, place, (windows @ 4 ** np.arange(LETTERS))[whole]
+
+
+def count_words(tokens: np.ndarray) -> sparse.csr_array:
+    """Tokens uint8 [M, 1 + L] -> square roots of the counts of each word, CSR float32 [M, 4^6]."""
+    asv, _, word = words_at(tokens)
+    counts = sparse.csr_array((np.ones(len(word), np.float32), (asv, word)), (len(tokens), N_WORDS))
     counts.sum_duplicates()
     return counts.sqrt()
 

@@ -13,9 +13,9 @@ from scipy import sparse
 
 from aam.compute import default_device
 from aam.data.dataset import SampleDataset
-from aam.data.sequences import reverse_complement, tokenize
 from aam.data.stream import by_blocks
 from aam.ensemble.asv_vectors import SequenceWords
+from aam.ensemble.region import Region
 from aam.progress import track
 from aam.scoring.intervals import threshold
 from aam.study.study import Study
@@ -35,19 +35,28 @@ _AT_ONCE, _LONG = 1024, 16
 _LEAST_NEW = 0.25
 LEAST_LIMIT = 1e-6
 _NO_ONE = -1
-# Sequences that are turned round must be nearer to those of the training samples by this factor to be called so.
-_NEARER = 2
 
 
 @dataclass(frozen=True, eq=False)
 class KnownAsvs:
     """vectors: float32 [n, W] of ASVs of training samples, by their words; limit: mean distance of a sample's ASVs to the nearest
-    of them above which it is out of distribution.
+    of them above which it is out of distribution; tokens: uint8 [n, 1 + L] of the same ASVs, or None where they are not known.
     """
 
     words: SequenceWords
     vectors: np.ndarray
     limit: float
+    tokens: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, words: SequenceWords, tokens: np.ndarray, limit: float) -> KnownAsvs:
+        """Of ASVs that are kept by their letters, which take less room than vectors."""
+        return cls(words, _vectors(words, tokens, np.arange(len(tokens))), limit, tokens)
+
+    @cached_property
+    def region(self) -> Region | None:
+        """The region that they are of; None where their letters are not known."""
+        return None if self.tokens is None else Region.of(self.tokens)
 
     @classmethod
     def fit(cls, study: Study, survey: _Survey, seed: int) -> KnownAsvs:
@@ -57,7 +66,8 @@ class KnownAsvs:
         """
         used = np.flatnonzero(survey.samples)
         kept = np.sort(used[np.argsort(-survey.samples[used], kind="stable")[:MOST_ASVS]])
-        words = SequenceWords.fit(study.asv_tokens[_spread(kept, _FITTED_ASVS)], WIDTH)
+        tokens = study.asv_tokens[kept]
+        words = _rounded(SequenceWords.fit(study.asv_tokens[_spread(kept, _FITTED_ASVS)], WIDTH))
         vectors = _vectors(words, study.asv_tokens, kept)
         owner = survey.owner
         judged = _spread(np.arange(len(survey.rows)), _JUDGED)
@@ -73,7 +83,7 @@ class KnownAsvs:
         # Where all groups share all ASVs, as after a filter of prevalence, one new ASV is not enough.
         some = _spread(np.arange(len(kept)), _AT_ONCE)
         typical = float(np.median(nearest(vectors[some], vectors, some, np.arange(len(kept)))))
-        return cls(words, vectors, max(limit, _LEAST_NEW * typical, LEAST_LIMIT))
+        return cls(words, vectors, max(limit, _LEAST_NEW * typical, LEAST_LIMIT), tokens)
 
     def far(self, asv_tokens: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Distance of some ASVs of tokens uint8 [M, 1 + L] to the nearest known one, float64, as a multiple of the limit."""
@@ -116,16 +126,6 @@ class Novelty:
                 far[new] = known.far(study.asv_tokens, new)
                 distance[places] = _mean_over(counts, np.nan_to_num(far))
         return Measured(self, distance, reads, sizes)
-
-    def fits_reversed(self, study: Study, measured: Measured, seed: int) -> bool:
-        """Whether a study out of distribution is much nearer to the training samples once its sequences are turned round."""
-        if measured.distance is None or study.sequences is None or not np.median(measured.distance) > 1:
-            return False
-        # What is cut is cut already: no warning comes twice.
-        turned = [reverse_complement(sequence)[: study.reads.max_bp] for sequence in study.sequences]
-        tokens = tokenize(turned, study.table.feature_ids, study.reads.max_bp)
-        there = self.measure(replace(study, asv_tokens=tokens), seed).distance
-        return there is not None and bool(np.median(there) * _NEARER < np.median(measured.distance))
 
 
 def novelty_of(study: Study, rows: np.ndarray, groups: np.ndarray | None, seed: int) -> Callable[[], Novelty]:
@@ -218,6 +218,12 @@ def _drawn(study: Study, rows: np.ndarray, seed: int) -> Iterator[tuple[np.ndarr
     dataset = SampleDataset(study.table, study.reads, seed)
     for places, counts in by_blocks(study.table.counts, rows, "Measuring novelty"):
         yield places, dataset.drawn(rows[places]) if study.reads.draws else counts
+
+
+def _rounded(words: SequenceWords) -> SequenceWords:
+    """The same with directions as they are kept: in half precision, where that has numbers as large."""
+    half = words.directions.astype(np.float16)
+    return replace(words, directions=half.astype(np.float32)) if np.isfinite(half).all() else words
 
 
 def _least(values: np.ndarray, unit: np.ndarray) -> int:

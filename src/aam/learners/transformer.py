@@ -173,6 +173,8 @@ class TransformerLearner:
         posed = problem.fitted_to(split.train)
         start = None if self.start is None else self.start.encoder_for(problem.parts[0], rows)
         check_clades(self.model if start is None else start.info.options, self.objectives, self.compute)
+        if start is not None:
+            start.look_at(problem.study)
         with working_in(self.workspace, self.scratch) as place:
             L.seed_everything(self.options.seed, verbose=False)
             dataset = SampleDataset(posed.study.table, posed.study.reads, self.options.seed)

@@ -27,6 +27,9 @@ class CardOptions(Options):
     intended_use: str | None = None
     """What the model is for, and what it is not for."""
 
+    scores: str | None = None
+    """Scores beyond those that AAM knows, with what they are of: a text, or a table in Markdown."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for field in fields(self):

@@ -66,7 +66,8 @@ class EncoderOptions(StartOptions):
     """Where training starts from."""
 
     pretrained_encoder: Path | None = None
-    """Output folder of pretrain (or its model folder): start from its weights and shape instead of from scratch."""
+    """Output folder of pretrain (or its model folder), or the name of an encoder that comes with AAM: start from its weights and
+    shape instead of from scratch."""
     freeze_base: bool = False
     """Train only the head that predicts the target; the pretrained encoder stays as it is."""
 
@@ -81,7 +82,8 @@ class EncoderOptions(StartOptions):
 @dataclass(frozen=True, kw_only=True)
 class TrainedModelOptions(Options):
     model: Path
-    """Output folder of train or pretrain, or the model folder in it. Nothing else of that run is needed."""
+    """Output folder of train or pretrain, or the model folder in it; nothing else of that run is needed. Or the name of a model
+    that comes with AAM."""
     batch_size: int = 64
     """Batch size; changes memory and speed only."""
 

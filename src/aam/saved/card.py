@@ -177,10 +177,11 @@ def _limits(info: ModelInfo, novelty: Novelty | None) -> str:
 def _scores(info: ModelInfo) -> str:
     found = _numbers(info.scores)
     if not found:
-        return NOT_STATED
+        return _stated(info.said.scores)
     rows = "\n".join(f"| {BASELINES.get(name, name)} | {_shown(value)} |" for name, value in found.items())
     chance = "\n\nAn AUC of 0.5 is chance." if "auc" in found else ""
-    return f"| held-out score | value |\n|---|---|\n{rows}{chance}"
+    more = f"\n\n{info.said.scores.strip()}" if info.said.scores else ""
+    return f"| held-out score | value |\n|---|---|\n{rows}{chance}{more}"
 
 
 def _use(info: ModelInfo, *, by_id: bool) -> str:

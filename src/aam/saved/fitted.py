@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aam.ensemble.novelty import Measured, Novelty
-from aam.errors import InputError, path_of
+from aam.errors import InputError, counted, path_of
 from aam.options import ExplainOptions
 from aam.saved.info import ModelInfo, TargetInfo
 from aam.scoring.intervals import COVERAGE, PERCENTS
@@ -23,6 +24,8 @@ from aam.study.targets import RegressionTarget
 
 if TYPE_CHECKING:
     from aam.explain.run import Explanation, Model
+
+log = logging.getLogger(__name__)
 
 
 class Fitted(ABC):
@@ -34,9 +37,11 @@ class Fitted(ABC):
     info: ModelInfo
     # What novelty is measured from, or what fits it when it is asked for: most folds of an evaluation do not need it.
     _novelty: Novelty | Callable[[], Novelty] | None = None
+    # The sequences that were looked at last.
+    _looked_at: tuple[str, ...] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_novelty": self.known}
+        return {**vars(self), "_novelty": self.known, "_looked_at": None}
 
     @property
     def known(self) -> Novelty | None:
@@ -118,6 +123,33 @@ class Fitted(ABC):
         model that does not know.
         """
         return None if self.known is None else self.known.measure(study.read_as(self.info.reads), self.info.seed)
+
+    def look_at(self, study: Study) -> None:
+        """Compare a study's ASVs with those of the training samples, where they are known: a warning where most are of another
+        region. InputError where most are reverse complements.
+        """
+        # What fits novelty is not called: it stands in for it where samples are of the training study.
+        asvs = self._novelty.asvs if isinstance(self._novelty, Novelty) else None
+        if asvs is None or asvs.region is None or study.sequences is None or study.sequences is self._looked_at:
+            return
+        number = counted(len(study.sequences), "ASV")
+        unlike, turned = asvs.region.unlike(study.read_as(replace(study.reads, max_bp=self.info.reads.max_bp)))
+        if turned > 0.5:
+            raise InputError(
+                f"the sequences look reverse-complemented: {turned:.0%} of {number} are like those that the "
+                "model learned from only once they are turned round; give the reverse complement of each "
+                "(seqkit seq -r -p makes them), as the ID or with `rep_seqs`"
+            )
+        if unlike > 0.5:
+            log.warning(
+                "%.0f %% of %s are of another region than those that the model learned from, or their first letter is another "
+                "(a primer left in, or cut elsewhere), or they are much shorter: what it says of them is worth little; give "
+                "sequences of the region in its card",
+                100 * unlike,
+                number,
+            )
+        # What is refused is refused again, and a warning is said once.
+        self._looked_at = study.sequences
 
     def novelty(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray | None:
         """How far the ASVs of each sample are from those of the training samples [n], or by how much it has too few reads or ASVs:

@@ -8,7 +8,7 @@ from aam.errors import InputError, path_of
 from aam.options import DEFAULT_COMPUTE, ComputeOptions
 from aam.saved.fitted import Fitted
 from aam.saved.folder import open_folder
-from aam.saved.named import folder_of
+from aam.saved.named import folder_of, local_folder
 from aam.saved.transformer import FittedEncoder, read_transformer
 
 
@@ -18,8 +18,8 @@ def load(folder: str | Path, *, compute: ComputeOptions = DEFAULT_COMPUTE, batch
     Parameters
     ----------
     folder : str or Path
-        A model folder, or the output folder of a run, which has one. A run of several targets has one in ``targets/NAME`` for
-        each of them: load these.
+        A model folder, or the output folder of a run, which has one; or the name of a model that comes with AAM, where there is no
+        folder of that name. A run of several targets has one in ``targets/NAME`` for each of them: load these.
     compute : ComputeOptions
         How a transformer is run; changes memory and speed only.
     batch_size : int
@@ -60,7 +60,8 @@ def from_pretrained(
     Parameters
     ----------
     path_or_name : str or Path
-        A folder, opened as `aam.load` does; or, where there is none of that name, a model of the hub (``"OWNER/NAME"``).
+        A folder, or the name of a model that comes with AAM, opened as `aam.load` does; or, where there is neither, a model of the
+        hub (``"OWNER/NAME"``).
     download : bool
         Fetch a model that is not on this disk, with huggingface_hub (``pip install 'attention-all-microbes[hub]'``): the files that
         a model folder has, and no others. Without it nothing is looked up anywhere.
@@ -98,7 +99,7 @@ def from_pretrained(
 
 def load_folder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> Fitted:
     """The same; argument: what the caller calls the folder, for messages."""
-    found = open_folder(folder, argument)
+    found = open_folder(local_folder(folder, argument), argument)
     if found.config.get("ensemble") is None:
         return read_transformer(found, compute, batch_size)
     # scikit-learn and Lightning, which a transformer does not need to predict.
@@ -109,7 +110,7 @@ def load_folder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_C
 
 def load_encoder(folder: Path, argument: str, compute: ComputeOptions = DEFAULT_COMPUTE, batch_size: int = 64) -> FittedEncoder:
     """Load an encoder, or the one in a transformer. InputError for an ensemble, which has none."""
-    found = open_folder(folder, argument)
+    found = open_folder(local_folder(folder, argument), argument)
     if found.config.get("ensemble") is not None:
         raise InputError(
             f"`{argument}={folder}`: an ensemble, which has no encoder and no embeddings; "

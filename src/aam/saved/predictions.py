@@ -126,7 +126,10 @@ def warn_of_learned(fitted: Fitted, study: Study) -> None:
 
 
 def warn_of_novelty(fitted: Fitted, study: Study, measured: Measured | None) -> None:
-    """Warn of samples that are out of distribution, and why; and of sequences that are turned round."""
+    """Warn of samples that are out of distribution, and why, and of sequences of another region. InputError for reverse
+    complements.
+    """
+    fitted.look_at(study)
     if measured is None or not measured.out_of_distribution.any():
         return
     known, ids = measured.known, np.array(study.table.sample_ids, dtype=object)
@@ -139,8 +142,3 @@ def warn_of_novelty(fitted: Fitted, study: Study, measured: Measured | None) -> 
         f"{wrong.sum()} {said[reason]}: {first_few(ids[wrong], 3)}" for reason, wrong in measured.reasons.items() if wrong.any()
     )
     log.warning("%d of %d samples are out of distribution: %s", measured.out_of_distribution.sum(), len(study), why)
-    if known.fits_reversed(study.read_as(fitted.info.reads), measured, fitted.info.seed):
-        log.warning(
-            "the sequences look reverse-complemented: turned round, they are like those of the training samples; "
-            "give the reverse complement of each (seqkit seq -r -p makes them), as the ID or with `rep_seqs`"
-        )

@@ -20,6 +20,7 @@ from aam.models import Encoder, SequencePredictor
 from aam.options import ModelOptions
 from aam.saved.folder import WEIGHTS, open_folder
 from aam.saved.info import TargetInfo, parse_info
+from aam.saved.named import place_of
 from aam.study.joint_target import JointTarget
 from aam.study.targets import Target
 
@@ -91,7 +92,7 @@ def load_start(path: str | Path, wanted: ModelOptions) -> StartingWeights:
     InputError, which names the argument `init_from`, for what holds none, for an ensemble, for a checkpoint in parts, and for
     another shape.
     """
-    weights = _load(path_of("init_from", path))
+    weights = _load(place_of(path_of("init_from", path)))
     weights.require_shape(wanted)
     return weights
 

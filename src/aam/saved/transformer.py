@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -96,6 +97,7 @@ class FittedEncoder(Fitted):
     def embed_as_learned(self, study: Study, rows: np.ndarray | None = None) -> np.ndarray:
         """Sample embeddings float32 [n, D] as heads take them: distances between them are in the unit of training."""
         study = study.read_as(self.info.reads)
+        self.look_at(study)
         dataset = SampleDataset(study.table, self.info.reads, self.info.seed)
         samples = TableSamples(dataset, study.asv_tokens, study.rows if rows is None else rows)
         return embed_samples(self.encoder.to(default_device()), samples, self.batch_size)
@@ -121,10 +123,13 @@ class FittedEncoder(Fitted):
     def embed_asvs(self, study: Study) -> np.ndarray:
         # ASVs are embedded whatever the depth of the samples they are in.
         study = study.read_as(replace(self.info.reads, sampling_depth=None, rarefy_each_epoch=False))
+        self.look_at(study)
         return embed_asvs(self.encoder.to(default_device()).asv_encoder, study.asv_tokens).cpu().numpy()
 
-    def save(self, folder: str | Path) -> None:
-        write_folder(place_for_model(folder), self.model.state_dict(), self.info, lambda: self.known)
+    def save(self, folder: str | Path, *, half: bool = False) -> None:
+        """As `Fitted.save`; half: weights in half precision, which are half as large and say nearly the same."""
+        weights = {name: _halved(value) if half else value for name, value in self.model.state_dict().items()}
+        write_folder(place_for_model(folder), weights, self.info, lambda: self.known)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -200,8 +205,9 @@ def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMP
     InputError for a folder that is not complete, or whose weights do not fit its config.
     """
     try:
-        info = parse_info(folder.config, folder.samples(), folder.said())
-        weights = load_file(folder.path / WEIGHTS)
+        info, path = parse_info(folder.config, folder.samples(), folder.said()), folder.path / WEIGHTS
+        # What was saved in half precision is computed with in single precision, as all else.
+        weights = {name: value.float() if value.dtype == torch.float16 else value for name, value in load_file(path).items()}
         _require_fit(info, weights)
         novelty = folder.novelty()
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
@@ -217,6 +223,12 @@ def read_transformer(folder: ModelFolder, compute: ComputeOptions = DEFAULT_COMP
 def _build(info: ModelInfo, compute: ComputeOptions) -> tuple[Encoder, SequencePredictor | None]:
     encoder = make_encoder(info.options, info.reads.max_bp, compute, info.heads)
     return encoder, build_predictor(encoder, info.options, info.target.target, info.target.covariates) if info.target else None
+
+
+def _halved(value: Tensor) -> Tensor:
+    """In half precision, where that has numbers as large."""
+    half = value.half() if value.is_floating_point() else value
+    return half if half.isfinite().all() else value
 
 
 def _require_fit(info: ModelInfo, weights: Mapping[str, Tensor]) -> None:

@@ -39,7 +39,8 @@ class AAMClassifier(ClassifierMixin, Predictor):
     ensemble_options : EnsembleOptions, optional
         Ensemble: its further hyper-parameters.
     pretrained_encoder : str or Path, optional
-        Transformer: folder of an encoder to start from, of `AAMEncoder` or ``aam pretrain``.
+        Transformer: folder of an encoder to start from, of `AAMEncoder` or ``aam pretrain``; or the name
+        of one that comes with AAM.
     freeze_base : bool
         Transformer: train only the head that predicts the target; the pretrained encoder stays as it is.
     model_options : ModelOptions, optional

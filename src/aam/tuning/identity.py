@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aam.disk.contents import contents_of
+from aam.saved.named import place_of
 from aam.tuning.space import Knob
 
 # Files that say which samples there are, whose reads and values have a hash of their own (`key_of_samples`).
@@ -41,7 +42,7 @@ def _named(part: Any) -> Iterator[tuple[str, str]]:
     for field in fields(part):
         value: Any = getattr(part, field.name)
         if isinstance(value, Path):
-            content = contents_of({field.name: (value,)})[field.name]
+            content = contents_of({field.name: (place_of(value),)})[field.name]
             yield field.name, f"a file of SHA-256 {hashlib.sha256(content[0].encode()).hexdigest()[:12]}"
         elif value is None or value == ():
             yield field.name, "not given"

@@ -55,7 +55,6 @@ def pretrain_encoder(config: PretrainConfig, tracked: Tracked) -> None:
     learner.monitor  # noqa: B018 - what is not measured is refused before anything is read
     check_compute(config.compute)
     folder = start_run(config, tracked=tracked)
-    log.info("pretraining an encoder without labels")
     study = read_samples(config.data, config.reads, config.samples)
     given = read_given(config.objectives)
     study = with_given(study, given, ignore_missing=config.data.ignore_missing)
