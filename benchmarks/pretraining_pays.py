@@ -1,7 +1,8 @@
 """Whether pretraining helps to predict: `python -m benchmarks.pretraining_pays`.
 
 Asks the questions of `suite.yaml` and `practice.yaml` in five folds by group, and of fewer training samples: a random forest and a
-linear model on which ASVs are there, beside a linear model on the embeddings of a pretrained encoder and that encoder fine-tuned.
+linear model on which ASVs are there, beside a linear model on the embeddings of a pretrained encoder, trees on the clades that
+it tells of a sample, and that encoder fine-tuned.
 The encoder never saw the study: it is the one of `benchmarks.unseen_studies` that leaves it out. Prints a table for each question;
 what was run before is taken from the output folder.
 """
@@ -14,6 +15,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,6 +25,7 @@ from aam.benchmark.suite import read_suite
 from aam.evaluation.compare import Outcome
 from aam.learners.baselines import baselines_of
 from aam.learners.transformer import GivenEncoder, TransformerLearner
+from aam.models.clades import CladeEncoder
 from aam.options import Question, ReadOptions, TrainFitOptions
 from aam.saved.transformer import FittedEncoder
 from aam.study.folds import Fold, inner_folds, make_folds
@@ -32,10 +36,10 @@ from benchmarks.unseen_studies import HELD_OUT, Corpus, folder_of, without
 
 SIZES = (20, 50, 100, 200)
 FOREST, PRESENCE = "random forest", "presence"
-LINEAR, TUNED = "linear model, embeddings", "fine-tuned"
+LINEAR, CLADES, TUNED = "linear model, embeddings", "extra trees, clades", "fine-tuned"
 # Of the encoder, which learned from 100 nucleotides.
 _READS = ReadOptions(max_bp=100)
-_FIT = TrainFitOptions(lr=5e-4, epochs=30, patience=8)
+_FIT = TrainFitOptions(lr=5e-4, epochs=30, max_steps=300, patience=8)
 _PENALTIES = np.logspace(-3, 3, 13)
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -59,6 +63,24 @@ def linear(problem: Problem, embedded: np.ndarray, train: np.ndarray, test: np.n
         model = RidgeCV(1 / _PENALTIES)
     fitted = make_pipeline(StandardScaler(), model).fit(embedded[train], truth)
     return fitted.predict_proba(embedded[test]) if problem.target.classes else fitted.predict(embedded[test])
+
+
+def clades_of(problem: Problem, fitted: FittedEncoder) -> np.ndarray:
+    """Which clades each sample has, and the square root of how much of its reads are in each, [N, 2 K]."""
+    study, encoder = problem.study, fitted.encoder
+    assert isinstance(encoder, CladeEncoder)
+    with torch.no_grad():
+        told = torch.sigmoid(encoder.logits(torch.from_numpy(fitted.embed_asvs(study)))).numpy()
+    starts = study.counts.indptr[:-1]
+    present = np.maximum.reduceat(told[study.counts.indices], starts, axis=0)
+    return np.hstack([present, np.sqrt(study.shares @ told)])
+
+
+def trees(problem: Problem, inputs: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """What extremely randomised trees on these inputs [N, C] of the samples `train` say of others."""
+    if problem.target.classes:
+        return ExtraTreesClassifier(300, random_state=0).fit(inputs[train], problem.truth[train]).predict_proba(inputs[test])
+    return ExtraTreesRegressor(300, max_features=0.1, random_state=0).fit(inputs[train], problem.truth[train]).predict(inputs[test])
 
 
 def tuned(problem: Problem, encoder: FittedEncoder, train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -99,6 +121,7 @@ def contestants(problem: Problem, encoder: FittedEncoder) -> dict[str, Predict]:
         FOREST: partial(baseline, FOREST, problem),
         PRESENCE: partial(baseline, PRESENCE, problem),
         LINEAR: partial(linear, problem, embedded),
+        CLADES: partial(trees, problem, clades_of(problem, encoder)),
         TUNED: partial(tuned, problem, encoder),
     }
 
