@@ -9,7 +9,7 @@ what was run before is taken from the output folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,9 +37,12 @@ from benchmarks.unseen_studies import HELD_OUT, Corpus, folder_of, without
 SIZES = (20, 50, 100, 200)
 FOREST, PRESENCE = "random forest", "presence"
 LINEAR, CLADES, TUNED = "linear model, embeddings", "extra trees, clades", "fine-tuned"
+SCRATCH = "from scratch"
 # Of the encoder, which learned from 100 nucleotides.
 _READS = ReadOptions(max_bp=100)
 _FIT = TrainFitOptions(lr=5e-4, epochs=30, max_steps=300, patience=8)
+# A transformer of default size takes a second and more for a step of a CPU.
+_FROM_SCRATCH = TrainFitOptions(lr=1e-3, epochs=12, max_steps=60, asv_gradients=0.125)
 _PENALTIES = np.logspace(-3, 3, 13)
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -89,6 +92,11 @@ def tuned(problem: Problem, encoder: FittedEncoder, train: np.ndarray, test: np.
     return learner.fit(problem, train).predict(problem.study, test)
 
 
+def from_scratch(problem: Problem, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """What a transformer says that began with the words of ASVs alone."""
+    return TransformerLearner(options=_FROM_SCRATCH, show=False).fit(problem, train).predict(problem.study, test)
+
+
 def baseline(name: str, problem: Problem, train: np.ndarray, test: np.ndarray) -> np.ndarray:
     """What a model that people use says."""
     found = baselines_of(problem, 0, 1)
@@ -123,6 +131,7 @@ def contestants(problem: Problem, encoder: FittedEncoder) -> dict[str, Predict]:
         LINEAR: partial(linear, problem, embedded),
         CLADES: partial(trees, problem, clades_of(problem, encoder)),
         TUNED: partial(tuned, problem, encoder),
+        SCRATCH: partial(from_scratch, problem),
     }
 
 
@@ -134,21 +143,18 @@ def encoder_for(question: Question, corpus: Corpus, kept_in: Path) -> FittedEnco
     return replace(found, info=replace(found.info, reads=_READS))
 
 
-def table(problem: Problem, folds: Sequence[Fold], place: Path, encoder: FittedEncoder) -> str:
-    """A line for each contestant, a column for each number of training samples."""
-    fewest, predicts = min(len(fold.train) for fold in folds), contestants(problem, encoder)
+def table(problem: Problem, folds: Sequence[Fold], place: Path, predicts: Mapping[str, Predict]) -> str:
+    """A line for each contestant, a column for each number of training samples; all of them for the transformer from scratch."""
+    fewest = min(len(fold.train) for fold in folds)
     sizes = [size for size in SIZES if size < fewest] + [None]
     columns = []
     for size in sizes:
-        said = {
-            name: [
-                part["held_out"]
-                for part in kept(partial(answers, predict, problem, size), folds, place / f"{name}-{size or 'all'}")
-            ]
-            for name, predict in predicts.items()
-        }
+        said = {}
+        for name in (name for name in predicts if size is None or name != SCRATCH):
+            parts = kept(partial(answers, predicts[name], problem, size), folds, place / f"{name}-{size or 'all'}")
+            said[name] = [part["held_out"] for part in parts]
         outcome = Outcome(problem, folds, said)
-        columns.append([gain_of(outcome, name, FOREST) for name in predicts])
+        columns.append([gain_of(outcome, name, FOREST) if name in said else "" for name in predicts])
     lines = [f"| {name} | {' | '.join(cells)} |" for name, cells in zip(predicts, zip(*columns, strict=True), strict=True)]
     heads = [f"{size} samples" if size else f"all ({fewest} or more)" for size in sizes]
     return "\n".join([f"| {outcome.measure.label} | {' | '.join(heads)} |", "|---" * (1 + len(sizes)) + "|", *lines])
@@ -158,6 +164,7 @@ def main() -> None:
     """Print a table for each question."""
     parser = parser_of("pretraining_pays", __doc__)
     parser.add_argument("--encoders", type=Path, default=ROOT / "benchmarks" / "results" / "unseen_studies")
+    parser.add_argument("--contestants", nargs="+", help="the random forest and others (default: all)")
     given = parser.parse_args()
     suites = [read_suite(ROOT / "benchmarks" / name, given.data).questions for name in ("suite.yaml", "practice.yaml")]
     questions = {name: question for suite in suites for name, question in suite.items() if "corpus" not in str(question.data.table)}
@@ -166,7 +173,9 @@ def main() -> None:
         problem = problem_of(questions[title], _READS, tree=False)
         folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
         encoder = encoder_for(questions[title], corpus, given.encoders)
-        print(f"\n{title}\n\n{table(problem, folds, given.output / title, encoder)}", flush=True)
+        found = contestants(problem, encoder)
+        asked = {name: found[name] for name in given.contestants or found}
+        print(f"\n{title}\n\n{table(problem, folds, given.output / title, asked)}", flush=True)
 
 
 if __name__ == "__main__":
