@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 # errors of docs/faq.md, docs/r.md.
 PAGES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("get-started", "guide", "explain", "export", "index", "install", "other-tools", "scaling")),
+    *(f"docs/{name}.md" for name in ("get-started", "guide", "explain", "export", "index", "install", "other-tools", "pretrained", "scaling")),
 ]
 # Stand-ins are small, and so is what learns from them. An option that a page has with another value is replaced.
 ENSEMBLE = {"--network-steps": "6", "--forest-trees": "5", "--boosting-rounds": "5"}
