@@ -39,7 +39,7 @@ FOREST, PRESENCE = "random forest", "presence"
 LINEAR, CLADES, TUNED = "linear model, embeddings", "extra trees, clades", "fine-tuned"
 SCRATCH = "from scratch"
 # Of the encoder, which learned from 100 nucleotides.
-_READS = ReadOptions(max_bp=100)
+READS = ReadOptions(max_bp=100)
 _FIT = TrainFitOptions(lr=5e-4, epochs=30, max_steps=300, patience=8)
 # A transformer of default size takes a second and more for a step of a CPU.
 _FROM_SCRATCH = TrainFitOptions(lr=1e-3, epochs=12, max_steps=60, asv_gradients=0.125)
@@ -135,12 +135,18 @@ def contestants(problem: Problem, encoder: FittedEncoder) -> dict[str, Predict]:
     }
 
 
+def questions_in(data: Path) -> dict[str, Question]:
+    """Those of both suites, by name, but for that of the corpus itself."""
+    suites = [read_suite(ROOT / "benchmarks" / name, data).questions for name in ("suite.yaml", "practice.yaml")]
+    return {name: question for suite in suites for name, question in suite.items() if question.data.table.parent.name != "corpus"}
+
+
 def encoder_for(question: Question, corpus: Corpus, kept_in: Path) -> FittedEncoder:
     """The encoder that never saw the question's study."""
     study = question.data.table.parent.name
     (part,) = (part for part in HELD_OUT if study in part)
     found = without(corpus, part, folder_of(kept_in, part))
-    return replace(found, info=replace(found.info, reads=_READS))
+    return replace(found, info=replace(found.info, reads=READS))
 
 
 def table(problem: Problem, folds: Sequence[Fold], place: Path, predicts: Mapping[str, Predict]) -> str:
@@ -166,11 +172,10 @@ def main() -> None:
     parser.add_argument("--encoders", type=Path, default=ROOT / "benchmarks" / "results" / "unseen_studies")
     parser.add_argument("--contestants", nargs="+", help="the random forest and others (default: all)")
     given = parser.parse_args()
-    suites = [read_suite(ROOT / "benchmarks" / name, given.data).questions for name in ("suite.yaml", "practice.yaml")]
-    questions = {name: question for suite in suites for name, question in suite.items() if "corpus" not in str(question.data.table)}
+    questions = questions_in(given.data)
     corpus = Corpus.read(given.data / "corpus")
     for title in given.questions or questions:
-        problem = problem_of(questions[title], _READS, tree=False)
+        problem = problem_of(questions[title], READS, tree=False)
         folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
         encoder = encoder_for(questions[title], corpus, given.encoders)
         found = contestants(problem, encoder)
