@@ -14,7 +14,8 @@ from benchmarks import pretrained
 SMALL = replace(
     pretrained.LEARNER,
     model=ModelOptions(embedding_dim=16, attention_layers=0, clades=20),
-    options=FitOptions(epochs=1, batch_size=18),
+    options=FitOptions(epochs=1, batch_size=16),
+    groups_in_batch=2,
     show=False,
 )
 

@@ -13,10 +13,17 @@ import aam
 from aam.data.balanced import balanced
 from aam.data.sequences import Nucleotide
 from aam.data.simulate import simulate, write_simulation
+from aam.distances.precomputed import PrecomputedDistances
+from aam.distances.unifrac import UniFrac
 from aam.errors import InputError
+from aam.explain.gated import encoder_of
+from aam.exporting.transformer import transformer_model
 from aam.learners.pretraining import PretrainingLearner
+from aam.learners.transformer import GivenEncoder, TransformerLearner
 from aam.models import make_encoder
-from aam.options import AugmentOptions, FitOptions, ModelOptions, PretrainObjectives, TrainComputeOptions
+from aam.options import AugmentOptions, FitOptions, ModelOptions, PretrainObjectives, TrainComputeOptions, TrainFitOptions
+from aam.study.problem import Problem
+from aam.study.targets import RegressionTarget
 from aam.training.clades import choose_clades, shortened
 from tests.support.encoders import make_batch
 
@@ -132,7 +139,7 @@ def test_about_half_of_the_sequences_are_read_in_part():
 def test_batches_have_as_many_samples_of_each_group_and_large_groups_more_often():
     groups = np.repeat(["a", "b", "c", "d"], [400, 100, 100, 16])
     rows = np.flatnonzero(groups != "x")
-    order = balanced(groups, 8, 2, rows, np.random.default_rng(0))
+    order = balanced(groups, 16, 2, rows, np.random.default_rng(0))
     assert len(order) == len(rows)
     halves = groups[order[: 38 * 16]].reshape(-1, 8)
     assert all(len(set(half)) == 1 for half in halves)
@@ -142,6 +149,51 @@ def test_batches_have_as_many_samples_of_each_group_and_large_groups_more_often(
     many = np.concatenate([balanced(groups, 8, 1, rows, np.random.default_rng(seed)) for seed in range(40)])
     share = np.array([(groups[many] == name).mean() for name in "abcd"])
     np.testing.assert_allclose(share, np.sqrt([400, 100, 100, 16]) / np.sqrt([400, 100, 100, 16]).sum(), atol=0.04)
+    # A large group never has more than its part of a batch.
+    assert all((groups[part] == "a").sum() <= 8 for part in order[: 38 * 16].reshape(-1, 16))
+
+
+def test_groups_that_cannot_come_together_are_said_before_anything_is_taught(study):
+    groups = np.repeat(["a", "b", "c"], 50)
+    for change, said in (
+        ({"groups_in_batch": 5}, "`groups_in_batch=5` does not divide `batch_size=16`"),
+        ({"groups_in_batch": 4}, "`groups_in_batch=4`: the training samples have 2; give 2 or fewer"),
+    ):
+        with pytest.raises(InputError) as error:
+            replace(LEARNER, **change).check(study, np.arange(150), groups)
+        assert said in str(error.value)
+
+
+def test_what_is_known_of_samples_by_their_ids_is_not_that_of_changed_ones(study, tmp_path):
+    rows = [f"{name}\t{number}" for number, name in enumerate(study.table.sample_ids)]
+    (tmp_path / "numbers.tsv").write_text("\n".join(["id\tnumber", *rows]) + "\n")
+    of_vector = PretrainObjectives(encoder_type=("vector",), vector=tmp_path / "numbers.tsv", nuc_penalty=0.0)
+    learner = PretrainingLearner(objectives=of_vector, augment=AugmentOptions(augment="cutmix"), show=False)
+    with pytest.raises(InputError, match="`augment=cutmix` with `vector`"):
+        learner.check(study, np.arange(110))
+    given = replace(study, distance=PrecomputedDistances(study.distances))
+    learner = PretrainingLearner(augment=AugmentOptions(augment="dropout"), show=False)
+    with pytest.raises(InputError, match="`augment=dropout` with `unifrac_matrix`"):
+        learner.check(given, np.arange(110))
+
+
+def test_what_reads_attention_is_refused(fitted):
+    with pytest.raises(InputError, match="an encoder of clades"):
+        encoder_of(fitted.encoder)
+    with pytest.raises(InputError, match="which has no graph yet"):
+        transformer_model(fitted)
+
+
+def test_a_target_is_learned_from_it(study, fitted):
+    problem = Problem(study, "rows", np.arange(150.0), RegressionTarget("zscore"), np.arange(150) // 3)
+    options = TrainFitOptions(epochs=2)
+    for frozen in (False, True):
+        learner = TransformerLearner(start=GivenEncoder(fitted), options=options, freeze_base=frozen, show=False)
+        tuned = learner.fit(problem, np.arange(110))
+        assert np.isfinite(tuned.predict(study, np.arange(110, 150))).all()
+        # What ASVs were taught stays.
+        torch.testing.assert_close(tuned.encoder.to_clades.weight, fitted.encoder.to_clades.weight)
+        assert torch.equal(tuned.encoder.out.weight, fitted.encoder.out.weight) == frozen
 
 
 @pytest.mark.parametrize(
@@ -151,9 +203,9 @@ def test_batches_have_as_many_samples_of_each_group_and_large_groups_more_often(
         ({"objectives": PretrainObjectives(nuc_penalty=0, count_penalty=1)}, "`count_penalty=1`: must be 0 with `clades`"),
         ({"model": replace(MODEL, clades=4000)}, "`clades=4000`: the tree has"),
         ({"augment": AugmentOptions(augment="auto")}, "`augment=auto` is chosen by a target"),
-        ({"groups_in_batch": 5}, "`groups_in_batch=5` does not divide `batch_size=16`"),
         ({"groups_in_batch": 4}, "`groups_in_batch=4` needs groups"),
         ({"compute": TrainComputeOptions(strategy="fsdp")}, "`strategy=fsdp`"),
+        ({"compute": TrainComputeOptions(max_memory_gb=2)}, "`max_memory_gb` and `auto_batch_size` plan for layers"),
     ],
 )
 def test_what_it_cannot_learn_is_said(study, change, said):
@@ -163,6 +215,9 @@ def test_what_it_cannot_learn_is_said(study, change, said):
 
 
 def test_it_needs_a_tree_and_no_layers(study):
+    weighted = replace(study, distance=UniFrac(study.distance.phylogeny, "weighted_normalized"))
+    with pytest.raises(InputError, match="`clades=100` with weighted_normalized distances"):
+        LEARNER.fit(weighted, np.arange(110))
     of_shannon = replace(LEARNER, objectives=PretrainObjectives(encoder_type=("shannon",), nuc_penalty=0.0))
     with pytest.raises(InputError, match="`clades=100` are those of a tree"):
         of_shannon.fit(replace(study, distance=None), np.arange(110))

@@ -5,19 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 
-def balanced(groups: np.ndarray, of_each: int, in_batch: int, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many rows as are given, `of_each` of a group and of `in_batch` groups in turn: larger ones come more often, by the square
-    root of their size.
+def balanced(groups: np.ndarray, batch_size: int, in_batch: int, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As many rows as are given, of `in_batch` groups in each batch, as many of one as of another: larger groups come more often,
+    drawn by the square root of their size.
 
-    groups [N]: of all samples. A sample may come twice, and another one not at all.
+    groups [N]: of all samples; `in_batch` divides `batch_size`. A sample may come twice, and another one not at all.
     """
     members = [rows[groups[rows] == group] for group in np.unique(groups[rows])]
     share = np.sqrt([len(part) for part in members])
     share /= share.sum()
-    in_batch = min(in_batch, len(members))
-    blocks: list[np.ndarray] = []
-    while sum(map(len, blocks)) < len(rows):
-        for group in rng.choice(len(members), in_batch, replace=False, p=share):
-            part = members[group]
-            blocks.append(rng.choice(part, of_each, replace=len(part) < of_each))
-    return np.concatenate(blocks)[: len(rows)]
+    of_each = batch_size // in_batch
+    batches = [rng.choice(len(members), in_batch, replace=False, p=share) for _ in range(-(-len(rows) // batch_size))]
+    together = [members[group] for batch in batches for group in batch]
+    return np.concatenate([rng.choice(part, of_each, replace=len(part) < of_each) for part in together])[: len(rows)]

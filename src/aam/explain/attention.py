@@ -15,14 +15,11 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from aam.data.sequences import Nucleotide
-from aam.errors import InputError, counted
+from aam.errors import counted
 from aam.explain.attributions import Attributions
-from aam.explain.gated import Sample
+from aam.explain.gated import Sample, encoder_of
 from aam.models.asv_encoder import ASVEncoder
-from aam.models.clades import CladeEncoder
 from aam.models.pooling import AttentionPooling
-from aam.models.sequence_encoder import SequenceEncoder
-from aam.models.sequence_predictor import SequencePredictor
 from aam.models.transformer import RotaryPositions, TransformerLayer
 from aam.progress import track
 
@@ -57,18 +54,6 @@ class Attention:
     def score(self) -> np.ndarray:
         """How much of each place gets into the average at the end, [n], adding up to 1."""
         return self.pooling.mean(axis=0).astype(np.float64) @ self.rollout
-
-
-def encoder_of(model: object) -> SequenceEncoder:
-    """The encoder of a transformer. InputError for anything else."""
-    encoder = model.base_model if isinstance(model, SequencePredictor) else model
-    if isinstance(encoder, SequenceEncoder):
-        return encoder
-    if isinstance(encoder, CladeEncoder):
-        raise InputError(
-            "an encoder of clades (`clades`) has no attention, and no gradients of single ASVs; explain it by deletion"
-        )
-    raise InputError("trees and ensembles have no attention; explain by deletion or gradients, or train with `recipe=transformer`")
 
 
 @torch.no_grad()

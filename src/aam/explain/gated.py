@@ -17,8 +17,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam.ensemble.catalogue import SeenTable
-from aam.models.sequence_encoder import SampleLevel
+from aam.errors import InputError
+from aam.models.clades import CladeEncoder
+from aam.models.sequence_encoder import SampleLevel, SequenceEncoder
+from aam.models.sequence_predictor import SequencePredictor
 from aam.models.set_networks import SetNetworks
+
+
+def encoder_of(model: object) -> SequenceEncoder:
+    """The encoder of a transformer. InputError for anything else."""
+    encoder = model.base_model if isinstance(model, SequencePredictor) else model
+    if isinstance(encoder, SequenceEncoder):
+        return encoder
+    if isinstance(encoder, CladeEncoder):
+        raise InputError(
+            "an encoder of clades (`clades`) has no attention, and no gradients of single ASVs; explain it by deletion"
+        )
+    raise InputError("trees and ensembles have no attention; explain by deletion or gradients, or train with `recipe=transformer`")
 
 
 @dataclass(frozen=True, eq=False)

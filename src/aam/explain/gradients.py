@@ -14,9 +14,8 @@ from aam.ensemble.catalogue import SeenTable
 from aam.ensemble.ensemble import Ensemble
 from aam.ensemble.members import MemberName
 from aam.errors import InputError
-from aam.explain.attention import encoder_of
 from aam.explain.attributions import Attributions, Features
-from aam.explain.gated import GatedLevel, LevelViews, Sample
+from aam.explain.gated import GatedLevel, LevelViews, Sample, encoder_of
 from aam.explain.integration import Integrated, integrate
 from aam.explain.links import Outputs, of_mean, of_model, require_known, through
 from aam.explain.nucleotides import TransformerSequences

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aam.data.sequences import Nucleotide
-from aam.explain.attention import encoder_of
-from aam.explain.gated import GatedLevel, Sample
+from aam.explain.gated import GatedLevel, Sample, encoder_of
 from aam.explain.integration import Integrated, integrate
 from aam.explain.links import of_model
 from aam.explain.nucleotides import LETTERS, NucleotideEffects, TransformerSequences

@@ -21,7 +21,8 @@ from aam.data.balanced import balanced
 from aam.data.dataset import Batch, Collate, SampleDataset, make_loader
 from aam.data.sampler import Shuffle
 from aam.data.sequences import Nucleotide
-from aam.data.stream import shuffled, used_columns
+from aam.data.stream import StreamedCounts, shuffled, used_columns
+from aam.distances.precomputed import PrecomputedDistances
 from aam.distances.unifrac import UniFrac
 from aam.ensemble.novelty import novelty_of
 from aam.errors import InputError
@@ -50,7 +51,7 @@ from aam.training.clades import teach_clades
 from aam.training.fit import FitResult, check_fit, fit, monitor_of
 from aam.training.memory import TrainingTable, plan_memory
 from aam.training.module import PretrainModule
-from aam.training.objectives.taught import KINDS, Taught, check_types, pairs_are_taught, taught_by
+from aam.training.objectives.taught import KINDS, Taught, check_types, pairs_are_taught, taught_by, tree_is_needed
 
 log = logging.getLogger(__name__)
 
@@ -103,24 +104,48 @@ class PretrainingLearner:
         split = split_off(rows, self.validation, self.val_fraction, self.options.seed, groups, labels)
         check_fit(self.options, split, pairs_are_taught(self.objectives))
         check_clades(self.model, self.objectives, self.compute)
-        if self.model.clades and self.weights is None and not isinstance(study.distance, UniFrac):
-            raise InputError(f"`clades={self.model.clades}` are those of a tree: give `tree`, and `encoder_type=unifrac`")
-        if self.augment.is_auto:
-            raise InputError("`augment=auto` is chosen by a target, and pretraining has none; name what is wanted")
-        planned = bool(self.compute.max_memory_gb or self.compute.auto_batch_size)
-        check_augment(self.augment, sequences=True, tree=isinstance(study.distance, UniFrac), planned=planned)
-        if self.groups_in_batch and self.options.batch_size % self.groups_in_batch:
-            batch = self.options.batch_size
-            raise InputError(f"`groups_in_batch={self.groups_in_batch}` does not divide `batch_size={batch}`; change one of them")
+        # A tree is built where none is given.
+        on_tree = isinstance(study.distance, UniFrac) or (study.distance is None and tree_is_needed(self.objectives))
+        if self.model.clades and self.weights is None and not on_tree:
+            raise InputError(f"`clades={self.model.clades}` are those of a tree: leave `encoder_type` and `unifrac_matrix` out")
+        if self.model.clades and study.metric not in (None, "unweighted"):
+            raise InputError(f"`clades={self.model.clades}` with {study.metric} distances: an encoder of clades sees no abundances")
+        self._check_augment(study, on_tree)
+        self._check_groups(study, split, groups)
         return split
 
-    def _order(self, groups: np.ndarray | None, batch_size: int) -> bool | Shuffle:
-        """Samples at random, or of some groups in each batch."""
-        if self.groups_in_batch is None:
-            return True
+    def _check_augment(self, study: Study, on_tree: bool) -> None:
+        """InputError for augmentations that cannot be: what is known of samples by their IDs is not that of changed ones."""
+        if self.augment.is_auto:
+            raise InputError("`augment=auto` is chosen by a target, and pretraining has none; name what is wanted")
+        given = [name for name, _ in self.objectives.encoder_weights if name in ("matrix", "vector")]
+        if isinstance(study.distance, PrecomputedDistances):
+            given.append("unifrac_matrix")
+        if self.augment.augment and self.objectives.is_taught and given:
+            raise InputError(f"`augment={self.augment.augment}` with `{given[0]}`: it is of the samples as they are; leave one out")
+        check_augment(self.augment, sequences=True, tree=on_tree, planned=is_planned(self.compute))
+
+    def _check_groups(self, study: Study, split: Split, groups: np.ndarray | None) -> None:
+        """InputError for groups that cannot come together in a batch."""
+        if (number := self.groups_in_batch) is None:
+            return
+        told, batch = f"`groups_in_batch={number}`", self.options.batch_size
         if groups is None:
-            raise InputError(f"`groups_in_batch={self.groups_in_batch}` needs groups")
-        return partial(balanced, groups, max(1, batch_size * world() // self.groups_in_batch), self.groups_in_batch)
+            raise InputError(f"{told} needs groups")
+        if isinstance(study.table.counts, StreamedCounts):
+            raise InputError(f"{told} with `stream`: samples of a group are all over the file; leave one out")
+        if is_planned(self.compute):
+            raise InputError(f"{told} with `max_memory_gb` or `auto_batch_size`, which change batches; leave one out")
+        if batch % number:
+            raise InputError(f"{told} does not divide `batch_size={batch}`; change one of them")
+        if (there := len(np.unique(groups[split.train]))) < number:
+            raise InputError(f"{told}: the training samples have {there}; give {there} or fewer")
+
+    def _order(self, groups: np.ndarray | None) -> bool | Shuffle:
+        """Samples at random, or of some groups in each batch."""
+        if self.groups_in_batch is None or groups is None:
+            return True
+        return partial(balanced, groups, self.options.batch_size * world(), self.groups_in_batch)
 
     def fit(
         self, study: Study, rows: np.ndarray, groups: np.ndarray | None = None, labels: np.ndarray | None = None
@@ -166,7 +191,7 @@ class PretrainingLearner:
             made: dict[str, Any] = {"fits": plan.limit, "workers": workers_of(compute)}
             collate = Collate(study.asv_tokens, measures=taught.in_batches)
             trained = augmented_dataset(dataset, study, self.augment, split.train, np.zeros(len(study)))
-            order = self._order(groups, options.batch_size)
+            order = self._order(groups)
             train = make_loader(trained, collate, split.train, options.batch_size, shuffle=order, epochs=options.epochs, **made)
             # In a fixed random order: neighbours in a table are alike, and pairs are of samples in one batch.
             val_order = shuffled(study.table.counts, split.val, np.random.default_rng(options.seed))
@@ -195,13 +220,22 @@ def augmented_dataset(
     return AugmentedDataset(dataset, augment.steps, rows, learned, study.asv_tokens, clades)
 
 
+def is_planned(compute: TrainComputeOptions) -> bool:
+    """Whether batches are made to fit into memory."""
+    return bool(compute.max_memory_gb or compute.auto_batch_size)
+
+
 def check_clades(model: ModelOptions, objectives: LabelFreeObjectives, compute: TrainComputeOptions) -> None:
-    """InputError for what an encoder of clades cannot learn, having no attention layers."""
+    """InputError for what an encoder of clades cannot learn, having no attention layers, and where its memory is not known."""
     if not model.clades:
         return
     for option in ("nuc_penalty", "count_penalty"):
         check(getattr(objectives, option) == 0, option, getattr(objectives, option), "0 with `clades`: no layers would learn it")
     check(compute.strategy != "fsdp", "strategy", compute.strategy, "auto or ddp with `clades`")
+    if is_planned(compute):
+        raise InputError(
+            "`max_memory_gb` and `auto_batch_size` plan for layers, and an encoder of `clades` has none; leave them out"
+        )
 
 
 def warn_of_few(split: Split, options: FitOptions, *, pairs: bool = False) -> None:

@@ -60,18 +60,16 @@ class CladeEncoder(Encoder):
 
     def encode_samples(self, asv_vectors: Tensor, asv_index: Tensor, counts: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         real = counts > 0
-        distinct, places = asv_index[real].unique(return_inverse=True)
-        told = torch.sigmoid(self.logits(asv_vectors[distinct]))
-        # Nothing is there that no ASV is in: a place of padding has no clade.
-        index = torch.full_like(asv_index, len(distinct)).masked_scatter(real, places)
+        told = torch.sigmoid(self.logits(asv_vectors))
+        # A place of padding has no clade.
         told = torch.cat([told, told.new_zeros(1, told.shape[1])])
-        there = F.embedding_bag(index, told, mode="max", padding_idx=len(distinct)).to(self.share.dtype)
+        index = asv_index.masked_fill(~real, len(asv_vectors))
+        there = F.embedding_bag(index, told, mode="max", padding_idx=len(asv_vectors)).to(self.share.dtype)
         richness = real.sum(dim=1, keepdim=True).clamp(min=1).to(there.dtype).log() - _USUAL_RICHNESS
         dtype = self.out.weight.dtype
         hidden = self.presence((_SCALE * (there - self.share) * self.weight).to(dtype)) + self.richness(
             (_SCALE * richness).to(dtype)
         )
-        # In full precision: small distances are differences of these.
         return self.out(F.gelu(hidden)).to(counts.dtype)
 
     def learn_only(self, *, embeddings: bool, nucleotides: bool, abundances: bool, asvs_told: bool = False) -> None:

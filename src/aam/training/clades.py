@@ -22,7 +22,7 @@ from aam.training.module import warmup_cosine
 
 log = logging.getLogger(__name__)
 
-# Samples of each group that clades are chosen by, and in all where there are no groups.
+# Samples of each group that clades are chosen by, and in all, at most.
 _OF_GROUP, _SAMPLES = 60, 1_000
 _EPOCHS, _FEWEST_STEPS, _ASVS, _LR, _WEIGHT_DECAY, _WARMUP = 25, 500, 256, 2e-3, 1e-2, 50
 # Noise on the words of an ASV, whose standard deviation is 1: what is new differs from what was seen.
@@ -85,13 +85,13 @@ def choose_clades(study: Study, phylogeny: Phylogeny, rows: np.ndarray, number: 
 
 def _some(rows: np.ndarray, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """Some of the samples `rows`, as many of each group as there are."""
-    if groups is None:
-        return np.sort(rng.permutation(rows)[:_SAMPLES])
-    return np.sort(np.concatenate([rng.permutation(rows[groups[rows] == group])[:_OF_GROUP] for group in np.unique(groups[rows])]))
+    if groups is not None:
+        rows = np.concatenate([rng.permutation(rows[groups[rows] == group])[:_OF_GROUP] for group in np.unique(groups[rows])])
+    return np.sort(rng.permutation(rows)[:_SAMPLES])
 
 
 def _learn(encoder: CladeEncoder, tokens: Tensor, inside: Tensor, generator: torch.Generator, show: bool) -> None:
-    share = inside.double().mean(dim=0).clamp(_EDGE, 1 - _EDGE)
+    share = (inside.sum(dim=0) / len(inside)).double().clamp(_EDGE, 1 - _EDGE)
     with torch.no_grad():
         encoder.to_clades.bias.copy_(torch.logit(share))
     device, words = encoder.device, encoder.asv_encoder
@@ -132,5 +132,5 @@ def _how_well(encoder: CladeEncoder, tokens: Tensor, inside: Tensor) -> str:
     """Of the clades that ASVs are in, and of those that they are not in, how many are told."""
     parts = tokens.split(_SAMPLES)
     said = torch.cat([encoder.logits(encoder.asv_encoder(part.to(encoder.device))).cpu() > 0 for part in parts])
-    right, wrong = (float(said[mask].double().mean()) for mask in (inside, ~inside))
+    right, wrong = (int((said & mask).sum()) / max(1, int(mask.sum())) for mask in (inside, ~inside))
     return f"{100 * right:.1f} % of those that they are in, and {100 * wrong:.2f} % of the others"
