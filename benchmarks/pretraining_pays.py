@@ -107,7 +107,7 @@ def baseline(name: str, problem: Problem, train: np.ndarray, test: np.ndarray) -
 def some_of(problem: Problem, fold: Fold, number: int | None) -> np.ndarray:
     """So many of the training samples, each class as often as among all as far as that goes; all for None."""
     rows = np.random.default_rng((fold.number, 0)).permutation(fold.train)
-    if number is None or problem.target.classes is None:
+    if number is None or not problem.target.classes:
         return np.sort(rows[:number])
     order = np.argsort(np.concatenate([np.arange(np.sum(of)) / np.sum(of) for of in _by_class(problem, rows)]), kind="stable")
     return np.sort(np.concatenate([rows[of] for of in _by_class(problem, rows)])[order][:number])

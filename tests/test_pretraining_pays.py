@@ -35,6 +35,14 @@ def test_few_training_samples_are_of_the_fold_and_of_all_classes():
         np.testing.assert_array_equal(pretraining_pays.some_of(problem, fold, None), fold.train)
 
 
+def test_few_training_samples_of_a_number_are_any():
+    problem = problem_in(simulated_study())
+    (fold, *_) = make_folds(48, 5, 1, 0, groups=problem.groups)
+    chosen = pretraining_pays.some_of(problem, fold, 10)
+    assert len(set(chosen)) == 10
+    assert set(chosen) <= set(fold.train)
+
+
 def test_trees_are_given_the_clades_of_a_sample_and_how_much_is_in_them(encoder):
     problem = problem_in(simulated_study())
     given, counts = pretraining_pays.clades_of(problem, encoder), problem.study.counts.toarray()
