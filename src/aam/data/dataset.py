@@ -203,10 +203,9 @@ def make_loader(
     epochs: int = 1,
     workers: int = 0,
 ) -> DataLoader[Batch]:
-    """Batches of this rank's part of the given rows of the table, of `batch_size` samples or as many as `fits` allows; every row in
-    every epoch.
+    """Batches of this rank's part of the given rows of the table, of `batch_size` samples or as many as `fits` allows.
 
-    shuffle: whether they come in a random order, or what makes that order, in which a row may come more often than another.
+    shuffle: whether they come in a random order, every row in every epoch; or what makes the order, in which a row may come twice.
     `epochs`: of the run, for batches packed by `fits`; `workers`: processes that make them, 0 for this one.
     """
     order = partial(shuffled, dataset.counts) if shuffle is True else shuffle or None
