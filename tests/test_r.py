@@ -1,4 +1,4 @@
-"""docs/r.md: its code takes a phyloseq object into AAM and back, where R has phyloseq."""
+"""docs/r.md: its code takes objects of phyloseq and SummarizedExperiment into AAM and back, where R has them."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ from tests.support.commands import aam
 from tests.support.studies import QUICK
 
 PAGE = Path(__file__).parents[1] / "docs" / "r.md"
-HAS = 'quit(status = as.integer(!nzchar(system.file(package = "phyloseq"))))'
+HAS = 'quit(status = as.integer(!all(nzchar(c(system.file(package = "phyloseq"), system.file(package = "SingleCellExperiment"))))))'
 # An object with samples as rows, IDs that look like numbers, and a count that R writes as 1e+05.
 INTO = """
 given <- as.matrix(read.delim("given.tsv", check.names = FALSE))
@@ -35,21 +35,27 @@ colnames(given) <- names(seqs)
 ranks <- matrix(c("Bacteria", NA), length(seqs), 2, byrow = TRUE, dimnames = list(names(seqs), c("Kingdom", "Phylum")))
 ps <- phyloseq(otu_table(given, taxa_are_rows = FALSE), sample_data(about), phy_tree(tree), refseq(seqs), tax_table(ranks))
 saveRDS(ps, "ps.rds")
-write_for_aam(ps, "for-aam")
+phyloseq_for_aam(ps, "for-aam")
+tse <- SingleCellExperiment(list(counts = t(given)), colData = DataFrame(about), rowData = DataFrame(ranks, length = nchar(seqs)))
+saveRDS(tse, "tse.rds")
+mia_for_aam(tse, "from-mia")
 """
 BACK = """
-ps <- add_predictions(readRDS("ps.rds"), "predictions.tsv")
-ps <- add_predictions(ps, "predictions_intervals.tsv")
-distances <- as.dist(read_from_aam("distances.tsv"))
-axes <- ordinate(ps, "PCoA", distance = distances)
 found <- as(sample_data(ps), "data.frame")
+axes <- ordinate(ps, "PCoA", distance = distances)
 told <- c(rownames(found), found$aam_prediction, as.matrix(distances)[1, ], axes$vectors[, 1], colnames(found))
 writeLines(told, "told.txt")
+writeLines(as.character(c(tse$aam_prediction, reducedDim(tse, "AAM")[, 2])), "told_of_mia.txt")
 """
 
 
-def has_phyloseq():
+def has_packages():
     return shutil.which("Rscript") is not None and subprocess.run(["Rscript", "-e", HAS], check=False, timeout=120).returncode == 0
+
+
+def lines_after(words):
+    """Those of the page that its reader types."""
+    return re.search(rf"^{re.escape(words)}.*?^```\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)[1]
 
 
 def run_r(program, folder):
@@ -60,8 +66,8 @@ def run_r(program, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_phyloseq(), reason="R has no phyloseq")
-def test_phyloseq_into_aam_and_back(tmp_path):
+@pytest.mark.skipif(not has_packages(), reason="R has not both packages")
+def test_objects_of_r_into_aam_and_back(tmp_path):
     write_simulation(simulate(0, n_samples=40, n_asvs=40, length=40), tmp_path)
     table, metadata = read_table(tmp_path / "table.biom"), pd.read_csv(tmp_path / "metadata.tsv", sep="\t")
     counts = table.counts.toarray()
@@ -76,6 +82,9 @@ def test_phyloseq_into_aam_and_back(tmp_path):
     files = {"metadata": made / "metadata.tsv", "tree": made / "tree.nwk", "rep_seqs": made / "seqs.fasta"}
     study = read_study(made / "table.tsv", **files)
     assert list(study.table.sample_ids) == ids
+    for name in ("table.tsv", "metadata.tsv", "taxonomy.tsv"):
+        mia, phyloseq = ((folder / name).read_text().splitlines() for folder in (tmp_path / "from-mia", made))
+        assert sorted(mia) == sorted(phyloseq)  # phyloseq puts ASVs in the order of the tree
     order = [study.sequences.index(sequence) for sequence in table.feature_ids]
     np.testing.assert_array_equal(study.counts.toarray()[:, order], counts)
     np.testing.assert_allclose(study.metadata["age"], metadata["age"])
@@ -86,7 +95,9 @@ def test_phyloseq_into_aam_and_back(tmp_path):
     both = ["--table", made / "table.tsv", "--rep-seqs", made / "seqs.fasta"]
     aam("predict", "--model", tmp_path / "age", *both, "--output", tmp_path / "predictions.tsv")
     aam("distances", *both[:2], "--metric", "bray_curtis", "--output", tmp_path / "distances.tsv")
-    run_r(BACK, tmp_path)
+    aam("embed", "--model", "aam-16s-v4", *both, "--output", tmp_path / "embeddings.tsv")
+    read = 'ps <- readRDS("ps.rds")\ntse <- readRDS("tse.rds")\n'
+    run_r(read + lines_after("To phyloseq:") + lines_after("To mia,") + BACK, tmp_path)
 
     told = (tmp_path / "told.txt").read_text().splitlines()
     assert told[:40] == ids
@@ -95,3 +106,6 @@ def test_phyloseq_into_aam_and_back(tmp_path):
     distances = pd.read_csv(tmp_path / "distances.tsv", sep="\t", index_col=0)
     np.testing.assert_allclose(np.array(told[80:120], dtype=float), distances.to_numpy()[0])
     assert {"age", "aam_prediction", "aam_distance_to_training"} <= set(told[160:])
+    of_mia = np.array((tmp_path / "told_of_mia.txt").read_text().splitlines(), dtype=float)
+    embeddings = pd.read_csv(tmp_path / "embeddings.tsv", sep="\t", index_col=0).to_numpy()
+    np.testing.assert_allclose(of_mia, [*predictions, *embeddings[:, 1]])
