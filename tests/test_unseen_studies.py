@@ -1,5 +1,6 @@
 """The benchmark of unseen studies: what it compares with is right, and it prints a line for each study and pair."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import aam
 from aam.data.simulate import simulate, write_simulation
 from aam.options import FitOptions, ModelOptions
-from benchmarks import pretrained, unseen_studies
+from benchmarks import other_reads, pretrained, unseen_studies
 
 
 def test_distances_of_unseen_studies_are_compared(tmp_path, monkeypatch, capsys):
@@ -36,10 +37,33 @@ def test_distances_of_unseen_studies_are_compared(tmp_path, monkeypatch, capsys)
     # A study without sites tells none.
     assert [row[0] for row in rows if len(row) == 4] == ["body site told", "study2", "study3", "study4", "mean"]
     assert len(list((tmp_path / "kept").iterdir())) == 2
+    of_parts, of_table = other_scores(tmp_path, monkeypatch, capsys)
+    # Of all letters as in the first table.
+    assert of_parts["all"][:2] == scores[:2, 4].tolist()
+    assert of_parts["few"][:2] != of_parts["all"][:2]
+    # Fewer reads hide who is there.
+    assert of_table[0] > of_table[2]
 
     corpus = unseen_studies.Corpus.read(folder)
     study = aam.read_study(folder / "table.biom", tree=folder / "tree.nwk")
     np.testing.assert_allclose(corpus.unifrac(np.arange(120), np.arange(120)), study.distances, atol=1e-5)
+
+
+def other_scores(folder, monkeypatch, capsys):
+    """The encoders that were kept read parts of the same sequences, and a table of one of the studies."""
+    table, place = aam.read_study(folder / "corpus" / "table.biom").table, folder / "study3"
+    shutil.copytree(folder / "corpus", place)
+    (place / "seqs.fasta").write_text("".join(f">{name}\n{name}\n" for name in table.feature_ids))
+    monkeypatch.setattr(other_reads, "HELD_OUT", unseen_studies.HELD_OUT)
+    monkeypatch.setattr(other_reads, "READ", {"all": (0, 60), "few": (0, 12)})
+    monkeypatch.setattr(other_reads, "WHOLE", ("study3",))
+    monkeypatch.setattr(other_reads, "_DEPTH", 100)
+    monkeypatch.setattr("sys.argv", ["other_reads", "--data", str(folder), "--encoders", str(folder / "kept")])
+    other_reads.main()
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    said = {row[0]: [float(cell) for cell in row[1:]] for row in rows if row[-1].startswith(("0", "-0"))}
+    assert {name: len(scores) for name, scores in said.items()} == {"all": 4, "few": 4, "study3": 4}
+    return said, said["study3"]
 
 
 def test_a_body_site_is_that_of_most_neighbours():

@@ -10,8 +10,15 @@ from aam.data.sequences import Nucleotide, reverse_complement
 from aam.errors import InputError
 from aam.saved.named import folder_of
 from benchmarks.pretrained import SCORES, scores_in
+from benchmarks.unseen_studies import Corpus, correlation
 
 NAME = "aam-16s-v4"
+
+
+@pytest.fixture(scope="module")
+def corpus(shared_data):
+    """The studies that it learned from, and those that chose the epoch."""
+    return Corpus.read(shared_data("corpus"))
 
 
 def test_it_is_a_few_megabytes_with_the_scores_of_the_benchmark_on_its_card():
@@ -35,6 +42,16 @@ def test_it_places_samples_of_a_real_table_without_a_tree(name, least, shared_da
     embedded, pairs = encoder.embed(study, rows), np.triu_indices(len(rows), 1)
     told = cdist(embedded, embedded)[pairs]
     assert spearmanr(told, study.distances[np.ix_(rows, rows)][pairs])[0] > least
+
+
+# Its weights learned from none of the three; the tree whose clades it tells holds their ASVs, too.
+@pytest.mark.parametrize(("name", "least"), [("ibd", 0.93), ("sokol", 0.9), ("global_gut", 0.95)])
+def test_it_places_samples_of_studies_that_only_chose_the_epoch(name, least, corpus):
+    encoder, rows = aam.load(NAME), corpus.some(name, 150)
+    embedded, there, true = encoder.embed(corpus.study, rows), corpus.study.counts[rows].toarray() > 0, corpus.unifrac(rows, rows)
+    told = correlation(cdist(embedded, embedded), true)
+    assert told > least
+    assert told > correlation(cdist(there, there, "jaccard"), true)
 
 
 def test_reverse_complements_of_what_it_learned_from_are_refused(tmp_path):
