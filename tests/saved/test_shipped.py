@@ -21,7 +21,7 @@ from aam.saved.start import load_start
 from aam.study.reading import read_study
 from aam.tuning.identity import identity_of
 from tests.support.commands import SMALL, TRANSFORMER, aam
-from tests.support.studies import simulated_study
+from tests.support.studies import QUICK, simulated_study
 
 NAME = "aam-16s-v4"
 
@@ -138,6 +138,16 @@ def test_reverse_complements_are_refused_in_python_and_as_a_start(community, cap
         learner.fit(other, "age")
     assert model.embed(study).shape == (60, 16)
     assert "another region" not in caplog.text
+
+
+def test_reverse_complements_are_refused_by_an_ensemble_in_python(community, tmp_path):
+    study = read_study(community / "table.biom", metadata=community / "metadata.tsv")
+    library.AAMRegressor(ensemble_options=QUICK, n_jobs=1).fit(study, "age").fitted_.save(tmp_path / "age")
+    model = library.load(tmp_path / "age")
+    assert model.predict(study).shape == (60,)
+    for ask in (model.predict, model.reader):
+        with pytest.raises(InputError, match=r"^the sequences look reverse-complemented"):
+            ask(turned(study))
 
 
 def test_another_region_is_warned_of_once(caplog):

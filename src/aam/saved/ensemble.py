@@ -76,8 +76,9 @@ class FittedEnsemble(Fitted):
         return not self.ensemble.catalogue.by_id
 
     def see(self, study: Study) -> SeenTable:
-        """A study as the members see it; that of the last one is kept."""
+        """A study as the members see it; that of the last one is kept. InputError for reverse complements."""
         if id(study) not in self._seen:
+            self.look_at(study)
             # First, for they may be absent.
             design = self.target.covariates.of_samples(study.full_metadata)
             seen = self.ensemble.catalogue.see(study.read_as(self.info.reads).drawn(self.info.seed))
