@@ -196,6 +196,13 @@ def test_embeddings(study, encoder, tmp_path):
     assert steps.fit(study.counts, study.metadata["age"]).predict(study.counts).shape == (len(study),)
 
 
+@pytest.mark.parametrize("changed", [{"augment": "dropout"}, {"groups_in_batch": 2}])
+def test_an_encoder_learns_from_other_batches(study, encoder, changed):
+    again, other = (clone(encoder).set_params(**more).fit(study, groups="subject").transform(study) for more in ({}, changed))
+    np.testing.assert_array_equal(again, encoder.transform(study))
+    assert not np.allclose(again, other)
+
+
 def test_an_encoder_tells_what_it_was_taught(study):
     taught = PretrainObjectives(encoder_type=("jaccard", "shannon"))
     encoder = aam.AAMEncoder(epochs=1, model_options=TINY, objectives=taught, fit_options=FitOptions(batch_size=16)).fit(study)
@@ -373,6 +380,8 @@ def test_a_wrong_parameter_is_named(study, parameters, message):
         ({"objectives": 1}, "`objectives`: must be PretrainObjectives"),
         ({"verbose": "no"}, "`verbose=no`"),
         ({"tree": 3}, "`tree`: must be a path"),
+        ({"groups_in_batch": "a"}, "`groups_in_batch='a'`: must be a whole number"),
+        ({"groups_in_batch": 2}, "`groups_in_batch=2` needs groups"),
     ],
 )
 def test_a_wrong_parameter_of_the_encoder_is_named(study, parameters, message):

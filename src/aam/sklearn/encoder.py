@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from aam.disk.cache import Cache
 from aam.errors import InputError, path_of
 from aam.learners.pretraining import PretrainingLearner
-from aam.options import FitOptions, ModelOptions, PretrainObjectives, ReadOptions, TreeOptions, UniFracMetric
+from aam.options import (
+    AugmentOptions,
+    FitOptions,
+    ModelOptions,
+    PretrainObjectives,
+    ReadOptions,
+    TreeOptions,
+    UniFracMetric,
+)
 from aam.saved.fitted import Fitted
 from aam.saved.transformer import FittedEncoder
 from aam.sklearn.estimator import Estimator, flag, given_or_default, require_sequences
@@ -45,6 +54,10 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         What is learned, with weights: ``aam.options.PretrainObjectives(encoder_type=("bray_curtis", "faith_pd"))``.
     fit_options : FitOptions, optional
         How it is trained.
+    augment : str, optional
+        Change training samples at random: ``"cutmix,dropout"``.
+    groups_in_batch : int, optional
+        Groups (studies) in a batch, as many samples of each: `fit` needs `groups`. Default: samples at random.
     verbose : bool
         Show a progress bar of fitting.
     space : str, optional
@@ -83,6 +96,8 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         model_options: ModelOptions | None = None,
         objectives: PretrainObjectives | None = None,
         fit_options: FitOptions | None = None,
+        augment: str | None = None,
+        groups_in_batch: int | None = None,
         random_state: Any = 0,
         verbose: bool = False,
         space: str | None = None,
@@ -96,6 +111,8 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.model_options = model_options
         self.objectives = objectives
         self.fit_options = fit_options
+        self.augment = augment
+        self.groups_in_batch = groups_in_batch
         self.random_state = random_state
         self.verbose = verbose
         self.space = space
@@ -107,10 +124,15 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         objectives = given_or_default("objectives", self.objectives, PretrainObjectives)
         study = self._with_distance(study, objectives)
         options = replace(given_or_default("fit_options", self.fit_options, FitOptions), seed=self._seed)
+        number = self.groups_in_batch
+        if number is not None and not (isinstance(number, Integral) and number >= 1):
+            raise InputError(f"`groups_in_batch={number!r}`: must be a whole number of 1 or more")
         learner = PretrainingLearner(
             model=given_or_default("model_options", self.model_options, ModelOptions),
             objectives=objectives,
             options=options if self.epochs is None else replace(options, epochs=self.epochs),
+            augment=AugmentOptions(augment=self.augment),
+            groups_in_batch=None if number is None else int(number),
             show=flag("verbose", self.verbose),
         )
         with isolate_rng():
