@@ -42,10 +42,11 @@ def main() -> None:
     """Print a table for each question."""
     parser = parser_of("augmentations", __doc__)
     parser.add_argument("--tried", nargs="+", default=list(TRIED))
+    parser.add_argument("--folds", type=int, default=5, help="how many of the five are held out")
     given = parser.parse_args()
     for title, question in asked(given).items():
         problem = problem_of(question)
-        folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
+        folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)[: given.folds]
         place, names = given.output / title, (NONE, *given.tried)
         found = {name: kept(partial(fitted_with, name, problem), folds, place / name) for name in names}
         said = {name: [part["held_out"] for part in parts] for name, parts in found.items()}

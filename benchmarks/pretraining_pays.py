@@ -2,7 +2,7 @@
 
 Asks the questions of `suite.yaml` and `practice.yaml` in five folds by group, and of fewer training samples: a random forest and a
 linear model on which ASVs are there, beside a linear model on the embeddings of a pretrained encoder, trees on the clades that
-it tells of a sample, and that encoder fine-tuned.
+it tells of a sample (and the same trees on ASVs), and that encoder fine-tuned.
 The encoder never saw the study: it is the one of `benchmarks.unseen_studies` that leaves it out. Prints a table for each question;
 what was run before is taken from the output folder.
 """
@@ -37,7 +37,7 @@ from benchmarks.unseen_studies import HELD_OUT, Corpus, folder_of, without
 SIZES = (20, 50, 100, 200)
 FOREST, PRESENCE = "random forest", "presence"
 LINEAR, CLADES, TUNED = "linear model, embeddings", "extra trees, clades", "fine-tuned"
-SCRATCH = "from scratch"
+ASVS, SCRATCH = "extra trees, ASVs", "from scratch"
 # Of the encoder, which learned from 100 nucleotides.
 READS = ReadOptions(max_bp=100)
 _FIT = TrainFitOptions(lr=5e-4, epochs=30, max_steps=300, patience=8)
@@ -66,6 +66,12 @@ def linear(problem: Problem, embedded: np.ndarray, train: np.ndarray, test: np.n
         model = RidgeCV(1 / _PENALTIES)
     fitted = make_pipeline(StandardScaler(), model).fit(embedded[train], truth)
     return fitted.predict_proba(embedded[test]) if problem.target.classes else fitted.predict(embedded[test])
+
+
+def asvs_of(problem: Problem) -> np.ndarray:
+    """Which ASVs each sample has, and the square root of the share of its reads that each has, [N, 2 M]."""
+    shares = problem.study.shares.astype(np.float32).toarray()
+    return np.hstack([shares > 0, np.sqrt(shares)])
 
 
 def clades_of(problem: Problem, fitted: FittedEncoder) -> np.ndarray:
@@ -129,6 +135,7 @@ def contestants(problem: Problem, encoder: FittedEncoder) -> dict[str, Predict]:
         FOREST: partial(baseline, FOREST, problem),
         PRESENCE: partial(baseline, PRESENCE, problem),
         LINEAR: partial(linear, problem, embedded),
+        ASVS: partial(trees, problem, asvs_of(problem)),
         CLADES: partial(trees, problem, clades_of(problem, encoder)),
         TUNED: partial(tuned, problem, encoder),
         SCRATCH: partial(from_scratch, problem),
