@@ -42,6 +42,8 @@ found = {}
 encoder = Artifact.import_data("AAMModel[AAMEncoder]", str(folder / "encoder"))
 coordinates, distances = aam.methods.embed(**data, encoder=encoder)
 found["embedded"] = [str(coordinates.type), coordinates.view(Metadata).id_count, str(distances.type)]
+coordinates, distances = aam.methods.embed(**data)
+found["embedded as it comes"] = [coordinates.view(Metadata).id_count, str(distances.type)]
 model = Artifact.import_data("AAMModel[AAMClassifier]", str(folder / "disease"))
 model.save(str(folder / "model.qza"))
 again = Artifact.load(str(folder / "model.qza"))
@@ -97,5 +99,6 @@ def test_its_actions_run_aam(installed, tmp_path):
     PretrainingLearner(SHAPE, options=FitOptions(epochs=1, batch_size=8)).fit(study, np.arange(40)).save(tmp_path / "encoder")
     found = run(installed, _RUNS, tmp_path)
     assert found["embedded"] == ["PCoAResults", 40, "DistanceMatrix"]
+    assert found["embedded as it comes"] == [40, "DistanceMatrix"]
     assert found["classes"] == ["SampleData[ClassifierPredictions]", 40, 40]
     assert found["refused"].startswith("error: the metadata has no column nothing")

@@ -17,6 +17,9 @@ from q2_types.tree import NewickFormat
 
 from q2_aam.models import AAMModelDirFmt
 
+# The encoder that comes with AAM.
+_SHIPPED = "aam-16s-v4"
+
 
 def pretrain(
     table: BIOMV210Format, sequences: DNAFASTAFormat, phylogeny: NewickFormat, epochs: int = None, seed: int = 0
@@ -68,11 +71,12 @@ def predict_classification(
     return _predict(table, sequences, model, metadata)
 
 
-def embed(table: BIOMV210Format, sequences: DNAFASTAFormat, encoder: AAMModelDirFmt) -> (OrdinationFormat, LSMatFormat):
+def embed(table: BIOMV210Format, sequences: DNAFASTAFormat, encoder: AAMModelDirFmt = None) -> (OrdinationFormat, LSMatFormat):
     """Principal coordinates of embeddings, and the distances between these."""
+    model = _SHIPPED if encoder is None else encoder
     with tempfile.TemporaryDirectory() as folder:
         written = {"ordination": f"{folder}/pcoa.txt", "distances": f"{folder}/distances.tsv"}
-        _aam("embed", table, sequences, {"model": encoder, "output": f"{folder}/embeddings.tsv", **written})
+        _aam("embed", table, sequences, {"model": model, "output": f"{folder}/embeddings.tsv", **written})
         return _as(OrdinationFormat, written["ordination"]), _as(LSMatFormat, written["distances"])
 
 

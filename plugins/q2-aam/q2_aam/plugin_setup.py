@@ -96,7 +96,7 @@ plugin.methods.register_function(
     inputs={**_DATA, "encoder": AAMModel[AAMEncoder]},
     parameters={},
     outputs=[("coordinates", PCoAResults), ("distances", DistanceMatrix)],
-    input_descriptions={**_ABOUT_DATA, "encoder": "A pretrained encoder."},
+    input_descriptions={**_ABOUT_DATA, "encoder": "A pretrained encoder. Default: aam-16s-v4, of 16S V4 after primer 515F."},
     parameter_descriptions={},
     output_descriptions={
         "coordinates": "Principal coordinates of the embeddings of samples.",
