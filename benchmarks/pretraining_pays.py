@@ -16,13 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from aam.benchmark.suite import read_suite
-from aam.evaluation.compare import Outcome
+from aam.evaluation.compare import Outcome, mean_score
 from aam.learners.baselines import baselines_of
 from aam.learners.transformer import GivenEncoder, TransformerLearner
 from aam.models.clades import CladeEncoder
@@ -44,6 +45,15 @@ _FIT = TrainFitOptions(lr=5e-4, epochs=30, max_steps=300, patience=8)
 # A transformer of default size takes a second and more for a step of a CPU.
 _FROM_SCRATCH = TrainFitOptions(lr=1e-3, epochs=12, max_steps=60, asv_gradients=0.125)
 _PENALTIES = np.logspace(-3, 3, 13)
+# Told apart by colour-blind readers, too.
+_COLOURS = {
+    FOREST: "#000000",
+    PRESENCE: "#999999",
+    LINEAR: "#56b4e9",
+    ASVS: "#e69f00",
+    CLADES: "#009e73",
+    TUNED: "#cc79a7",
+}
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -156,38 +166,76 @@ def encoder_for(question: Question, corpus: Corpus, kept_in: Path) -> FittedEnco
     return replace(found, info=replace(found.info, reads=READS))
 
 
-def table(problem: Problem, folds: Sequence[Fold], place: Path, predicts: Mapping[str, Predict]) -> str:
-    """A line for each contestant, a column for each number of training samples; all of them for the transformer from scratch."""
-    fewest = min(len(fold.train) for fold in folds)
-    sizes = [size for size in SIZES if size < fewest] + [None]
-    columns = []
-    for size in sizes:
+def outcomes_of(problem: Problem, folds: Sequence[Fold], place: Path, predicts: Mapping[str, Predict]) -> dict[int | None, Outcome]:
+    """By number of training samples (None: all), and then of the transformer from scratch, too."""
+    found: dict[int | None, Outcome] = {}
+    for size in [size for size in SIZES if size < min(len(fold.train) for fold in folds)] + [None]:
         said = {}
         for name in (name for name in predicts if size is None or name != SCRATCH):
             parts = kept(partial(answers, predicts[name], problem, size), folds, place / f"{name}-{size or 'all'}")
             said[name] = [part["held_out"] for part in parts]
-        outcome = Outcome(problem, folds, said)
-        columns.append([gain_of(outcome, name, FOREST) if name in said else "" for name in predicts])
-    lines = [f"| {name} | {' | '.join(cells)} |" for name, cells in zip(predicts, zip(*columns, strict=True), strict=True)]
-    heads = [f"{size} samples" if size else f"all ({fewest} or more)" for size in sizes]
-    return "\n".join([f"| {outcome.measure.label} | {' | '.join(heads)} |", "|---" * (1 + len(sizes)) + "|", *lines])
+        found[size] = Outcome(problem, folds, said)
+    return found
+
+
+def table(outcomes: Mapping[int | None, Outcome]) -> str:
+    """A line for each contestant, a column for each number of training samples."""
+    full = outcomes[None]
+    heads = [f"{size} samples" if size else f"all ({fewest_of(full)} or more)" for size in outcomes]
+    rows = [
+        [name, *(gain_of(outcome, name, FOREST) if name in outcome.predictions else "" for outcome in outcomes.values())]
+        for name in full.predictions
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"| {full.measure.label} | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|", *lines])
+
+
+def fewest_of(outcome: Outcome) -> int:
+    """Training samples of the fold that has fewest."""
+    return min(len(fold.train) for fold in outcome.folds)
+
+
+def draw(found: Mapping[str, Mapping[int | None, Outcome]], path: Path) -> None:
+    """A picture of learning curves, one panel for each question."""
+    rows = -(-len(found) // 4)
+    figure = Figure(figsize=(13, 3 * rows), layout="constrained")
+    axes = figure.subplots(rows, 4, squeeze=False)
+    for panel in axes.flat:
+        panel.set_visible(False)
+    for panel, (title, outcomes) in zip(axes.flat, found.items(), strict=False):
+        panel.set_visible(True)
+        sizes = [size or fewest_of(outcome) for size, outcome in outcomes.items()]
+        for name in (name for name in outcomes[None].predictions if name != SCRATCH):
+            drawn = [mean_score(outcome, name) for outcome in outcomes.values()]
+            panel.plot(sizes, drawn, marker="o", markersize=3, color=_COLOURS[name], label=name, lw=2.2 if name == FOREST else 1.2)
+        measure = outcomes[None].measure
+        ticks = [size for size in sizes if size == sizes[-1] or 1.2 * size < sizes[-1]]
+        panel.set(title=title, xscale="log", xlabel="training samples", xticks=ticks, xticklabels=ticks)
+        panel.set_ylabel(measure.label if measure.higher_is_better else f"{measure.label} (lower is better)")
+        panel.minorticks_off()
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
-    """Print a table for each question."""
+    """Print a table for each question; draw them all."""
     parser = parser_of("pretraining_pays", __doc__)
     parser.add_argument("--encoders", type=Path, default=ROOT / "benchmarks" / "results" / "unseen_studies")
     parser.add_argument("--contestants", nargs="+", help="the random forest and others (default: all)")
+    parser.add_argument("--picture", type=Path, help="PNG of the learning curves")
     given = parser.parse_args()
     questions = questions_in(given.data)
-    corpus = Corpus.read(given.data / "corpus")
+    corpus, found = Corpus.read(given.data / "corpus"), {}
     for title in given.questions or questions:
         problem = problem_of(questions[title], READS, tree=False)
         folds = make_folds(len(problem), 5, 1, 0, groups=problem.groups, labels=problem.labels)
-        encoder = encoder_for(questions[title], corpus, given.encoders)
-        found = contestants(problem, encoder)
-        asked = {name: found[name] for name in given.contestants or found}
-        print(f"\n{title}\n\n{table(problem, folds, given.output / title, asked)}", flush=True)
+        predicts = contestants(problem, encoder_for(questions[title], corpus, given.encoders))
+        asked = {name: predicts[name] for name in given.contestants or predicts}
+        found[title] = outcomes_of(problem, folds, given.output / title, asked)
+        print(f"\n{title}\n\n{table(found[title])}", flush=True)
+    if given.picture:
+        draw(found, given.picture)
 
 
 if __name__ == "__main__":

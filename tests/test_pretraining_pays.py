@@ -58,12 +58,15 @@ def test_a_table_has_a_line_for_each_contestant_and_keeps_what_was_run(encoder, 
     folds = make_folds(48, 3, 1, 0, groups=problem.groups, labels=problem.labels)
     found = pretraining_pays.contestants(problem, encoder)
     asked = {name: found[name] for name in (pretraining_pays.FOREST, pretraining_pays.LINEAR, pretraining_pays.CLADES)}
-    first = pretraining_pays.table(problem, folds, tmp_path / "question", asked)
-    lines = first.splitlines()
+    outcomes = pretraining_pays.outcomes_of(problem, folds, tmp_path / "question", asked)
+    lines = pretraining_pays.table(outcomes).splitlines()
     assert lines[0].split(" | ")[1:] == ["20 samples", "all (32 or more) |"]
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == list(asked)
     untouched = dict.fromkeys(asked)
-    assert pretraining_pays.table(problem, folds, tmp_path / "question", untouched) == first
+    again = pretraining_pays.outcomes_of(problem, folds, tmp_path / "question", untouched)
+    assert pretraining_pays.table(again).splitlines() == lines
+    pretraining_pays.draw({"a": outcomes, "b": outcomes}, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_encoder_goes_on_learning(encoder):
