@@ -16,6 +16,8 @@ RUN sh packaging/install.sh
 FROM python:3.11-slim-bookworm
 LABEL org.opencontainers.image.title="AAM: Attention All Microbes" \
       org.opencontainers.image.licenses="BSD-3-Clause"
+# What builds trees needs it of the system.
+RUN apt-get update && apt-get install --no-install-recommends --yes libgomp1 && rm -r /var/lib/apt/lists/*
 COPY --from=build /opt/aam /opt/aam
 RUN useradd --uid 1000 --create-home aam && install --directory --owner aam /data
 # Whoever runs it may have no home: what libraries keep goes to /tmp.

@@ -63,5 +63,13 @@ def test_a_check_that_finds_a_fault_says_so(check, monkeypatch):
     monkeypatch.setattr("aam.evaluation.self_test.UniFrac", lambda phylogeny, *_: UniFrac(phylogeny, "generalized"))
     monkeypatch.setattr("aam.evaluation.self_test._STEPS", 1)
     monkeypatch.setattr("aam.saved.transformer.load_file", lambda path: {})
+    monkeypatch.setattr("aam.data.tree_building.run_program", lambda *_: "(0:1,1:2);")
     assert not run_check(check).good
     assert run_check(Check("nothing", lambda: "fine")).line.startswith("nothing: ok, fine")
+
+
+def test_a_tree_is_not_tried_without_what_builds_it(monkeypatch):
+    (check,) = (check for check in CHECKS if check.name == "a tree is built")
+    assert "40 tips" in run_check(check).line
+    monkeypatch.setattr("aam.evaluation.self_test.find_spec", lambda name: None)
+    assert run_check(check).line.startswith("a tree is built: ok, not tried, as the extra `tree` is not installed")

@@ -125,6 +125,9 @@ def test_what_a_program_says():
         run_program(python("import sys; sys.stderr.write('first\\nno way'); sys.exit(3)"), "", "Trying", 60, "go on")
     with pytest.raises(InputError, match=r"^Trying: no message \(signal 9\); go on$"):
         run_program(python("import os; os.kill(os.getpid(), 9)"), text, "Trying", 60, "go on")
+    missing = "import sys; sys.exit('error while loading shared libraries: libgomp.so.1: cannot open shared object file')"
+    with pytest.raises(InputError, match=r"libgomp.so.1: .* \(exit code 1\); install that library .*libgomp1\), or go on$"):
+        run_program(python(missing), "", "Trying", 60, "go on")
 
 
 def ended(before):

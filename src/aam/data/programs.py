@@ -41,5 +41,8 @@ def run_program(command: Sequence[str], text: str, what: str, seconds: float, ad
             raise
     if process.returncode != 0:
         end = f"exit code {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
-        raise InputError(f"{what}: {(said.strip().splitlines() or ['no message'])[-1]} ({end}); {advice}")
+        last = (said.strip().splitlines() or ["no message"])[-1]
+        # A wheel may leave the OpenMP of its compiler to the system.
+        library = "install that library (Debian and Ubuntu: apt-get install libgomp1), or " if "libgomp" in last else ""
+        raise InputError(f"{what}: {last} ({end}); {library}{advice}")
     return written

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from aam.data.newick import nodes_of
 from aam.data.phylogeny import Phylogeny
 from aam.data.sequences import tokenize
 from aam.data.simulate import Simulation, simulate
+from aam.data.tree_building import build_tree
 from aam.distances.unifrac import UniFrac
 from aam.errors import one_line
 from aam.models import SequenceEncoder
@@ -50,11 +53,15 @@ class Check:
 
 def run_check(check: Check) -> Found:
     """Run one and time it; whatever goes wrong is what is asked for."""
-    begin = time.perf_counter()
+    begin, level = time.perf_counter(), logging.root.manager.disable
+    # What the parts report of their work is not asked for.
+    logging.disable(logging.INFO)
     try:
         said = check.run()
     except Exception as error:  # noqa: BLE001 - of whatever kind
         return Found(False, f"{check.name}: FAILED, {type(error).__name__}: {one_line(error)}")
+    finally:
+        logging.disable(level)
     return Found(True, f"{check.name}: ok, {said}, {time.perf_counter() - begin:.1f} s")
 
 
@@ -71,6 +78,17 @@ def unifrac_is_right() -> str:
     if error > 1e-5:
         raise ValueError(f"{error:.2g} from scikit-bio's")
     return f"at most {error:.0e} from scikit-bio's"
+
+
+def tree_is_built() -> str:
+    """A tree of few sequences, by programs that need libraries of the system; where they are installed."""
+    if not all(map(find_spec, ("pyfamsa", "veryfasttree"))):
+        return "not tried, as the extra `tree` is not installed"
+    community = _community()[0]
+    tips = build_tree(community.sequences, community.table.feature_ids).count(tips=True)
+    if tips != len(community.sequences):
+        raise ValueError(f"{tips} tips for {len(community.sequences)} sequences")
+    return f"{tips} tips"
 
 
 def encoder_learns() -> str:
@@ -114,6 +132,7 @@ def model_is_kept() -> str:
 
 CHECKS = (
     Check("UniFrac is right", unifrac_is_right),
+    Check("a tree is built", tree_is_built),
     Check("an encoder learns", encoder_learns),
     Check("a model is kept", model_is_kept),
 )
