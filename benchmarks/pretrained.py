@@ -36,7 +36,7 @@ CARD = {
     "license": "cc-by-sa-3.0",
     "primers": "515F (forward reads of 515F/806R)",
     "region": "16S V4: the 100 nucleotides after primer 515F, with the primer removed, in the direction of 515F",
-    "training_data": """Sixteen public studies of the human body and of houses; up to 1,000 reads of each sample.
+    "training_data": """Sixteen public studies of the human body, mice and houses; up to 1,000 reads of each sample.
 
 | source | studies | licence |
 |---|---|---|
@@ -53,7 +53,7 @@ sokol); weights learned from the other thirteen. Scores are of encoders of the s
 
 - Read are the first 100 nucleotides of each ASV. Longer reads from primer 515F on (150, 250) are cut to these, which is said.
 - Reverse complements are refused. ASVs of another region, with the primer left in, or cut elsewhere are warned of: embeddings of
-  another region are worth little; those of V4 that begin later, up to letter 36, hold.
+  another region were not tried; those of V4 that begin later, up to letter 36, hold.
 - Other environments (soil, water, animals but mice), fungi and shotgun data were not seen.
 - Not for diagnosis.""",
 }

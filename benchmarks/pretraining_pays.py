@@ -38,7 +38,8 @@ from benchmarks.unseen_studies import HELD_OUT, Corpus, folder_of, without
 SIZES = (20, 50, 100, 200)
 FOREST, PRESENCE = "random forest", "presence"
 LINEAR, CLADES, TUNED = "linear model, embeddings", "extra trees, clades", "fine-tuned"
-ASVS, SCRATCH = "extra trees, ASVs", "from scratch"
+ASVS, BOTH = "extra trees, ASVs", "extra trees, ASVs and clades"
+SCRATCH = "from scratch"
 # Of the encoder, which learned from 100 nucleotides.
 READS = ReadOptions(max_bp=100)
 _FIT = TrainFitOptions(lr=5e-4, epochs=30, max_steps=300, patience=8)
@@ -140,13 +141,14 @@ def answers(predict: Predict, problem: Problem, number: int | None, fold: Fold) 
 
 def contestants(problem: Problem, encoder: FittedEncoder) -> dict[str, Predict]:
     """By name."""
-    embedded = encoder.embed(problem.study)
+    embedded, asvs, clades = encoder.embed(problem.study), asvs_of(problem), clades_of(problem, encoder)
     return {
         FOREST: partial(baseline, FOREST, problem),
         PRESENCE: partial(baseline, PRESENCE, problem),
         LINEAR: partial(linear, problem, embedded),
-        ASVS: partial(trees, problem, asvs_of(problem)),
-        CLADES: partial(trees, problem, clades_of(problem, encoder)),
+        ASVS: partial(trees, problem, asvs),
+        CLADES: partial(trees, problem, clades),
+        BOTH: partial(trees, problem, np.hstack([asvs, clades])),
         TUNED: partial(tuned, problem, encoder),
         SCRATCH: partial(from_scratch, problem),
     }
@@ -178,12 +180,12 @@ def outcomes_of(problem: Problem, folds: Sequence[Fold], place: Path, predicts: 
     return found
 
 
-def table(outcomes: Mapping[int | None, Outcome]) -> str:
-    """A line for each contestant, a column for each number of training samples."""
+def table(outcomes: Mapping[int | None, Outcome], base: str = FOREST) -> str:
+    """A line for each contestant with its gain over the base, a column for each number of training samples."""
     full = outcomes[None]
     heads = [f"{size} samples" if size else f"all ({fewest_of(full)} or more)" for size in outcomes]
     rows = [
-        [name, *(gain_of(outcome, name, FOREST) if name in outcome.predictions else "" for outcome in outcomes.values())]
+        [name, *(gain_of(outcome, name, base) if name in outcome.predictions else "" for outcome in outcomes.values())]
         for name in full.predictions
     ]
     lines = [f"| {' | '.join(row)} |" for row in rows]
@@ -223,6 +225,7 @@ def main() -> None:
     parser = parser_of("pretraining_pays", __doc__)
     parser.add_argument("--encoders", type=Path, default=ROOT / "benchmarks" / "results" / "unseen_studies")
     parser.add_argument("--contestants", nargs="+", help="the random forest and others (default: all)")
+    parser.add_argument("--base", default=FOREST, help="whom gains are over")
     parser.add_argument("--picture", type=Path, help="PNG of the learning curves")
     given = parser.parse_args()
     questions = questions_in(given.data)
@@ -233,7 +236,7 @@ def main() -> None:
         predicts = contestants(problem, encoder_for(questions[title], corpus, given.encoders))
         asked = {name: predicts[name] for name in given.contestants or predicts}
         found[title] = outcomes_of(problem, folds, given.output / title, asked)
-        print(f"\n{title}\n\n{table(found[title])}", flush=True)
+        print(f"\n{title}\n\n{table(found[title], given.base)}", flush=True)
     if given.picture:
         draw(found, given.picture)
 

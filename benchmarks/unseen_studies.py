@@ -152,6 +152,13 @@ def scores_of(corpus: Corpus, part: tuple[str, ...], fitted: FittedEncoder) -> l
     return found
 
 
+def new_asvs(corpus: Corpus, part: tuple[str, ...]) -> str:
+    """Of the ASVs of samples of each unseen study, how many no training study has."""
+    here = {name: sparse.csr_array(corpus.study.counts[corpus.groups == name] > 0) for name in np.unique(corpus.groups)}
+    seen = sum(here[name].sum(axis=0) for name in here if name not in part) > 0
+    return ", ".join(f"{name} {1 - here[name][:, seen].sum() / here[name].sum():.1%}" for name in part)
+
+
 def table(title: str, names: tuple[str, ...], rows: list[tuple[str, list[float]]]) -> str:
     """Markdown."""
     lines = [f"| {title} | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
@@ -211,7 +218,7 @@ def main() -> None:
             (between if " - " in name else within).append((name, scores))
         embedded = fitted.embed(corpus.study, np.arange(len(corpus.groups)))
         sites += sites_of(corpus, part, (words_of(fitted, corpus)[0], embedded))
-        print(f"<!-- without {', '.join(part)}: {took:.0f} s of the processor -->", flush=True)
+        print(f"<!-- without {', '.join(part)}: {took:.0f} s of the processor; new ASVs: {new_asvs(corpus, part)} -->", flush=True)
     if given.scores:
         write_scores(within, between, sites)
     print("", table("within a study", NAMES, [*within, mean_of(within)]), sep="\n")

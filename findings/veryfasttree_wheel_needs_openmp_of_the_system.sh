@@ -2,7 +2,7 @@
 # The wheel of veryfasttree 4.0.4.1 is tagged manylinux_2_17, so pip takes it for a Linux with no more than that policy's libraries, but its
 # three programs need libgomp.so.1, which the policy does not have and the wheel does not bring. pip installs it, `import veryfasttree`
 # works, and a tree fails with "libgomp.so.1: cannot open shared object file" in an image without GCC's runtime (debian:bookworm-slim
-# and what is built on it). PyTorch and scikit-learn in the same environment do not help: they carry copies under names of their own.
+# and what is built on it). scikit-learn in the same environment does not help: its wheel carries a copy under a name of its own.
 # Seen with pyelftools 0.32: each program needs libgomp.so.1, and no file of the wheel is called so; scikit-learn 1.9.0 brings
 # scikit_learn.libs/libgomp-*.so*. This script fails when that changes.
 set -euo pipefail

@@ -37,6 +37,10 @@ QUICK = {
     "evaluate": {**ENSEMBLE, "--folds": "2"},
     "tune": {**ENSEMBLE, "--trials": "2"},
     "pretrain": TRANSFORMER,
+    "pretrain --clades": {
+        **{"--epochs": "1", "--embedding-dim": "16", "--clades": "20"},
+        **{"--batch-size": "12", "--groups-in-batch": "2"},
+    },
 }
 # docs/export.md shows a module, which tests/exporting runs.
 OWN_PYTHON = ("docs/export.md",)
@@ -70,7 +74,7 @@ def world(tmp_path_factory):
         day_of_life=about["age"] * 10,
         host_subject_id=about["subject"],
         delivery=np.where(about["disease"] == "case", "Cesarean", "Vaginal"),
-        mom_child="C",
+        mom_child=np.where(np.arange(72) % 12, "C", "M"),
         age_months=np.where(about["disease"] == "case", "6", "12"),
         ibd=about["disease"],
         body_mass_index=rng.normal(22, 3, len(about)).round(1),
@@ -116,6 +120,7 @@ def world(tmp_path_factory):
 def quick(arguments):
     """A command with less training."""
     kind = arguments[0] + (" --recipe transformer" if "transformer" in arguments else "")
+    kind += " --clades" if "--clades" in arguments else ""
     # The shape of a model is that of the encoder that it starts from.
     known = {"--epochs": "1"} if "--pretrained-encoder" in arguments else QUICK.get(kind, {})
     for option, value in known.items():

@@ -9,8 +9,8 @@ import torch
 from aam.learners.pretraining import PretrainingLearner
 from aam.options import FitOptions, ModelOptions, PretrainObjectives
 from aam.study.folds import make_folds
-from benchmarks import pretraining_pays
-from tests.support.studies import problem_in, simulated_study
+from benchmarks import pretrained_vectors, pretraining_pays
+from tests.support.studies import QUICK, problem_in, simulated_study
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,17 @@ def test_a_table_has_a_line_for_each_contestant_and_keeps_what_was_run(encoder, 
     assert pretraining_pays.table(again).splitlines() == lines
     pretraining_pays.draw({"a": outcomes, "b": outcomes}, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_members_of_an_ensemble_see_pretrained_vectors(encoder, monkeypatch):
+    problem = problem_in(simulated_study())
+    (fold, *_) = make_folds(48, 3, 1, 0, groups=problem.groups)
+    monkeypatch.setattr(pretrained_vectors, "EnsembleOptions", lambda trees: replace(QUICK, trees=trees))
+    names = (pretrained_vectors.WORDS, pretrained_vectors.CLADES, pretrained_vectors.BOTH)
+    said = [pretrained_vectors.answers(name, encoder.encoder, problem, fold)["held_out"] for name in (*names, names[0])]
+    np.testing.assert_array_equal(said[0], said[3])
+    for number, other in ((0, 1), (0, 2), (1, 2)):
+        assert not np.allclose(said[number], said[other])
 
 
 def test_an_encoder_goes_on_learning(encoder):

@@ -51,6 +51,10 @@ class Check:
     run: Callable[[], str]
 
 
+class Skipped(Exception):  # noqa: N818 - nothing is wrong
+    """What a check needs is not installed, and need not be."""
+
+
 def run_check(check: Check) -> Found:
     """Run one and time it; whatever goes wrong is what is asked for."""
     begin, level = time.perf_counter(), logging.root.manager.disable
@@ -58,6 +62,8 @@ def run_check(check: Check) -> Found:
     logging.disable(logging.INFO)
     try:
         said = check.run()
+    except Skipped as reason:
+        return Found(True, f"{check.name}: skipped, {reason}")
     except Exception as error:  # noqa: BLE001 - of whatever kind
         return Found(False, f"{check.name}: FAILED, {type(error).__name__}: {one_line(error)}")
     finally:
@@ -83,7 +89,7 @@ def unifrac_is_right() -> str:
 def tree_is_built() -> str:
     """A tree of few sequences, by programs that need libraries of the system; where they are installed."""
     if not all(map(find_spec, ("pyfamsa", "veryfasttree"))):
-        return "not tried, as the extra `tree` is not installed"
+        raise Skipped("the extra `tree` is not installed")
     community = _community()[0]
     tips = build_tree(community.sequences, community.table.feature_ids).count(tips=True)
     if tips != len(community.sequences):

@@ -125,7 +125,7 @@ class AAMEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         study = self._with_distance(study, objectives)
         options = replace(given_or_default("fit_options", self.fit_options, FitOptions), seed=self._seed)
         number = self.groups_in_batch
-        if number is not None and not (isinstance(number, Integral) and number >= 1):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, Integral) or number < 1):
             raise InputError(f"`groups_in_batch={number!r}`: must be a whole number of 1 or more")
         learner = PretrainingLearner(
             model=given_or_default("model_options", self.model_options, ModelOptions),
