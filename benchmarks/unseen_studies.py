@@ -155,7 +155,7 @@ def scores_of(corpus: Corpus, part: tuple[str, ...], fitted: FittedEncoder) -> l
 def new_asvs(corpus: Corpus, part: tuple[str, ...]) -> str:
     """Of the ASVs of samples of each unseen study, how many no training study has."""
     here = {name: sparse.csr_array(corpus.study.counts[corpus.groups == name] > 0) for name in np.unique(corpus.groups)}
-    seen = sum(here[name].sum(axis=0) for name in here if name not in part) > 0
+    seen = np.flatnonzero(np.sum([here[name].sum(axis=0) for name in here if name not in part], axis=0))
     return ", ".join(f"{name} {1 - here[name][:, seen].sum() / here[name].sum():.1%}" for name in part)
 
 
