@@ -74,7 +74,7 @@ def world(tmp_path_factory):
         day_of_life=about["age"] * 10,
         host_subject_id=about["subject"],
         delivery=np.where(about["disease"] == "case", "Cesarean", "Vaginal"),
-        mom_child=np.where(np.arange(72) % 12, "C", "M"),
+        mom_child=np.where(np.arange(72) < 66, "C", "M"),
         age_months=np.where(about["disease"] == "case", "6", "12"),
         ibd=about["disease"],
         body_mass_index=rng.normal(22, 3, len(about)).round(1),
@@ -104,7 +104,8 @@ def world(tmp_path_factory):
         shutil.copy(ecam / "metadata.tsv", folder / name)
     data = ["--table", ecam / "table.biom", "--metadata", ecam / "metadata.tsv", "--group-column", "host_subject_id"]
     quick = [word for option in QUICK["train"].items() for word in option]
-    run("train", *data, "--metadata-column", "day_of_life", *quick, "--output-dir", folder / "ecam-day")
+    children = ["--where", "[mom_child]='C'"]
+    run("train", *data, *children, "--metadata-column", "day_of_life", *quick, "--output-dir", folder / "ecam-day")
     run("pretrain", *data, "--tree", ecam / "tree.nwk", "--epochs", 1, *SMALL, "--output-dir", folder / "encoder")
     shutil.copytree(folder / "encoder", folder / "ecam-encoder")
     for name in ("age-1", "age-2", "day"):
