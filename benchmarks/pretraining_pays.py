@@ -46,7 +46,7 @@ _FIT = TrainFitOptions(lr=5e-4, epochs=30, max_steps=300, patience=8)
 # A transformer of default size takes a second and more for a step of a CPU.
 _FROM_SCRATCH = TrainFitOptions(lr=1e-3, epochs=12, max_steps=60, asv_gradients=0.125)
 _PENALTIES = np.logspace(-3, 3, 13)
-# Told apart by colour-blind readers, too.
+# Of those that are drawn; told apart by colour-blind readers, too.
 _COLOURS = {
     FOREST: "#000000",
     PRESENCE: "#999999",
@@ -207,7 +207,7 @@ def draw(found: Mapping[str, Mapping[int | None, Outcome]], path: Path) -> None:
     for panel, (title, outcomes) in zip(axes.flat, found.items(), strict=False):
         panel.set_visible(True)
         sizes = [size or fewest_of(outcome) for size, outcome in outcomes.items()]
-        for name in (name for name in outcomes[None].predictions if name != SCRATCH):
+        for name in (name for name in _COLOURS if name in outcomes[None].predictions):
             drawn = [mean_score(outcome, name) for outcome in outcomes.values()]
             panel.plot(sizes, drawn, marker="o", markersize=3, color=_COLOURS[name], label=name, lw=2.2 if name == FOREST else 1.2)
         measure = outcomes[None].measure

@@ -57,7 +57,7 @@ def test_a_table_has_a_line_for_each_contestant_and_keeps_what_was_run(encoder, 
     problem = problem_in(simulated_study(), classes=True)
     folds = make_folds(48, 3, 1, 0, groups=problem.groups, labels=problem.labels)
     found = pretraining_pays.contestants(problem, encoder)
-    asked = {name: found[name] for name in (pretraining_pays.FOREST, pretraining_pays.LINEAR, pretraining_pays.CLADES)}
+    asked = {name: found[name] for name in (pretraining_pays.FOREST, pretraining_pays.LINEAR, pretraining_pays.BOTH)}
     outcomes = pretraining_pays.outcomes_of(problem, folds, tmp_path / "question", asked)
     lines = pretraining_pays.table(outcomes).splitlines()
     assert lines[0].split(" | ")[1:] == ["20 samples", "all (32 or more) |"]

@@ -37,12 +37,12 @@ def test_distances_of_unseen_studies_are_compared(tmp_path, monkeypatch, capsys)
     # A study without sites tells none.
     assert [row[0] for row in rows if len(row) == 4] == ["body site told", "study2", "study3", "study4", "mean"]
     assert len(list((tmp_path / "kept").iterdir())) == 2
-    of_parts, of_table = other_scores(tmp_path, monkeypatch, capsys)
+    other = other_scores(tmp_path, monkeypatch, capsys)
     # Of all letters as in the first table.
-    assert of_parts["all"][:2] == scores[:2, 4].tolist()
-    assert of_parts["few"][:2] != of_parts["all"][:2]
+    assert other["all"][:2] == scores[:2, 4].tolist()
+    assert other["few"][:2] != other["all"][:2]
     # Fewer reads hide who is there.
-    assert of_table[0] > of_table[2]
+    assert other["study3"][0] > other["study3"][2]
 
     corpus = unseen_studies.Corpus.read(folder)
     study = aam.read_study(folder / "table.biom", tree=folder / "tree.nwk")
@@ -63,7 +63,7 @@ def other_scores(folder, monkeypatch, capsys):
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     said = {row[0]: [float(cell) for cell in row[1:]] for row in rows if row[-1].startswith(("0", "-0"))}
     assert {name: len(scores) for name, scores in said.items()} == {"all": 4, "few": 4, "study3": 4}
-    return said, said["study3"]
+    return said
 
 
 def test_a_body_site_is_that_of_most_neighbours():
